@@ -1,0 +1,15 @@
+/** A way to the stub engine. Every target gets the same bodies on the same path. */
+export interface Target {
+  name: TargetName;
+  origin: string;
+  headers: Record<string, string>;
+  /** Processes between client and engine, by what they are: `edge`, `agent`, `gateway`. */
+  processes: { role: string; pid: number }[];
+  /** Calls it takes at a time. */
+  concurrency: number;
+  version: string;
+  close(): Promise<void>;
+}
+
+export const TARGETS = ['direct', 'floor', 'portkey', 'ripcord'] as const;
+export type TargetName = (typeof TARGETS)[number];
