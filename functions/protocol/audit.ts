@@ -1,0 +1,172 @@
+/**
+ * What a judge and the edge tell each other, over plain HTTPS. Everything a score is made of passes here and is public:
+ *
+ *   GET  /audit/agents        who may be tested now                 POST /audit/challenges    ping this agent for me
+ *   POST /audit/observations  what I saw                            POST /audit/scores        what I make of it
+ *   GET  /audit/observations?epoch=&miner=&judge=&after=            GET  /audit/scores?epoch=
+ *
+ * POSTs are hotkey-signed. An `epoch` is named by the Unix second it starts at, so a record says which one it means
+ * whatever length a judge has configured.
+ */
+import { sha256 } from '@noble/hashes/sha2.js';
+import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js';
+import * as z from 'zod/mini';
+import { cordSchema } from './chute.ts';
+
+/** Bounds of the audit routes; both sides keep them. */
+export const AUDIT_LIMITS = {
+  /** Agents on one page of `GET /audit/agents`. */
+  agentsPage: 200,
+  /** Observations in one POST, or on one page of the public list. */
+  observations: 256,
+  /** Scores in one POST. A longer list is sent in parts. */
+  scores: 256,
+  /** Bytes of one POST body. */
+  bodyBytes: 256 * 1024,
+  /** Milliseconds after which an observation is not taken any more, so that a past epoch stands still. */
+  lateMs: 600_000,
+  /** Milliseconds a judge's clock may be ahead of the edge's. */
+  aheadMs: 60_000,
+  /** Seconds an epoch may have. */
+  epochSeconds: 24 * 3600,
+} as const;
+
+/** A whole score: every part of it perfect. */
+export const FULL_SCORE = 1_000_000;
+
+const id = z.string().check(z.minLength(1), z.maxLength(64));
+const hotkey = z.string().check(z.minLength(40), z.maxLength(60));
+const count = z.number().check(z.int(), z.nonnegative());
+const millis = z.number().check(z.int(), z.nonnegative(), z.lte(3_600_000));
+
+export const auditInstanceSchema = z.object({
+  instance: id,
+  chute: id,
+  /** `owner/name`, the model's name on `/v1`. */
+  name: z.string().check(z.maxLength(96)),
+  version: z.string().check(z.maxLength(64)),
+  template: z.enum(['openai', 'http']),
+  /** The path whose GET says that the program can serve. */
+  health: z.string().check(z.maxLength(256)),
+  /** Empty: any route. */
+  cords: z.array(cordSchema).check(z.maxLength(64)),
+});
+export type AuditInstance = z.infer<typeof auditInstanceSchema>;
+
+export const auditAgentSchema = z.object({
+  agent: id,
+  hotkey,
+  instances: z.array(auditInstanceSchema).check(z.maxLength(256)),
+});
+export type AuditAgent = z.infer<typeof auditAgentSchema>;
+
+export const agentsReplySchema = z.object({
+  items: z.array(auditAgentSchema).check(z.maxLength(AUDIT_LIMITS.agentsPage)),
+  next: z.nullable(id),
+});
+
+export const challengeAskSchema = z.strictObject({ type: z.literal('rtt'), agent: id, id });
+export const challengeResultSchema = z.object({ id, rtt_ms: z.nullable(millis) });
+
+/**
+ * Why an observation came out as it did, and whose doing that is: the miner's merit, the miner's fault, or nobody's
+ * (`void`: the edge, the judge's account or the network between; it never counts).
+ */
+export const REASONS = {
+  answered: 'merit',
+  /** The agent did not answer a ping. */
+  silent: 'fault',
+  /** No whole reply within the time of a canary. */
+  too_slow: 'fault',
+  /** The engine answered with a status that is no success. */
+  bad_status: 'fault',
+  /** The reply is not what the route must answer. */
+  bad_shape: 'fault',
+  /** A well-formed reply with nothing in it. */
+  empty: 'fault',
+  /** More bytes or tokens than were asked for. */
+  too_much: 'fault',
+  /** The stream stopped before its end was said. */
+  cut_short: 'fault',
+  /** The edge says that the instance or its miner failed. */
+  broken: 'fault',
+  /** The instance was serving others or had just gone. */
+  busy: 'void',
+  /** The judge's key, credit or rate. */
+  refused: 'void',
+  /** The edge failed or was not reached. */
+  edge_failed: 'void',
+} as const satisfies Record<string, 'merit' | 'fault' | 'void'>;
+export type Reason = keyof typeof REASONS;
+export const REASON_NAMES = Object.keys(REASONS) as [Reason, ...Reason[]];
+
+export const observationSchema = z.strictObject({
+  /** `observationId` of the judge that posts it. */
+  id,
+  type: z.enum(['rtt', 'canary']),
+  agent: id,
+  hotkey,
+  /** Null for `rtt`, which tests an agent. */
+  instance: z.nullable(id),
+  /** Unix seconds of the epoch's start. */
+  epoch: count,
+  /** Number of the minute since 1970. */
+  round: count,
+  ok: z.boolean(),
+  reason: z.enum(REASON_NAMES),
+  /** `rtt`: milliseconds of the ping; `canary`: milliseconds to the last byte. Null where nothing was measured. */
+  value_ms: z.nullable(millis),
+  first_byte_ms: z.nullable(millis),
+  tokens: z.nullable(count.check(z.lte(1_000_000))),
+  /** `X-Request-Id` of a canary, so that a miner can look the call up. */
+  call: z.nullable(id),
+  /** Unix milliseconds. */
+  at: count,
+});
+export type Observation = z.infer<typeof observationSchema>;
+
+/** As the edge gives it back: with the judge whose signature it came under. */
+export const storedObservationSchema = z.extend(z.object(observationSchema.shape), { judge: hotkey });
+export type StoredObservation = z.infer<typeof storedObservationSchema>;
+
+export const observationsPostSchema = z.strictObject({
+  items: z.array(observationSchema).check(z.minLength(1), z.maxLength(AUDIT_LIMITS.observations)),
+});
+export const observationsReplySchema = z.object({
+  items: z.array(storedObservationSchema).check(z.maxLength(AUDIT_LIMITS.observations)),
+  next: z.nullable(id),
+});
+
+const part = z.number().check(z.int(), z.gte(0), z.lte(FULL_SCORE));
+
+export const scoreSchema = z.strictObject({
+  hotkey,
+  epoch: count,
+  /** The newest round it takes into account; an older score never replaces a newer one. */
+  round: count,
+  /** 0 to `FULL_SCORE`. */
+  score: part,
+  parts: z.strictObject({
+    /** Lower bound of the success rate of canaries, availability by pings, latency; each 0 to `FULL_SCORE`. */
+    success: part,
+    availability: part,
+    latency: part,
+    /** What they were made of. */
+    canaries: count,
+    canaries_ok: count,
+    pings: count,
+    pings_ok: count,
+  }),
+});
+export type Score = z.infer<typeof scoreSchema>;
+export const scoresPostSchema = z.strictObject({
+  items: z.array(scoreSchema).check(z.minLength(1), z.maxLength(AUDIT_LIMITS.scores)),
+});
+
+/**
+ * The id of what one judge sees of one target in one round. A tick that runs twice makes the same ids, and no judge can
+ * take another's, since the edge recomputes it from who signed.
+ */
+export function observationId(o: { judge: string; type: Observation['type']; round: number; target: string }): string {
+  return `obs_${bytesToHex(sha256(utf8ToBytes([o.judge, o.type, o.round, o.target].join('\n')))).slice(0, 32)}`;
+}

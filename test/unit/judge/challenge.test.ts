@@ -1,0 +1,51 @@
+/** How a canary ends that would not end by itself. */
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { challenge } from '../../../validator-cron/challenge.ts';
+import { readConfig } from '../../../validator-cron/config.ts';
+import { makeEdge } from '../../../validator-cron/edge.ts';
+import { judge } from '../../../validator-cron/judge.ts';
+import { plan } from '../../../validator-cron/plan.ts';
+import { ALICE, anAgent, anInstance } from './made.ts';
+import { chats, StandInEdge, type Answer } from './stand-in-edge.ts';
+
+let stand: StandInEdge;
+beforeEach(async () => {
+  stand = await StandInEdge.start();
+});
+afterEach(() => stand[Symbol.asyncDispose]());
+
+async function canaryOf(answer: Answer, signal: AbortSignal) {
+  stand.answers.set('ins_1', answer);
+  const config = readConfig({ API_ORIGIN: stand.origin, JUDGE_SEED: '11'.repeat(32), API_KEY: 'k' });
+  const [task] = plan([anAgent('agt_1', ALICE, [anInstance()])], {
+    judge: config.hotkey.ss58,
+    round: 1,
+    beacon: '00'.repeat(32),
+  });
+  if (task?.type !== 'canary') throw new Error('no canary in the plan');
+  const transcript = await challenge(makeEdge(config, signal), task, 300);
+  return { transcript, seen: judge(task, transcript, { round: 1, epoch: 0 }) };
+}
+const never = new AbortController().signal;
+
+test.for<{ what: string; answer: Answer }>([
+  { what: 'never answers', answer: () => {} },
+  { what: 'only beats', answer: (reply) => void reply.write(': beat\n\n') },
+  {
+    what: 'stops in the middle',
+    answer: (reply) => void reply.write('data: {"choices":[{"delta":{"content":"t"}}]}\n\n'),
+  },
+])('an instance that $what is too slow', async ({ answer }) => {
+  expect((await canaryOf(answer, never)).seen).toMatchObject({ ok: false, reason: 'too_slow' });
+});
+
+test('a heartbeat of the edge is not the first byte of the instance', async () => {
+  expect((await canaryOf((reply) => void reply.write(': beat\n\n'), never)).transcript).toMatchObject({
+    firstByteMs: null,
+  });
+  expect((await canaryOf(chats, never)).seen.first_byte_ms).not.toBeNull();
+});
+
+test('a tick that runs out of time blames nobody', async () => {
+  expect((await canaryOf(() => {}, AbortSignal.timeout(20))).seen.reason).toBe('edge_failed');
+});

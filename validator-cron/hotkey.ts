@@ -1,0 +1,32 @@
+/** The judge's hotkey: made from its seed, used for nothing but signing requests to the edge. */
+import { sha256 } from '@noble/hashes/sha2.js';
+import { bytesToHex, hexToBytes, utf8ToBytes } from '@noble/hashes/utils.js';
+import { getPublicKey, secretFromSeed, sign } from '@scure/sr25519';
+import { requestText, SIGNED_HEADERS } from '#protocol/hello.ts';
+import { encodeSs58 } from '../functions/gate/ss58.ts';
+
+export interface Hotkey {
+  ss58: string;
+  /** sr25519 over the text, hex. */
+  sign: (text: string) => string;
+}
+
+/** The secret lives in the closure, so printing a `Hotkey` shows no more than its address. */
+export function hotkeyFromSeed(seedHex: string): Hotkey {
+  const secret = secretFromSeed(hexToBytes(seedHex.replace(/^0x/i, '')));
+  return { ss58: encodeSs58(getPublicKey(secret)), sign: (text) => bytesToHex(sign(secret, utf8ToBytes(text))) };
+}
+
+/** The headers that sign one request. `nonceHex` is 16 random bytes and good once. */
+export function signedHeaders(
+  hotkey: Hotkey,
+  r: { origin: string; method: string; target: string; body: Uint8Array; timestampMs: number; nonceHex: string },
+): Record<string, string> {
+  const text = requestText({ ...r, bodySha256: bytesToHex(sha256(r.body)), nonce: r.nonceHex });
+  return {
+    [SIGNED_HEADERS.hotkey]: hotkey.ss58,
+    [SIGNED_HEADERS.timestamp]: String(r.timestampMs),
+    [SIGNED_HEADERS.nonce]: r.nonceHex,
+    [SIGNED_HEADERS.signature]: hotkey.sign(text),
+  };
+}
