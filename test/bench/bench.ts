@@ -9,19 +9,22 @@
  */
 import { parseArgs } from 'node:util';
 import { cancel } from './cases/cancel.ts';
-import { parallel, single } from './cases/calls.ts';
+import { large, parallel, single } from './cases/calls.ts';
 import { firstAlone, firstBusy } from './cases/first.ts';
 import { heavy, light, wide } from './cases/tokens.ts';
+import { chatBody } from './ask.ts';
+import { measureIdle, type IdleEdge } from './idle/idle.ts';
 import { startEngine, type Case, type Context } from './context.ts';
 import { calls, Client, openStream } from './load.ts';
 import { machine, machineShare } from './measure.ts';
 import { lines, lineTable, table, type Samples } from './report.ts';
-import { startFloor } from './targets/floor.ts';
+import { startFloor, startFloorEdge } from './targets/floor.ts';
 import { startPortkey } from './targets/portkey.ts';
 import { attachRipcord } from './targets/ripcord.ts';
 import { TARGETS, type Target, type TargetName } from './targets/target.ts';
 
-const CASES: Case[] = [single, parallel, light, heavy, wide, firstAlone, firstBusy, cancel];
+const IDLE = 'idle';
+const CASES: Case[] = [single, parallel, light, heavy, wide, firstAlone, firstBusy, cancel, large];
 
 const { values: flags } = parseArgs({
   options: {
@@ -36,9 +39,9 @@ const { values: flags } = parseArgs({
 
 const only = flags.only.split(',').filter((name) => name !== '');
 for (const name of only) {
-  if (!TARGETS.some((t) => t === name) && !CASES.some((c) => c.name === name))
+  if (!TARGETS.some((t) => t === name) && name !== IDLE && !CASES.some((c) => c.name === name))
     throw new Error(
-      `--only: ${name} is no target (${TARGETS.join(', ')}) and no case (${CASES.map((c) => c.name).join(', ')})`,
+      `--only: ${name} is no target (${TARGETS.join(', ')}) and no case (${[...CASES.map((c) => c.name), IDLE].join(', ')})`,
     );
 }
 const chosen = <T extends string>(all: readonly T[]) =>
@@ -77,6 +80,8 @@ const starters: Record<TargetName, () => Promise<Target>> = {
   },
 };
 
+const idleStarters: Partial<Record<TargetName, () => Promise<IdleEdge>>> = { floor: startFloorEdge };
+
 async function startTargets(): Promise<Target[]> {
   const names = chosen(TARGETS);
   const targets: Target[] = [];
@@ -106,13 +111,29 @@ async function warm(target: Target): Promise<void> {
     (_, index) => openStream(client, { run: context.nextRun(), index, rate: 200, tokens: 100 }, () => {}).done,
   );
   const bad = (await Promise.all(streams)).find((r) => r.end !== 'done' || r.broken > 0);
+  await compareBody(target, client);
   client.close();
   if (bad !== undefined) throw new Error(`a stream was ${bad.end} after ${bad.tokens} tokens: ${bad.failure}`);
 }
 
+/** Notes what a path does to a body; the digests of each run prove that what was asked for is untouched. */
+async function compareBody(target: Target, client: Client): Promise<void> {
+  const ask = { run: context.nextRun(), index: 0, rate: 0, tokens: 40 };
+  const sent = chatBody(ask);
+  await client.call(sent);
+  const { lastBody } = await engine.record(ask.run);
+  if (lastBody === sent) return;
+  const [before, after] = [Object.keys(JSON.parse(sent)), Object.keys(JSON.parse(lastBody))];
+  const added = after.filter((key) => !before.includes(key));
+  const dropped = before.filter((key) => !after.includes(key));
+  context.note(
+    `${target.name} writes bodies anew (${sent.length} bytes sent, ${lastBody.length} reach the engine; added: ${added.join(', ') || 'none'}; dropped: ${dropped.join(', ') || 'none'})`,
+  );
+}
+
 async function measure(targets: Target[]): Promise<Samples> {
   const samples: Samples = {};
-  const names = chosen(CASES.map((c) => c.name));
+  const names = chosen([...CASES.map((c) => c.name), IDLE]);
   for (const one of CASES.filter((c) => names.includes(c.name))) {
     const share = machineShare();
     const perTarget: Partial<Record<TargetName, Awaited<ReturnType<Case['measure']>>[]>> = (samples[one.name] = {});
@@ -135,7 +156,26 @@ async function measure(targets: Target[]): Promise<Samples> {
       `${one.name}: ${Math.round((Date.now() - began) / 1000)} s, machine ${Math.round(busy * 100)} % busy, ${Math.round(steal * 100)} % stolen`,
     );
   }
+  if (names.includes(IDLE)) samples[IDLE] = await measureAllIdle(targets);
   return samples;
+}
+
+/** On edges of their own, so that memory starts from nothing. */
+async function measureAllIdle(targets: Target[]): Promise<Samples[string]> {
+  const counts = flags.quick ? [300, 1000] : [1000, 3000];
+  const figures: Samples[string] = {};
+  for (const target of targets) {
+    const startIdle = idleStarters[target.name];
+    if (startIdle === undefined) continue;
+    try {
+      const edge = await startIdle();
+      figures[target.name] = [await measureIdle(edge, counts, context.note).finally(() => edge.close())];
+    } catch (error) {
+      context.note(`idle: ${error instanceof Error ? error.message : String(error)}`);
+    }
+  }
+  say(`idle: ${Math.round((Date.now() - began) / 1000)} s`);
+  return figures;
 }
 
 const targets = await startTargets();

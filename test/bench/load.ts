@@ -39,8 +39,8 @@ export class Client {
     this.#pool.destroy();
   }
 
-  post(body: string): ClientRequest {
-    const out = request(`${this.#target.origin}/v1/chat/completions`, {
+  post(body: string, path = '/v1/chat/completions'): ClientRequest {
+    const out = request(`${this.#target.origin}${path}`, {
       method: 'POST',
       agent: this.#pool,
       headers: {
@@ -54,9 +54,9 @@ export class Client {
   }
 
   /** One instant call; resolves to the answer's text, rejects with the status and the start of the answer. */
-  call(body: string): Promise<string> {
+  call(body: string, path?: string): Promise<string> {
     return new Promise((resolve, reject) => {
-      this.post(body)
+      this.post(body, path)
         .on('error', reject)
         .on('response', (res: IncomingMessage) => {
           const chunks: Buffer[] = [];
@@ -116,8 +116,6 @@ export interface StreamResult {
   sentAt: number;
   /** Microseconds from sending to the first token; NaN if none came. */
   firstMicros: number;
-  /** What of it the path took: all but the time between the engine's first token and the engine getting the call is unknown to it. */
-  firstTokenAt: number;
 }
 
 export interface OpenStream {
@@ -137,7 +135,6 @@ export function openStream(client: Client, ask: Ask, onToken: (latency: number, 
     failure: '',
     sentAt: micros(),
     firstMicros: Number.NaN,
-    firstTokenAt: Number.NaN,
   };
   const out = client.post(chatBody(ask));
   let rest = '';
@@ -163,10 +160,7 @@ export function openStream(client: Client, ask: Ask, onToken: (latency: number, 
     const sequence = Number(rest.slice(at, space));
     const stamp = Number(rest.slice(space + 1, rest.indexOf('"', space)));
     if (sequence !== result.tokens) result.broken += 1;
-    if (result.tokens === 0) {
-      result.firstMicros = now - result.sentAt;
-      result.firstTokenAt = now;
-    }
+    if (result.tokens === 0) result.firstMicros = now - result.sentAt;
     result.tokens += 1;
     onToken(now - stamp, now);
   };

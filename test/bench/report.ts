@@ -58,6 +58,19 @@ export const ROWS: Row[] = [
   { title: '  p99 ms', what: 'first-busy', name: 'p99_ms', digits: 1 },
   { title: 'cancel reaches the engine, p50 ms', what: 'cancel', name: 'p50_ms', digits: 1 },
   { title: '  p99 ms', what: 'cancel', name: 'p99_ms', digits: 1 },
+  { title: 'replies of 0.5 MB, MB/s', what: 'large', name: 'mb_s', digits: 0 },
+  { title: '  path CPU µs per MB', what: 'large', name: 'path_us', digits: 0 },
+];
+
+const IDLE_ROWS: Row[] = [300, 1000, 3000].flatMap((count) => [
+  { title: `${count} idle agents, KiB of the edge each`, what: 'idle', name: `kib_${count}`, digits: 0 },
+  { title: '  descriptors of the edge each', what: 'idle', name: `fds_${count}`, digits: 2 },
+  { title: '  logins/s', what: 'idle', name: `logins_s_${count}`, digits: 0 },
+]);
+
+const BACK_ROWS: Row[] = [
+  { title: 'edge killed: first agent back, ms', what: 'idle', name: 'first_back_ms', digits: 0 },
+  { title: '  all back, ms', what: 'idle', name: 'all_back_ms', digits: 0 },
 ];
 
 export interface Line {
@@ -120,11 +133,15 @@ export function lines(samples: Samples): Line[] {
 export function table(samples: Samples, targets: readonly TargetName[]): string {
   const peers = targets.includes('ripcord') ? targets.filter((t) => t === 'floor' || t === 'portkey') : [];
   const header = ['', ...targets, ...peers.map((peer) => `ripcord / ${peer}`)];
-  const body = ROWS.filter((row) => samples[row.what] !== undefined).map((row) => [
-    row.title,
-    ...targets.map((target) => show(figure(samples, row.what, target, row.name), row.digits)),
-    ...peers.map((peer) => show(ratio(samples, row.what, row.name, 'ripcord', peer), 2)),
-  ]);
+  const measured = (row: Row) =>
+    Object.values(samples[row.what] ?? {}).some((rounds) => rounds.some((figures) => row.name in figures));
+  const body = [...ROWS, ...IDLE_ROWS, ...BACK_ROWS]
+    .filter(measured)
+    .map((row) => [
+      row.title,
+      ...targets.map((target) => show(figure(samples, row.what, target, row.name), row.digits)),
+      ...peers.map((peer) => show(ratio(samples, row.what, row.name, 'ripcord', peer), 2)),
+    ]);
   return align([header, ...body]);
 }
 

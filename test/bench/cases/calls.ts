@@ -1,4 +1,6 @@
-/** Instant JSON calls: what one call waits at concurrency 1, and how many pass at concurrency 32. */
+/** Instant JSON calls: what one waits alone, how many pass at 32 in flight, and how fast a large reply comes. */
+import { MODEL } from '../ask.ts';
+import { micros } from '../clock.ts';
 import { assertReached, CpuWatch, type Case, type Context, type Figures } from '../context.ts';
 import { calls, Client, type CallLoad } from '../load.ts';
 import { median, percentile } from '../stats.ts';
@@ -42,4 +44,33 @@ export const parallel: Case = {
   rounds: [5, 2],
   concurrency: 32,
   measure: (context, target) => run(context, target, { concurrency: 32, seconds: context.quick ? 1.2 : 2.5 }),
+};
+
+/** Replies of about half a megabyte: 64 embeddings of 384 numbers, four calls in flight. */
+export const large: Case = {
+  name: 'large',
+  rounds: [3, 1],
+  concurrency: 4,
+  measure: async (context, target) => {
+    const body = JSON.stringify({
+      model: MODEL,
+      input: Array.from({ length: 64 }, (_, i) => `text number ${i}`),
+      dimensions: 384,
+    });
+    const client = new Client(target);
+    const cpu = new CpuWatch(target);
+    const begin = micros();
+    const end = begin + (context.quick ? 1e6 : 2e6);
+    let bytes = 0;
+    const loop = async () => {
+      while (micros() < end) {
+        const text = await client.call(body, '/v1/embeddings');
+        if (!text.startsWith('{') || !text.endsWith('}')) throw new Error(`${target.name}: a large reply came broken`);
+        bytes += text.length;
+      }
+    };
+    await Promise.all(Array.from({ length: 4 }, loop));
+    client.close();
+    return { mb_s: bytes / (micros() - begin), path_us: cpu.spent().path / (bytes / 1e6) };
+  },
 };

@@ -4,15 +4,18 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { build } from 'esbuild';
 import { start, type Proc } from '../spawn.ts';
+import type { IdleEdge } from '../idle/idle.ts';
 import type { Target } from './target.ts';
 
 const ROOT = join(import.meta.dirname, '../../..');
 const WORKERD = join(ROOT, 'node_modules/.bin/workerd');
 
-const CONFIG = `using Workerd = import "/workerd/workerd.capnp";
+/** The same engine settings as the real edge has. */
+const config = (port: number) => `using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
   services = [ (name = "main", worker = .worker) ],
-  sockets = [ (name = "http", address = "127.0.0.1:0", http = (), service = "main") ]
+  sockets = [ (name = "http", address = "127.0.0.1:${port}", http = (), service = "main") ],
+  v8Flags = [ "--min-semi-space-size=32", "--max-semi-space-size=64" ]
 );
 const worker :Workerd.Worker = (
   modules = [ (name = "worker.js", esModule = embed "worker.js") ],
@@ -24,7 +27,7 @@ const worker :Workerd.Worker = (
 );
 `;
 
-export async function startFloorEdge(): Promise<{ edge: Proc; port: number; dir: string }> {
+export async function startFloorEdge(): Promise<IdleEdge> {
   const dir = mkdtempSync(join(tmpdir(), 'ripcord-floor-'));
   await build({
     entryPoints: [join(ROOT, 'test/bench/floor/worker.ts')],
@@ -34,35 +37,50 @@ export async function startFloorEdge(): Promise<{ edge: Proc; port: number; dir:
     outfile: join(dir, 'worker.js'),
     logLevel: 'error',
   });
-  writeFileSync(join(dir, 'floor.capnp'), CONFIG);
-  const edge = await start(WORKERD, ['serve', join(dir, 'floor.capnp'), '--control-fd=3'], {
-    channel: 3,
-    ready: (line) => line.includes('"listen"'),
-  });
-  return { edge, port: (JSON.parse(edge.line) as { port: number }).port, dir };
+  const serve = (port: number) => {
+    writeFileSync(join(dir, 'floor.capnp'), config(port));
+    return start(WORKERD, ['serve', join(dir, 'floor.capnp'), '--control-fd=3'], {
+      channel: 3,
+      ready: (line) => line.includes('"listen"'),
+    });
+  };
+  let edge: Proc = await serve(0);
+  const { port } = JSON.parse(edge.line) as { port: number };
+  return {
+    mode: 'floor',
+    origin: `http://127.0.0.1:${port}`,
+    pid: () => edge.pid,
+    restart: async () => {
+      await edge.stop();
+      edge = await serve(port);
+    },
+    close: async () => {
+      await edge.stop();
+      rmSync(dir, { recursive: true, force: true });
+    },
+  };
 }
 
 export async function startFloor(engine: string): Promise<Target> {
-  const { edge, port, dir } = await startFloorEdge();
+  const edge = await startFloorEdge();
   const agent = await start(process.execPath, [
     join(ROOT, 'test/bench/floor/agent.ts'),
-    `ws://127.0.0.1:${port}/agent/relay`,
+    `${edge.origin.replace('http', 'ws')}/agent/relay`,
     engine,
   ]);
   return {
     name: 'floor',
-    origin: `http://127.0.0.1:${port}`,
+    origin: edge.origin,
     headers: {},
     processes: [
-      { role: 'edge', pid: edge.pid },
+      { role: 'edge', pid: edge.pid() },
       { role: 'agent', pid: agent.pid },
     ],
     concurrency: Number.POSITIVE_INFINITY,
     version: 'bare relay',
     close: async () => {
       await agent.stop();
-      await edge.stop();
-      rmSync(dir, { recursive: true, force: true });
+      await edge.close();
     },
   };
 }
