@@ -178,6 +178,11 @@ async function measureAllIdle(targets: Target[]): Promise<Samples[string]> {
   return figures;
 }
 
+const share = machineShare();
+await new Promise((resolve) => setTimeout(resolve, 500));
+const { busy } = share();
+if (busy > 0.1) notes.push(`the machine was ${Math.round(busy * 100)} % busy with other work before the run began`);
+
 const targets = await startTargets();
 const warmed: Target[] = [];
 for (const target of targets) {

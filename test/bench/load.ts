@@ -106,8 +106,9 @@ export async function calls(client: Client, load: CallLoad): Promise<CallResult>
 }
 
 export interface StreamResult {
-  /** Tokens that came, in order. */
   tokens: number;
+  /** Pieces they came in. */
+  chunks: number;
   /** Tokens out of order, repeated or missing, where they were noticed. */
   broken: number;
   /** `done`: the end marker came and every token before it. */
@@ -130,6 +131,7 @@ const MARK = '"content":"';
 export function openStream(client: Client, ask: Ask, onToken: (latency: number, now: number) => void): OpenStream {
   const result: StreamResult = {
     tokens: 0,
+    chunks: 0,
     broken: 0,
     end: 'failed',
     failure: '',
@@ -143,6 +145,7 @@ export function openStream(client: Client, ask: Ask, onToken: (latency: number, 
 
   const take = (chunk: Buffer) => {
     const now = micros();
+    result.chunks += 1;
     rest += chunk.toString('latin1');
     let at = 0;
     for (;;) {

@@ -39,6 +39,7 @@ export const ROWS: Row[] = [
     digits: 0,
   },
   { title: '  path CPU µs per token', what: 'light', name: 'path_us', digits: 0 },
+  { title: '  tokens per piece', what: 'light', name: 'gathered', digits: 1 },
   { title: '  token p50 ms', what: 'light', name: 'p50_ms', digits: 2 },
   { title: '  token p99 ms', what: 'light', name: 'p99_ms', digits: 1 },
   {
@@ -49,6 +50,7 @@ export const ROWS: Row[] = [
   },
   { title: '  edge CPU µs per token', what: 'heavy', name: 'edge_us', digits: 1 },
   { title: '  path CPU µs per token', what: 'heavy', name: 'path_us', digits: 1 },
+  { title: '  tokens per piece', what: 'heavy', name: 'gathered', digits: 1 },
   { title: '  token p50 ms', what: 'heavy', name: 'p50_ms', digits: 1 },
   { title: '  token p99 ms', what: 'heavy', name: 'p99_ms', digits: 0 },
   { title: '512 streams, complete', what: 'wide', name: 'clean', digits: 0 },

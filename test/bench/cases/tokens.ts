@@ -67,6 +67,7 @@ async function steady(context: Context, target: Target, load: Steady): Promise<F
       p99_ms: percentile(latencies, 0.99) / 1000,
       edge_us: spent.edge / latencies.length,
       path_us: spent.path / latencies.length,
+      gathered: results.reduce((sum, r) => sum + r.tokens, 0) / results.reduce((sum, r) => sum + r.chunks, 0),
       load_busy: (used.user + used.system) / 1e6 / seconds,
       ended: ended.length,
       broken,
