@@ -1,0 +1,45 @@
+/**
+ * The way to Postgres: Neon over HTTP, one statement per request, no socket and no pool. With a HYPERDRIVE binding the
+ * native driver goes through it instead; it is loaded at the first statement only. No interactive transactions either way.
+ */
+import { neon, neonConfig } from '@neondatabase/serverless';
+import { drizzle } from 'drizzle-orm/neon-http';
+import type { PgDatabase, PgQueryResultHKT } from 'drizzle-orm/pg-core';
+import { drizzle as drizzleProxy } from 'drizzle-orm/pg-proxy';
+
+/** The part of the edge's bindings that this needs. */
+export interface DatabaseEnv {
+  DATABASE_URL: string;
+  /** Another endpoint than Neon's own: the local bridge. */
+  DATABASE_FETCH_ENDPOINT?: string;
+  HYPERDRIVE?: { connectionString: string };
+}
+
+export type Database = PgDatabase<PgQueryResultHKT>;
+
+/** Milliseconds one statement may take. */
+const STATEMENT_MS = 15_000;
+
+let last: { url: string; endpoint: string | undefined; database: Database } | null = null;
+
+/** The database of this environment; cheap to call for every statement. */
+export function connect(env: DatabaseEnv): Database {
+  if (env.HYPERDRIVE !== undefined) return viaHyperdrive(env.HYPERDRIVE.connectionString);
+  if (last?.url === env.DATABASE_URL && last.endpoint === env.DATABASE_FETCH_ENDPOINT) return last.database;
+  const database = viaHttp(env.DATABASE_URL, env.DATABASE_FETCH_ENDPOINT);
+  last = { url: env.DATABASE_URL, endpoint: env.DATABASE_FETCH_ENDPOINT, database };
+  return database;
+}
+
+function viaHttp(url: string, endpoint: string | undefined): Database {
+  if (endpoint !== undefined) neonConfig.fetchEndpoint = endpoint;
+  neonConfig.fetchFunction = (input: string, init: RequestInit) => fetch(input, { ...init, signal: AbortSignal.timeout(STATEMENT_MS) });
+  return drizzle(neon(url));
+}
+
+function viaHyperdrive(connectionString: string): Database {
+  return drizzleProxy(async (text, params, method) => {
+    const { query } = await import('./native.ts');
+    return { rows: await query(connectionString, text, params, method === 'all' ? 'array' : 'object', STATEMENT_MS) };
+  });
+}

@@ -1,0 +1,9 @@
+/** Postgres, one function per intention. */
+export * from './client.ts';
+export * from './errors.ts';
+export * from './accounts.ts';
+export * from './keys.ts';
+export * from './chutes.ts';
+export * from './miners.ts';
+export * from './usage.ts';
+export * from './audit.ts';

@@ -1,0 +1,73 @@
+import { eq, sql } from 'drizzle-orm';
+import type { Database } from './client.ts';
+import { agents } from './schema.ts';
+
+/** An agent as its Miner object vouches for it. */
+export interface AgentRecord {
+  agent: string;
+  hotkey: string;
+  inventory: unknown;
+}
+
+/** What an agent did lately, by settled attempts. */
+export interface MinerRecord {
+  hotkey: string;
+  agents: number;
+  lastSeenAt: Date;
+  /** Attempts of the last 24 hours. */
+  attempts: number;
+  completed: number;
+  tokensOut: number;
+}
+
+export async function upsertAgent(db: Database, { agent, hotkey, inventory }: AgentRecord): Promise<void> {
+  await db
+    .insert(agents)
+    .values({ id: agent, hotkey, inventory })
+    .onConflictDoUpdate({ target: agents.id, set: { inventory, lastSeenAt: sql`now()` } });
+}
+
+/** By id, after the id `after`: agents seen within the last `seenMs` milliseconds. */
+export async function listAgents(db: Database, ask: { after?: string; limit?: number; seenMs?: number } = {}) {
+  const { after = '', limit = 200, seenMs = 7 * 24 * 3_600_000 } = ask;
+  return db
+    .select()
+    .from(agents)
+    .where(sql`${agents.id} > ${after} and ${agents.lastSeenAt} > now() - ${seenMs} * interval '1 millisecond'`)
+    .orderBy(agents.id)
+    .limit(limit);
+}
+
+export async function listAgentsOf(db: Database, hotkey: string) {
+  return db.select().from(agents).where(eq(agents.hotkey, hotkey)).orderBy(agents.id).limit(1000);
+}
+
+/** Miners by hotkey, after the hotkey `after`. */
+export async function listMiners(db: Database, ask: { after?: string; limit?: number; hotkey?: string } = {}): Promise<MinerRecord[]> {
+  const { after = '', limit = 200, hotkey = null } = ask;
+  const result = await db.execute(sql`
+    with page as (
+      select hotkey, count(*) as agents, max(last_seen_at) as seen from agents
+      where hotkey > ${after} and (${hotkey}::text is null or hotkey = ${hotkey}) group by hotkey order by hotkey limit ${limit}
+    )
+    select p.hotkey, p.agents, extract(epoch from p.seen) * 1000 as seen_ms, coalesce(u.attempts, 0) as attempts,
+      coalesce(u.completed, 0) as completed, coalesce(u.tokens_out, 0) as tokens_out
+    from page p left join lateral (
+      select count(*) as attempts, count(*) filter (where outcome = 'completed') as completed, sum(tokens_out) as tokens_out
+      from usage where usage.hotkey = p.hotkey and started_at > now() - interval '24 hours'
+    ) u on true order by p.hotkey`);
+  return rowsOf(result).map((row) => ({
+    hotkey: String(row['hotkey']),
+    agents: Number(row['agents']),
+    lastSeenAt: new Date(Number(row['seen_ms'])),
+    attempts: Number(row['attempts']),
+    completed: Number(row['completed']),
+    tokensOut: Number(row['tokens_out']),
+  }));
+}
+
+/** Drivers wrap the rows of a raw statement differently. */
+function rowsOf(result: unknown): Record<string, unknown>[] {
+  if (Array.isArray(result)) return result as Record<string, unknown>[];
+  return (result as { rows: Record<string, unknown>[] }).rows;
+}
