@@ -20,7 +20,7 @@ import { machine, machineShare } from './measure.ts';
 import { lines, lineTable, table, type Samples } from './report.ts';
 import { startFloor, startFloorEdge } from './targets/floor.ts';
 import { startPortkey } from './targets/portkey.ts';
-import { attachRipcord } from './targets/ripcord.ts';
+import { attachRipcord, startRipcord, startRipcordEdge } from './targets/ripcord.ts';
 import { TARGETS, type Target, type TargetName } from './targets/target.ts';
 
 const IDLE = 'idle';
@@ -74,13 +74,16 @@ const starters: Record<TargetName, () => Promise<Target>> = {
   }),
   floor: () => startFloor(engine.origin),
   portkey: () => startPortkey(engine.origin),
-  ripcord: async () => {
-    if (flags.origin === undefined) throw new Error('give --origin, --key and --pids of a running network');
-    return attachRipcord({ origin: flags.origin, key: flags.key, pids: flags.pids });
-  },
+  ripcord: async () =>
+    flags.origin === undefined
+      ? startRipcord(engine.origin)
+      : attachRipcord({ origin: flags.origin, key: flags.key, pids: flags.pids }),
 };
 
-const idleStarters: Partial<Record<TargetName, () => Promise<IdleEdge>>> = { floor: startFloorEdge };
+const idleStarters: Partial<Record<TargetName, () => Promise<IdleEdge>>> = {
+  floor: startFloorEdge,
+  ripcord: startRipcordEdge,
+};
 
 async function startTargets(): Promise<Target[]> {
   const names = chosen(TARGETS);
