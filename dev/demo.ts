@@ -1,0 +1,137 @@
+/** What makes a bare network worth a visit: an account with a key, three chutes, and an agent that runs them on the CPU. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Client } from '../cli/client.ts';
+import { readChuteToml } from '../cli/chute-toml/read.ts';
+import { packFolder } from '../cli/pack/pack.ts';
+import type { Hotkey } from '../miner-agent/identity/hotkey.ts';
+import { startAgent, type AgentPart } from './agent.ts';
+import { StartFailure } from './failure.ts';
+import type { DataFolder } from './folder.ts';
+import { hotkeyIn, hotkeyOf } from './hotkeys.ts';
+import { judgeSeed, ROOT, type Network } from './network.ts';
+import type { Say } from './supervise.ts';
+
+/** A chute to deploy and the call that proves it works. */
+export interface DemoChute {
+  /** Holds chute.toml. */
+  folder: string;
+  probe: { path: string; body: unknown };
+}
+
+const HANDLE = 'demo';
+/** An empty machine starts three programs and moves their code; seconds, unless it is very busy. */
+const LIVE_DEADLINE_MS = 120_000;
+const RETRY_MS = 100;
+
+export const DEMO_CHUTES: DemoChute[] = [
+  {
+    folder: join(ROOT, 'dev/chutes/chat'),
+    probe: { path: '/v1/chat/completions', body: { model: 'demo/chat', max_tokens: 4, messages: [{ role: 'user', content: 'Hello' }] } },
+  },
+  { folder: join(ROOT, 'dev/chutes/embed'), probe: { path: '/v1/embeddings', body: { model: 'demo/embed', input: 'Hello' } } },
+  {
+    folder: join(ROOT, 'dev/chutes/image'),
+    probe: { path: '/call/demo/image/generate', body: { prompt: 'Hello', width: 64, height: 64, steps: 1 } },
+  },
+];
+
+export interface DemoAsk {
+  network: Network;
+  folder: DataFolder;
+  chutes?: DemoChute[];
+  agents?: number;
+  /** False leaves the judge out; for tests. */
+  judge?: boolean;
+  say: Say;
+  signal?: AbortSignal;
+}
+
+/** What `npm start -- --json` prints. */
+export interface Demo {
+  api: string;
+  key: string;
+  account: string;
+  version: string;
+  chutes: { id: string; name: string; slug: string; model: string }[];
+  agents: { hotkey: string; agent: string }[];
+}
+
+/** Raises the demo on a network and resolves when each chute answered a call. A second start finds what the first one made. */
+export async function raiseDemo(ask: DemoAsk): Promise<{ facts: Demo; agents: AgentPart[] }> {
+  const { network, folder, say, signal } = ask;
+  const wanted = ask.chutes ?? DEMO_CHUTES;
+  const { account, key } = await demoAccount(network, folder, signal);
+  if (ask.judge ?? true) await network.addJudge(await judgeKey(network, folder, signal));
+
+  const client = clientOf(network, { key, signal });
+  const chutes = [];
+  for (const chute of wanted) chutes.push(await deploy(client, chute.folder));
+  if (chutes.length > 0) say(`Deployed ${chutes.map(({ name }) => name).join(', ')}.`);
+
+  const agents = [];
+  for (let index = 0; index < (ask.agents ?? 1); index++) agents.push(await startAgent({ network, folder, index, allowAccount: account }));
+  if (wanted.length > 0) say('Waiting for an answer of each chute.');
+  await Promise.all(wanted.map((chute) => untilLive(client, chute, signal)));
+  return {
+    facts: { api: network.api, key, account, version: version(), chutes, agents: agents.map(({ hotkey, agent }) => ({ hotkey, agent })) },
+    agents,
+  };
+}
+
+/** The demo account and its key. Only we keep the key's secret: the edge knows no more than a MAC of it. */
+async function demoAccount(network: Network, folder: DataFolder, signal?: AbortSignal): Promise<{ account: string; key: string }> {
+  const client = clientOf(network, { hotkey: hotkeyIn(folder.file('demo-hotkey')), signal });
+  const { account_id: account } = await client.signUp(HANDLE);
+  const known = folder.state.demoKey;
+  if (known !== undefined) return { account, key: known };
+  const { secret_key: key } = await client.createKey({ name: 'demo', scopes: ['invoke', 'read', 'write', 'keys'] });
+  folder.remember({ demoKey: key });
+  return { account, key };
+}
+
+/** The judge pays its canary calls like anyone: an account of its hotkey, a key that may call. */
+async function judgeKey(network: Network, folder: DataFolder, signal?: AbortSignal): Promise<string> {
+  const known = folder.state.judgeKey;
+  if (known !== undefined) return known;
+  const client = clientOf(network, { hotkey: hotkeyOf(judgeSeed(folder.state.edgeSecret)), signal });
+  await client.signUp('judge');
+  const { secret_key: key } = await client.createKey({ name: 'canaries', scopes: ['invoke'] });
+  folder.remember({ judgeKey: key });
+  return key;
+}
+
+function clientOf(
+  network: Network,
+  who: { key: string; signal: AbortSignal | undefined } | { hotkey: Hotkey; signal: AbortSignal | undefined },
+): Client {
+  const { signal, ...authority } = who;
+  return new Client({ api: network.api, ...authority, ...(signal ? { signal } : {}) });
+}
+
+async function deploy(client: Client, folder: string): Promise<Demo['chutes'][number]> {
+  const { config, code } = await readChuteToml(join(folder, 'chute.toml'));
+  const packed = code === null ? null : await packFolder(code);
+  if (packed && !(await client.hasBlob(packed.sha256))) await client.putBlob(packed.sha256, packed.data);
+  const { chute_id: id, name, slug } = await client.deploy(config, packed && { sha256: packed.sha256, bytes: packed.bytes });
+  return { id, name, slug, model: name };
+}
+
+/** Calls until it works. Throws `StartFailure` with the last answer when it never does. */
+async function untilLive(client: Client, { folder, probe }: DemoChute, signal = new AbortController().signal): Promise<void> {
+  const deadline = performance.now() + LIVE_DEADLINE_MS;
+  const body = JSON.stringify(probe.body);
+  for (;;) {
+    const reply = await client.request('POST', probe.path, { body, headers: { 'content-type': 'application/json' } });
+    const text = await reply.text();
+    if (reply.ok) return;
+    if (performance.now() > deadline) throw new StartFailure(`${folder} does not answer (HTTP ${reply.status}: ${text.slice(0, 300)}).`);
+    await sleep(RETRY_MS, undefined, { signal });
+  }
+}
+
+function version(): string {
+  const { version: text } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { version: string };
+  return text;
+}

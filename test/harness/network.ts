@@ -1,0 +1,126 @@
+/** The whole network for a test: the parts of `npm start`, in a temporary folder, with handles to break them. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { DEMO_CHUTES, raiseDemo, type Demo, type DemoChute } from '../../dev/demo.ts';
+import { openFolder, type DataFolder } from '../../dev/folder.ts';
+import { raiseNetwork, ROOT, type Network } from '../../dev/network.ts';
+import { tailOf, type Part } from '../../dev/supervise.ts';
+import { workerdVersion } from '../../dev/workerd.ts';
+
+export { DEMO_CHUTES, type DemoChute };
+
+export interface NetworkWish {
+  /** How many miners; default 1. */
+  agents?: number;
+  /** What to deploy and wait for; default the chat chute alone. */
+  chutes?: DemoChute[];
+  /** Whether the judge runs; default false. */
+  judge?: boolean;
+  /** Whether the edge has its fault routes; default true. */
+  faults?: boolean;
+  /** Print what the parts say; default false. */
+  loud?: boolean;
+}
+
+/** A program of the network that a test may break. */
+export interface Breakable {
+  readonly pid: number | undefined;
+  /** SIGKILL; it stays down until `restart`. */
+  kill(): Promise<void>;
+  /** SIGKILL; the supervisor starts it again, as in production. */
+  crash(): void;
+  /** SIGSTOP and SIGCONT: a machine that hangs. */
+  freeze(): void;
+  thaw(): void;
+  /** A polite stop; it stays down until `restart`. */
+  stop(): Promise<void>;
+  /** Stops it if it runs, and starts it. Resolves when it accepts connections (an agent: when its process runs). */
+  restart(): Promise<void>;
+  /** The end of its log. */
+  log(lines?: number): string;
+}
+
+export interface TestNetwork extends Pick<Demo, 'api' | 'key' | 'account' | 'chutes'> {
+  internalToken: string;
+  databaseUrl: string;
+  folder: DataFolder;
+  edge: Breakable;
+  postgres: Breakable;
+  /** The i-th miner's agent, from 0. */
+  agent(index: number): Breakable & { hotkey: string; agent: string };
+  /** One cron tick of the edge. */
+  cron(): Promise<Response>;
+  /** A request with the demo key; a body that is no string is sent as JSON. */
+  request(
+    path: string,
+    init?: { method?: string; body?: unknown; headers?: Record<string, string>; signal?: AbortSignal },
+  ): Promise<Response>;
+  /** Stops everything and removes the folder. */
+  close(): Promise<void>;
+}
+
+export async function startNetwork(wish: NetworkWish = {}): Promise<TestNetwork> {
+  const path = await mkdtemp(join(tmpdir(), 'ripcord-'));
+  const folder = openFolder(path, { fresh: false, workerd: workerdVersion(ROOT) });
+  const say = wish.loud ? (line: string) => console.error(line) : () => undefined;
+  let network: Network | undefined;
+  const close = async () => {
+    await network?.stop();
+    folder.release();
+    await rm(path, { recursive: true, force: true });
+  };
+  try {
+    network = await raiseNetwork({ folder, port: 0, epochSeconds: 60, faults: wish.faults ?? true, durable: false, say });
+    const chutes = wish.chutes ?? DEMO_CHUTES.slice(0, 1);
+    const { facts, agents } = await raiseDemo({ network, folder, chutes, agents: wish.agents ?? 1, judge: wish.judge ?? false, say });
+    return { ...facts, ...handles(network, folder, facts.key), agent: (index) => agentAt(agents, index, folder), close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+function handles(network: Network, folder: DataFolder, key: string) {
+  const { api, internalToken, databaseUrl } = network;
+  return {
+    internalToken,
+    databaseUrl,
+    folder,
+    edge: breakable(network.edge, folder.file('log', 'edge.log')),
+    postgres: breakable(network.postgres, folder.file('log', 'postgres.log')),
+    cron: () => fetch(`${api}/internal/cron`, { method: 'POST', headers: { authorization: `Bearer ${internalToken}` } }),
+    request: (path: string, { method, body, headers, signal }: Parameters<TestNetwork['request']>[1] & object = {}) =>
+      fetch(`${api}${path}`, {
+        method: method ?? (body === undefined ? 'GET' : 'POST'),
+        headers: { authorization: `Bearer ${key}`, ...(body === undefined ? {} : { 'content-type': 'application/json' }), ...headers },
+        ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
+        ...(signal ? { signal } : {}),
+      }),
+  };
+}
+
+function agentAt(agents: { hotkey: string; agent: string; part: Part }[], index: number, folder: DataFolder) {
+  const found = agents[index];
+  if (!found) throw new Error(`There is no agent ${index}; the network has ${agents.length}.`);
+  const { hotkey, agent, part } = found;
+  return Object.assign(breakable(part, folder.file('log', `agent-${index}.log`)), { hotkey, agent });
+}
+
+function breakable(part: Part, logFile: string): Breakable {
+  return {
+    get pid() {
+      return part.pid;
+    },
+    kill: () => part.stop('hard'),
+    crash: () => part.signal('SIGKILL'),
+    freeze: () => part.signal('SIGSTOP'),
+    thaw: () => part.signal('SIGCONT'),
+    stop: () => part.stop(),
+    async restart() {
+      await part.stop();
+      await part.start();
+    },
+    log: (lines = 30) => tailOf(logFile, lines),
+  };
+}
