@@ -1,0 +1,83 @@
+/** How an agent logs in: a stateless challenge, then a WebSocket upgrade signed by its hotkey. Only then is its object touched. */
+import { Hono } from 'hono';
+import { LOGIN_HEADER, LIMITS, challengeRequestSchema, chooseVersion, firstIssue, loginSchema, loginText, type Login } from '#protocol';
+import type { Env } from '../env.ts';
+import { RipcordError } from '../errors.ts';
+import { event } from '../events.ts';
+import { Buckets } from '../gate/bucket.ts';
+import { sameText } from '../gate/constant-time.ts';
+import { verifyHotkey } from '../gate/hotkey.ts';
+import { agentIdOf } from '../gate/ids.ts';
+import { edgeMac } from '../gate/secrets.ts';
+import { ASK_HEADER, asciiJson } from '../miner/client.ts';
+import { minerStub } from '../stubs.ts';
+import type { Vars } from './vars.ts';
+
+export const agentsApi = new Hono<{ Bindings: Env; Variables: Vars }>();
+
+/** Logins per isolate and second: a restart of everything brings every agent back at once. */
+const admission = new Buckets(200, 400);
+
+agentsApi.post('/agents/challenge', async (c) => {
+  admit();
+  const parsed = challengeRequestSchema.safeParse(await c.req.json().catch(() => null));
+  if (!parsed.success) throw new RipcordError('invalid_request', { message: firstIssue(parsed.error) });
+  const { hotkey, name } = parsed.data;
+  const agent = await agentIdOf(hotkey, name, c.env);
+  const random = base64url(crypto.getRandomValues(new Uint8Array(16)));
+  const open = `${Date.now()}.${random}`;
+  const challenge = `${open}.${await challengeMac(c.env, open, hotkey, agent)}`;
+  return c.json({ agent, challenge, origin: c.env.PUBLIC_ORIGIN });
+});
+
+agentsApi.get('/agents/connect', async (c) => {
+  if (c.req.header('upgrade')?.toLowerCase() !== 'websocket') throw new RipcordError('invalid_request', { message: 'This route is a WebSocket.' });
+  admit();
+  const login = parseLogin(c.req.header(LOGIN_HEADER));
+  await checkLogin(login, c.env);
+  event('agent_login', { agent: login.agent, hotkey: login.hotkey });
+  const { agent, hotkey, name, challenge, versions } = login;
+  const answer = await minerStub(c.env, agent).fetch('http://miner/connect', {
+    headers: { upgrade: 'websocket', [ASK_HEADER]: asciiJson({ agent, hotkey, name, challenge, versions }) },
+  });
+  if (answer.status === 409) throw new RipcordError('nonce_used', { message: 'This challenge was already used.' });
+  return answer;
+});
+
+function admit(): void {
+  const retryAfterMs = admission.take('all', Date.now());
+  if (retryAfterMs > 0) throw new RipcordError('rate_limited', { retryAfterMs: retryAfterMs + Math.random() * 5_000 });
+}
+
+function parseLogin(header: string | undefined): Login {
+  let value: unknown = null;
+  try {
+    value = JSON.parse(atob((header ?? '').replaceAll('-', '+').replaceAll('_', '/')));
+  } catch {
+    throw new RipcordError('invalid_request', { message: `The header ${LOGIN_HEADER} is not base64url JSON.` });
+  }
+  const parsed = loginSchema.safeParse(value);
+  if (!parsed.success) throw new RipcordError('invalid_request', { message: firstIssue(parsed.error) });
+  return parsed.data;
+}
+
+async function checkLogin(login: Login, env: Env): Promise<void> {
+  const now = Date.now();
+  if (login.origin !== env.PUBLIC_ORIGIN) throw new RipcordError('invalid_signature', { message: `This login is for ${login.origin}, not for this edge.` });
+  if (chooseVersion(login.versions) === null) throw new RipcordError('invalid_request', { message: 'No common protocol version.', hint: 'Update the agent.' });
+  const [at, random, mac] = login.challenge.split('.');
+  const expected = await challengeMac(env, `${at}.${random}`, login.hotkey, login.agent);
+  if (mac === undefined || !sameText(mac, expected)) throw new RipcordError('invalid_signature', { message: 'The challenge is not of this edge.' });
+  if (Math.abs(now - Number(at)) > LIMITS.challengeMs) throw new RipcordError('invalid_signature', { message: 'The challenge is too old.' });
+  if (login.expires < now || login.expires > now + LIMITS.sessionMs + LIMITS.challengeMs) throw new RipcordError('invalid_signature', { message: 'The session expiry is out of range.' });
+  if (login.agent !== (await agentIdOf(login.hotkey, login.name, env))) throw new RipcordError('invalid_signature', { message: 'The agent id is of another hotkey or name.' });
+  if (!verifyHotkey(loginText(login), login.signature, login.hotkey)) throw new RipcordError('invalid_signature');
+}
+
+async function challengeMac(env: Env, open: string, hotkey: string, agent: string): Promise<string> {
+  return base64url((await edgeMac(env, 'agent/challenge', `${open}\n${hotkey}\n${agent}`)).subarray(0, 24));
+}
+
+function base64url(bytes: Uint8Array): string {
+  return btoa(String.fromCharCode(...bytes)).replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '');
+}

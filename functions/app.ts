@@ -1,0 +1,54 @@
+/** The edge's table of contents: what a request meets, in order. */
+import { Hono } from 'hono';
+import { accountsApi } from './api/accounts.ts';
+import { agentsApi } from './api/agents.ts';
+import { auditApi } from './api/audit.ts';
+import { callApi, callSlug, slugOfHost } from './api/call.ts';
+import { callsApi } from './api/calls.ts';
+import { chutesApi } from './api/chutes.ts';
+import { internalApi } from './api/internal.ts';
+import { keysApi } from './api/keys.ts';
+import { marketApi } from './api/market.ts';
+import { minersApi } from './api/miners.ts';
+import { openaiApi } from './api/openai.ts';
+import type { Vars } from './api/vars.ts';
+import { newCallId } from './calls/call-id.ts';
+import { checkEnv, type Env } from './env.ts';
+import { RipcordError, errorResponse } from './errors.ts';
+import { event } from './events.ts';
+
+export const app = new Hono<{ Bindings: Env; Variables: Vars }>();
+
+app.use(async (c, next) => {
+  checkEnv(c.env);
+  c.set('requestId', newCallId(Date.now(), crypto.getRandomValues(new Uint8Array(16))));
+  const slug = slugOfHost(c.req.raw, c.env);
+  if (slug !== null) return callSlug(c, slug);
+  await next();
+  if (c.res.status !== 101 && !c.res.headers.has('x-request-id')) c.res.headers.set('x-request-id', c.get('requestId'));
+  return undefined;
+});
+
+app.route('/', openaiApi);
+app.route('/', callApi);
+app.route('/', callsApi);
+app.route('/', chutesApi);
+app.route('/', marketApi);
+app.route('/', accountsApi);
+app.route('/', keysApi);
+app.route('/', agentsApi);
+app.route('/', minersApi);
+app.route('/', auditApi);
+app.route('/', internalApi);
+
+app.notFound((c) => errorResponse(new RipcordError('not_found'), shapeOf(c.req.path), c.get('requestId') ?? ''));
+
+app.onError((error, c) => {
+  const requestId = c.get('requestId') ?? '';
+  if (!(error instanceof RipcordError)) event('internal_error', { call: requestId, why: `${error.name}: ${error.message}`.slice(0, 300) });
+  return errorResponse(error, shapeOf(c.req.path), requestId);
+});
+
+function shapeOf(path: string): 'openai' | 'problem' {
+  return path.startsWith('/v1/') ? 'openai' : 'problem';
+}

@@ -1,0 +1,292 @@
+/**
+ * What the conductor of a call and the objects ask of each other. The Worker reaches objects by RPC, the simulator by a
+ * hostile in-memory network; both sides of every port are the production code.
+ *
+ * Additive changes only, two forms readable: a Worker and an object of different deploys talk to each other.
+ */
+import type { ChuteConfig, Device, Inventory, InstanceReport, LogLine, Receipt, RefusalCode, VersionSpec } from '#protocol';
+
+/** A UUIDv7 made at the first hop; `X-Request-Id` of every reply. */
+export type CallId = string;
+
+// ── Account ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** What a key may do. `invoke` calls chutes, `read` sees the account's things, `write` changes them, `keys` makes keys. */
+export type Scope = 'invoke' | 'read' | 'write' | 'keys';
+
+/** A key as presented: its form and MAC are checked, nothing else. */
+export interface KeyClaim {
+  account: string;
+  key: string;
+  /** HMAC of the secret part; compared in constant time with the row. */
+  proof: string;
+}
+
+export interface OpenAsk {
+  call: CallId;
+  claim: KeyClaim;
+  /** Null when the name resolved to nothing: authenticates, then refuses. */
+  chute: { id: string; owner: string; public: boolean } | null;
+  version: string;
+  /** Nano-USD this call can cost at most. */
+  quote: bigint;
+  /** Agents that may get an attempt; the Account asks each of them at the deadline. */
+  agents: string[];
+  /** Milliseconds from now. */
+  deadlineMs: number;
+}
+
+export type OpenRefusal =
+  | 'invalid_api_key'
+  | 'key_expired'
+  | 'insufficient_scope'
+  | 'not_found'
+  | 'rate_limited'
+  | 'duplicate_call'
+  | 'too_many_calls'
+  | 'insufficient_credit';
+
+export type OpenAnswer = { ok: true } | { ok: false; code: OpenRefusal; retryAfterMs?: number };
+
+/** What one attempt came to; made by the Miner object, captured by the Account, exactly once per `call/k`. */
+export interface Settlement {
+  call: CallId;
+  /** From 0. */
+  attempt: number;
+  account: string;
+  key: string;
+  chute: string;
+  version: string;
+  instance: string;
+  agent: string;
+  hotkey: string;
+  outcome: 'completed' | 'cancelled' | 'failed';
+  /** Why it did not complete; an error code of `errors.ts`, or empty. */
+  code: string;
+  /** No other attempt of this call follows: bytes reached the client, or the call ended here. */
+  final: boolean;
+  /** Reply bytes handed on to the client. */
+  bytes: number;
+  /** Tokens, bounded by what was handed on; null where the reply has none. */
+  tokensIn: number | null;
+  tokensOut: number | null;
+  /** Unix milliseconds of dispatch, then milliseconds to the first and last byte handed on. */
+  startedAt: number;
+  firstByteMs: number | null;
+  lastByteMs: number | null;
+  receipt: Receipt | null;
+}
+
+/** What a Miner object knows of a call. `never` leaves a tombstone: a later dispatch of the call is refused. */
+export type InquiryAnswer = { kind: 'settled'; settlements: Settlement[] } | { kind: 'running' } | { kind: 'never' };
+
+export interface AccountPort {
+  open(ask: OpenAsk): Promise<OpenAnswer>;
+  /** The conductor's word that attempts 0..attempts-1 are all there will be; a hint that frees the hold early. */
+  close(call: CallId, attempts: number, code: string): Promise<void>;
+  /** Idempotent per attempt. Returns the attempts (`call/k`) that are durably taken over. */
+  settle(settlements: Settlement[]): Promise<string[]>;
+}
+
+// ── Chute ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+export interface SnapshotInstance {
+  instance: string;
+  agent: string;
+  hotkey: string;
+  version: string;
+  slots: number;
+  /** Calls running, as last told. */
+  busy: number;
+  region: string;
+  state: 'live' | 'draining';
+  /** False: verdicts keep paid traffic away. */
+  open: boolean;
+  /** Unix milliseconds since it is live; a newcomer gets an exploration share. */
+  liveSince: number;
+}
+
+export interface Snapshot {
+  chute: string;
+  /** `owner/name`. */
+  name: string;
+  slug: string;
+  owner: string;
+  public: boolean;
+  version: string;
+  config: ChuteConfig;
+  instances: SnapshotInstance[];
+  /** Unix milliseconds at the Chute object. */
+  at: number;
+}
+
+export interface Ticket {
+  call: CallId;
+  account: string;
+  /** Unix milliseconds when the call first asked; kept when it has to ask again. */
+  since: number;
+  /** Agents that already had an attempt. */
+  tried: string[];
+  deadlineMs: number;
+}
+
+export type QueueAnswer =
+  | { kind: 'admitted'; position: number; etaMs: number }
+  | { kind: 'refused'; code: 'no_capacity' | 'queue_full'; retryAfterMs: number };
+
+/** A slot that the Miner object keeps for this call for a few seconds. */
+export type WaitAnswer =
+  | { kind: 'slot'; instance: SnapshotInstance }
+  | { kind: 'refused'; code: 'no_capacity' | 'queue_timeout'; retryAfterMs: number };
+
+/** An agent as its Miner object vouches for it. */
+export interface AgentFacts {
+  agent: string;
+  hotkey: string;
+  inventory: Inventory;
+}
+
+export type ClaimAnswer =
+  | { kind: 'grant'; instance: string; deadlineMs: number; spec: VersionSpec }
+  | { kind: 'refusal'; code: RefusalCode; retryAfterMs: number };
+
+/** What a Chute tells a Miner about an instance that it was told of. */
+export type ReportAnswer = { known: true; slots: number; watched: boolean } | { known: false };
+
+export interface ChutePort {
+  snapshot(): Promise<Snapshot | null>;
+  /** Joins the queue, or says at once that there is no hope. */
+  enqueue(ticket: Ticket): Promise<QueueAnswer>;
+  /** Resolves when a slot is reserved for the call. */
+  wait(call: CallId): Promise<WaitAnswer>;
+  /** The client left. */
+  leave(call: CallId): Promise<void>;
+
+  claim(agent: AgentFacts, version: string): Promise<ClaimAnswer>;
+  /** State of one instance; `busy` is what the Miner object counts. */
+  report(agent: AgentFacts, report: InstanceReport, busy: number): Promise<ReportAnswer>;
+  /** Load, told at most once a second per instance unless the Chute watches it. */
+  load(agent: string, loads: { instance: string; busy: number }[]): Promise<void>;
+  /** A slot of a watched instance is free and kept. Names the call that gets it; null gives it back. */
+  freed(agent: string, instance: string): Promise<CallId | null>;
+  /** The agent's socket is gone beyond resuming, or it drained: its instances are not live any more. */
+  gone(agent: string): Promise<void>;
+  log(agent: string, instance: string, seq: number, lines: LogLine[]): Promise<void>;
+}
+
+// ── Miner ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+export interface RelayAsk {
+  call: CallId;
+  attempt: number;
+  account: string;
+  key: string;
+  chute: string;
+  version: string;
+  instance: string;
+  method: string;
+  /** Path and query, as the engine gets it. */
+  path: string;
+  headers: [string, string][];
+  /** Milliseconds from now. */
+  deadlineMs: number;
+  /** How the reply is checked and metered: `openai` events must be JSON objects or `[DONE]`. */
+  template: 'openai' | 'http';
+}
+
+/** Bytes as they come; `ReadableStreamDefaultReader` fits. A failed `read` means: ask `attach` why. */
+export interface ByteSource {
+  read(): Promise<{ done: false; value: Uint8Array } | { done: true; value?: Uint8Array | undefined }>;
+  cancel(reason?: unknown): Promise<void>;
+}
+
+/** `WritableStreamDefaultWriter` fits. A failed `write` means: the client left. */
+export interface ByteSink {
+  write(chunk: Uint8Array): Promise<void>;
+  close(): Promise<void>;
+  abort(reason?: unknown): Promise<void>;
+}
+
+export interface RelayHead {
+  status: number;
+  headers: [string, string][];
+}
+
+/** Why the Miner object did not take the call. None of these is an attempt. */
+export type RelayRefusal = 'busy' | 'stale' | 'gated' | 'offline' | 'late';
+
+export type RelayAnswer =
+  | ({ kind: 'reply'; body: Uint8Array | ByteSource } & RelayHead)
+  | { kind: 'refused'; code: RelayRefusal; busy: number }
+  /** `handed`: the engine may have seen the body. */
+  | { kind: 'failed'; code: string; handed: boolean };
+
+export interface MinerPort {
+  /** Dispatches one attempt. A `Uint8Array` body can be sent again by the conductor, a stream cannot. */
+  relay(ask: RelayAsk, body: Uint8Array | ReadableStream<Uint8Array> | null, signal?: AbortSignal): Promise<RelayAnswer>;
+  /** Goes on with the reply of a running attempt from this client offset, after the stream broke. */
+  attach(call: CallId, attempt: number, offset: number, signal?: AbortSignal): Promise<RelayAnswer>;
+  inquire(call: CallId): Promise<InquiryAnswer>;
+  /**
+   * The Chute has waiting calls: tells the free slots of these instances now, and from then on offers every freed one by
+   * `freed` before anyone else can take it.
+   */
+  watch(chute: string, instances: string[]): Promise<{ instance: string; free: number }[]>;
+  unwatch(chute: string): Promise<void>;
+  /** Keeps a free slot for this call for a few seconds; false if there is none. */
+  reserve(instance: string, call: CallId): Promise<boolean>;
+  /** The call that a slot is kept for went away: the slot is free again, and offered like any freed one. */
+  release(instance: string, call: CallId): Promise<void>;
+  /** Has the agent stop an instance. */
+  stop(instance: string, reason: string, noticeMs: number): Promise<void>;
+  /** Milliseconds of one ping to the agent, or null if it is not connected. */
+  ping(): Promise<number | null>;
+}
+
+// ── Market ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** One line of the public board: a chute that wants more instances. */
+export interface Offer {
+  chute: string;
+  name: string;
+  version: string;
+  /** Instances wanted beyond those live or starting. */
+  need: number;
+  /** 0 to 1000; grows while a cold chute waits. */
+  urgency: number;
+  bounty_nanousd: number;
+  price: ChuteConfig['price'];
+  gpu: ChuteConfig['gpu'] | null;
+  runtime: 'image' | 'command';
+  image: string | null;
+  /** SHA-256 of the code folder, for a miner's allow-list. */
+  code: string | null;
+  owner: string;
+  /** Unix milliseconds since it is on the board; eligibility widens with age. */
+  since: number;
+}
+
+/** A public chute, for `/v1/models` and the list of chutes. */
+export interface Listing {
+  chute: string;
+  name: string;
+  slug: string;
+  tagline: string;
+  template: ChuteConfig['template'];
+  created: number;
+}
+
+export interface MarketDoc {
+  items: Offer[];
+  version: number;
+  at: number;
+}
+
+export interface MarketPort {
+  /** What the chute wants now (null: nothing) and how it is listed (null: not). */
+  post(chute: string, offer: Offer | null, listing: Listing | null): Promise<void>;
+  offers(): Promise<MarketDoc>;
+  listings(): Promise<Listing[]>;
+}
+
+export type { Device };

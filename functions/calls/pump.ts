@@ -1,0 +1,167 @@
+/**
+ * The client's stream: heartbeats while the call waits, then the reply's bytes, taken up again where they broke. A client
+ * sees whole events only, never a byte twice, and a typed error where a reply cannot go on: never a false end.
+ */
+import { RipcordError, isErrorCode, openAiError } from '../errors.ts';
+import type { ByteSink, ByteSource } from './ports.ts';
+
+/** A reply that is complete, or one that is pumped into the client's stream. */
+export type Reply =
+  | { status: number; headers: [string, string][]; body: Uint8Array }
+  | { status: number; headers: [string, string][]; pump: (sink: ByteSink) => Promise<void> };
+
+export interface Streamed {
+  /** Server-sent events: whole events are written, and an error can be told inside the stream. */
+  events: boolean;
+  callId: string;
+  /** Null: the call still waits for an instance. */
+  source: ByteSource | null;
+  signal: AbortSignal;
+  sleep(ms: number): Promise<void>;
+  /** The reply of a (new) instance, when none of this call has reached the client. */
+  first(): Promise<{ status: number; headers: [string, string][]; body: Uint8Array | ByteSource }>;
+  /** After a break: the rest from this offset; null to start over on another instance; or why it ends. */
+  resume(offset: number): Promise<Uint8Array | ByteSource | RipcordError | null>;
+}
+
+/** Milliseconds between comments to a client whose call waits; a client that left is noticed by them. */
+const HEARTBEAT_MS = 1_000;
+const HEARTBEAT = new TextEncoder().encode(': waiting\n\n');
+
+export async function pump(it: Streamed, sink: ByteSink): Promise<void> {
+  const out = new Output(it, sink);
+  const cancel = (): void => void out.source?.cancel('client left').catch(() => {});
+  it.signal.addEventListener('abort', cancel, { once: true });
+  try {
+    await run(it, out);
+    await sink.close();
+  } catch (error) {
+    await giveUp(it, out, sink, error);
+  } finally {
+    it.signal.removeEventListener('abort', cancel);
+  }
+}
+
+async function run(it: Streamed, out: Output): Promise<void> {
+  out.source = it.source ?? (await waitForReply(it, out));
+  for (;;) {
+    const part = await out.source.read().catch(() => null);
+    if (part === null) out.source = await goOn(it, out);
+    else if (part.done) {
+      await out.flush();
+      return;
+    } else await out.write(part.value);
+  }
+}
+
+async function goOn(it: Streamed, out: Output): Promise<ByteSource> {
+  if (it.signal.aborted) throw new RipcordError('cancelled');
+  const rest = await it.resume(out.offset);
+  if (rest instanceof RipcordError) throw rest;
+  if (rest === null) return waitForReply(it, out);
+  return rest instanceof Uint8Array ? bytesSource(rest) : rest;
+}
+
+/** Comments until an instance replies; its status is told inside the stream, since the client has its 200. */
+async function waitForReply(it: Streamed, out: Output): Promise<ByteSource> {
+  const first = it.first();
+  first.catch(() => {});
+  for (;;) {
+    const reply = await Promise.race([first, it.sleep(HEARTBEAT_MS).then(() => null)]);
+    if (reply !== null) {
+      if (reply.status !== 200) throw new RipcordError(reply.status < 500 ? 'invalid_request' : 'engine_error', { message: `The instance answered ${reply.status}.` });
+      return reply.body instanceof Uint8Array ? bytesSource(asEvents(reply.headers, reply.body)) : reply.body;
+    }
+    if (it.signal.aborted) throw new RipcordError('cancelled');
+    if (it.events) await out.comment(HEARTBEAT);
+  }
+}
+
+/** A client that was promised events gets a plain JSON reply as one event. */
+function asEvents(headers: [string, string][], body: Uint8Array): Uint8Array {
+  if (headers.some(([k, v]) => k === 'content-type' && v.startsWith('text/event-stream'))) return body;
+  return encoder.encode(`data: ${new TextDecoder().decode(body).replaceAll(/\s*\n\s*/g, ' ')}\n\ndata: [DONE]\n\n`);
+}
+
+async function giveUp(it: Streamed, out: Output, sink: ByteSink, error: unknown): Promise<void> {
+  await out.source?.cancel('gave up').catch(() => {});
+  const known = error instanceof RipcordError ? error : new RipcordError(error instanceof ClientLeft ? 'cancelled' : 'internal');
+  if (it.events && known.code !== 'cancelled' && isErrorCode(known.code)) {
+    const event = encoder.encode(`data: ${JSON.stringify({ error: openAiError(known, it.callId) })}\n\n`);
+    await sink.write(event).then(
+      () => sink.close(),
+      () => {},
+    );
+    return;
+  }
+  await sink.abort(known).catch(() => {});
+}
+
+class ClientLeft extends Error {}
+
+const encoder = new TextEncoder();
+
+/** Counts what came of the reply, holds back an unfinished event, and notices a client that left. */
+class Output {
+  source: ByteSource | null = null;
+  /** Bytes of the reply taken, written or held back. */
+  offset = 0;
+  private held: Uint8Array | null = null;
+  private readonly it: Streamed;
+  private readonly sink: ByteSink;
+
+  constructor(it: Streamed, sink: ByteSink) {
+    this.it = it;
+    this.sink = sink;
+  }
+
+  async write(chunk: Uint8Array): Promise<void> {
+    this.offset += chunk.byteLength;
+    if (!this.it.events) return this.put(chunk);
+    const bytes = this.held === null ? chunk : joined(this.held, chunk);
+    const end = lastEventEnd(bytes);
+    this.held = end === bytes.byteLength ? null : bytes.slice(end);
+    if (end > 0) await this.put(end === bytes.byteLength ? bytes : bytes.subarray(0, end));
+  }
+
+  async flush(): Promise<void> {
+    if (this.held !== null) await this.put(this.held);
+    this.held = null;
+  }
+
+  comment(bytes: Uint8Array): Promise<void> {
+    return this.put(bytes);
+  }
+
+  private async put(bytes: Uint8Array): Promise<void> {
+    try {
+      await this.sink.write(bytes);
+    } catch {
+      throw new ClientLeft();
+    }
+  }
+}
+
+function lastEventEnd(bytes: Uint8Array): number {
+  for (let i = bytes.byteLength - 1; i > 0; i--) if (bytes[i] === 10 && bytes[i - 1] === 10) return i + 1;
+  return 0;
+}
+
+function joined(a: Uint8Array, b: Uint8Array): Uint8Array {
+  const out = new Uint8Array(a.byteLength + b.byteLength);
+  out.set(a);
+  out.set(b, a.byteLength);
+  return out;
+}
+
+function bytesSource(bytes: Uint8Array): ByteSource {
+  let given = false;
+  return {
+    read: () => {
+      const part = given ? ({ done: true } as const) : ({ done: false, value: bytes } as const);
+      given = true;
+      return Promise.resolve(part);
+    },
+    cancel: () => Promise.resolve(),
+  };
+}

@@ -1,0 +1,27 @@
+/** A shaped call in, a Response out: the conductor's reply with the edge's own headers. */
+import type { Context } from 'hono';
+import type { Vars } from '../api/vars.ts';
+import type { Env } from '../env.ts';
+import { conduct, type Call } from './conduct.ts';
+import { worldOf } from './world.ts';
+
+/** What comes from a miner is data: a browser may not sniff, run or frame it. */
+const SAFE_HEADERS: [string, string][] = [
+  ['x-content-type-options', 'nosniff'],
+  ['content-security-policy', 'sandbox'],
+  ['cache-control', 'no-store'],
+];
+
+export async function serve(c: Context<{ Bindings: Env; Variables: Vars }>, call: Omit<Call, 'id' | 'signal'>): Promise<Response> {
+  const background = (work: Promise<unknown>): void => c.executionCtx.waitUntil(work);
+  const reply = await conduct({ ...call, id: c.get('requestId'), signal: c.req.raw.signal }, worldOf(c.env, background));
+  const headers = new Headers([...reply.headers, ...SAFE_HEADERS, ['x-request-id', c.get('requestId')]]);
+  if ('body' in reply) return new Response(hasNoBody(reply.status) ? null : reply.body, { status: reply.status, headers });
+  const { readable, writable } = new IdentityTransformStream();
+  background(reply.pump(writable.getWriter()));
+  return new Response(readable, { status: reply.status, headers });
+}
+
+function hasNoBody(status: number): boolean {
+  return status === 204 || status === 205 || status === 304;
+}

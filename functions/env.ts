@@ -1,0 +1,42 @@
+/** The edge's bindings and its config: read once, checked at the door, secrets kept out of what can be printed. */
+import { RipcordError } from './errors.ts';
+import type { AccountObject } from './account/object.ts';
+import type { ChuteObject } from './chute/object.ts';
+import type { MarketObject } from './market/object.ts';
+import type { MinerObject } from './miner/object.ts';
+
+/** What wrangler.toml (or the local workerd config) binds. */
+export interface Env {
+  ACCOUNT: DurableObjectNamespace<AccountObject>;
+  CHUTE: DurableObjectNamespace<ChuteObject>;
+  MINER: DurableObjectNamespace<MinerObject>;
+  MARKET: DurableObjectNamespace<MarketObject>;
+  /** Where code folders and large bodies lie: an R2 bucket, or locally a disk service of workerd. */
+  BLOBS?: R2Bucket;
+  BLOBS_DISK?: Fetcher;
+  HYPERDRIVE?: Hyperdrive;
+  /** Secret of 32 bytes or more, hex; every key of the edge is derived from it. */
+  EDGE_SECRET: string;
+  /** The origin clients dial, without a slash at the end; hotkey signatures are bound to it. */
+  PUBLIC_ORIGIN: string;
+  /** Chutes answer at `{slug}.{HOST_SUFFIX}`. */
+  HOST_SUFFIX: string;
+  DATABASE_URL: string;
+  /** Local Postgres behind the bridge: `http://127.0.0.1:PORT/sql`. Absent: Neon's own endpoint. */
+  DATABASE_FETCH_ENDPOINT?: string;
+  /** Bearer of the internal routes (cron ticker under plain workerd). Absent: these routes do not exist. */
+  INTERNAL_TOKEN?: string;
+  /** ss58 addresses of judges whose observations are taken, comma separated. */
+  JUDGES?: string;
+  /** `1` lets an internal route reset objects, for fault tests. Never set in production. */
+  FAULTS?: string;
+}
+
+const REQUIRED = ['EDGE_SECRET', 'PUBLIC_ORIGIN', 'HOST_SUFFIX', 'DATABASE_URL'] as const;
+
+/** Fails early, with the names of what is missing and nothing of what is there. */
+export function checkEnv(env: Env): void {
+  const missing = REQUIRED.filter((name) => !env[name]);
+  if (missing.length > 0) throw new RipcordError('unavailable', { message: `The edge is not configured: ${missing.join(', ')} missing.` });
+  if (!/^[0-9a-f]{64,}$/.test(env.EDGE_SECRET)) throw new RipcordError('unavailable', { message: 'The edge is not configured: EDGE_SECRET must be at least 64 hex digits.' });
+}

@@ -1,0 +1,16 @@
+/** The edge Worker: requests, its cron, and one Durable Object class per noun. */
+import { app } from './app.ts';
+import type { Env } from './env.ts';
+import { event } from './events.ts';
+
+export { AccountObject } from './account/object.ts';
+export { ChuteObject } from './chute/object.ts';
+export { MarketObject } from './market/object.ts';
+export { MinerObject } from './miner/object.ts';
+
+export default {
+  fetch: app.fetch,
+  scheduled(controller) {
+    event('cron', { at: controller.scheduledTime });
+  },
+} satisfies ExportedHandler<Env>;

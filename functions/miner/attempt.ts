@@ -1,0 +1,257 @@
+/** One running attempt as its Miner object holds it: request bytes on their way to the agent, reply bytes on theirs to the client. */
+import { FLAG_TRIM, FRAME, LIMITS, dataFrames, encodeU64, frame, type Frame, type Head, type Receipt } from '#protocol';
+import { sealCheckpoint, type Mac } from './checkpoint.ts';
+import { meteredTokens } from './meter.ts';
+import { isEventStream, replyFilter, replyHeaders, type Checkpoint, type ReplyFilter } from './reply.ts';
+import type { AttemptRow } from './rows.ts';
+import type { Settlement } from '../calls/ports.ts';
+
+export class Attempt {
+  readonly row: AttemptRow;
+  stream: number;
+  /** OPEN left: the engine may have seen the request. */
+  handed = false;
+  /** Rebuilt from its row by an object that starts again: nothing is known but that it runs. */
+  cold: boolean;
+
+  head: Head | null = null;
+  answered = false;
+  /** The agent said END; waits until the client's side has drained. */
+  receipt: Receipt | null = null;
+  ended = false;
+  firstByteAt: number | null = null;
+  lastByteAt: number;
+
+  /** Reply bytes taken from the agent, and up to where it may send. */
+  received = 0;
+  private credit: number = LIMITS.windowBytes;
+  /** Bytes for the client that the shell has not asked for yet (before the head is answered). */
+  ready: Uint8Array[] = [];
+  private filter: ReplyFilter | null = null;
+  private checkpointAt: number;
+  private checkpointed = 0;
+  private trimmed = 0;
+  private sealed: { client: number; bytes: Uint8Array; offset: number }[] = [];
+  /** Client bytes to leave out after a resume, because the client has them. */
+  skip = 0;
+
+  /** Request bytes: kept from `requestBase` on, sent up to `requestSent`. */
+  private request: Uint8Array[] = [];
+  private requestBase = 0;
+  private requestSent = 0;
+  private requestTotal = 0;
+  private requestCredit: number = LIMITS.windowBytes;
+  requestEnded = false;
+  private requestEndSent = false;
+
+  constructor(row: AttemptRow, now: number, cold: boolean) {
+    this.row = row;
+    this.stream = row.stream;
+    this.cold = cold;
+    this.lastByteAt = now;
+    this.checkpointAt = now;
+  }
+
+  get key(): string {
+    return this.row.key;
+  }
+
+  // ── request ──
+
+  /** Queues request bytes; returns the frames that may leave now. */
+  offerRequest(bytes: Uint8Array | null, ended: boolean): Frame[] {
+    if (bytes !== null && bytes.byteLength > 0) {
+      this.request.push(bytes);
+      this.requestTotal += bytes.byteLength;
+    }
+    this.requestEnded ||= ended;
+    return this.pumpRequest();
+  }
+
+  /** The agent takes request bytes up to this offset; what lies a window behind it is consumed. */
+  grantRequest(offset: number): Frame[] {
+    this.requestCredit = Math.max(this.requestCredit, offset);
+    this.forgetRequest(this.requestCredit - LIMITS.windowBytes);
+    return this.pumpRequest();
+  }
+
+  /** Room for more of a streamed request body. */
+  wantsRequest(): boolean {
+    return this.requestTotal - this.requestSent < LIMITS.windowBytes;
+  }
+
+  get requestBytes(): number {
+    return this.requestTotal;
+  }
+
+  /** The agent reconnected with this much of the request: send the rest again. False if it is no longer held. */
+  resendRequest(received: number, endReceived: boolean): Frame[] | null {
+    if (received < this.requestBase || received > this.requestSent) return null;
+    this.requestSent = received;
+    this.requestCredit = received + LIMITS.windowBytes;
+    this.requestEndSent = endReceived;
+    return this.pumpRequest();
+  }
+
+  private pumpRequest(): Frame[] {
+    const frames: Frame[] = [];
+    let at = this.requestBase;
+    for (const chunk of this.request) {
+      const start = Math.max(this.requestSent - at, 0);
+      const end = Math.min(chunk.byteLength, this.requestCredit - at);
+      if (start < end) {
+        frames.push(...dataFrames(this.stream, chunk.subarray(start, end)));
+        this.requestSent = at + end;
+      }
+      at += chunk.byteLength;
+    }
+    if (this.requestEnded && !this.requestEndSent && this.requestSent === this.requestTotal) {
+      this.requestEndSent = true;
+      frames.push(frame(FRAME.END, this.stream));
+    }
+    return frames;
+  }
+
+  private forgetRequest(before: number): void {
+    while (this.request.length > 0) {
+      const size = this.request[0]?.byteLength ?? 0;
+      if (this.requestBase + size > before) return;
+      this.request.shift();
+      this.requestBase += size;
+    }
+  }
+
+  // ── reply ──
+
+  onHead(head: Head): void {
+    this.head = { status: head.status, headers: replyHeaders(head.headers) };
+    this.filter ??= replyFilter(isEventStream(head.headers), this.row.ask.template);
+  }
+
+  /** Bytes for the client out of bytes of the agent. */
+  onData(bytes: Uint8Array, now: number): Uint8Array {
+    this.received += bytes.byteLength;
+    this.lastByteAt = now;
+    this.firstByteAt ??= now;
+    return this.forClient(this.filter?.push(bytes) ?? bytes);
+  }
+
+  onEnd(receipt: Receipt, now: number): Uint8Array {
+    this.ended = true;
+    this.receipt = receipt;
+    this.lastByteAt = now;
+    return this.forClient(this.filter?.end() ?? new Uint8Array(0));
+  }
+
+  overCredit(bytes: number): boolean {
+    return this.received + bytes > this.credit;
+  }
+
+  get isEvents(): boolean {
+    return this.head !== null && isEventStream(this.head.headers);
+  }
+
+  /** The client's side drained: more credit once half the window is used. */
+  drained(): Frame | null {
+    if (this.ended || this.credit - this.received > LIMITS.windowBytes / 2) return null;
+    this.credit = this.received + LIMITS.windowBytes;
+    return frame(FRAME.CREDIT, this.stream, encodeU64(this.credit));
+  }
+
+  /** A checkpoint for the agent to keep, if it is time; old reply bytes are released a replay's length behind. */
+  checkpoint(mac: Mac, now: number): Frame[] {
+    if (this.filter === null || this.ended) return [];
+    if (now - this.checkpointAt < LIMITS.checkpointMs && this.received - this.checkpointed < LIMITS.windowBytes / 2) return [];
+    const c = this.filter.checkpoint();
+    if (c.offset === this.checkpointed) return [];
+    this.checkpointAt = now;
+    this.checkpointed = c.offset;
+    const bytes = sealCheckpoint(mac, this.key, c);
+    this.sealed.push({ client: c.client, bytes, offset: c.offset });
+    return [...this.trim(c.client), ackFrame(this.stream, c.offset, bytes, 0)];
+  }
+
+  private trim(client: number): Frame[] {
+    let last: { bytes: Uint8Array; offset: number } | null = null;
+    while (this.sealed.length > 1 && (this.sealed[0]?.client ?? 0) + LIMITS.replayBytes <= client) last = this.sealed.shift() ?? null;
+    while (this.sealed.length > 4096) this.sealed.splice(1, 1);
+    if (last === null || last.offset === this.trimmed) return [];
+    this.trimmed = last.offset;
+    return [ackFrame(this.stream, last.offset, last.bytes, FLAG_TRIM)];
+  }
+
+  /** The client has it all: the agent may forget the stream. */
+  finalAck(): Frame {
+    return ackFrame(this.stream, this.received, new Uint8Array(0), FLAG_TRIM);
+  }
+
+  /** Goes on after a reconnect of the agent to the same object. */
+  resume(): Frame {
+    this.credit = this.received + LIMITS.windowBytes;
+    return this.resumeFrame(this.received);
+  }
+
+  /** Takes a cold attempt up from a checkpoint; `client` is how far the client got. */
+  warm(from: Checkpoint | null, client: number): Frame {
+    const start = from ?? { offset: 0, client: 0, meter: { bytes: 0, events: 0, text: 0, claimIn: null, claimOut: null } };
+    this.cold = false;
+    this.handed = true;
+    this.received = start.offset;
+    this.checkpointed = start.offset;
+    this.skip = client - start.client;
+    this.resumeFrom = start;
+    this.credit = this.received + LIMITS.windowBytes;
+    return this.resumeFrame(start.offset);
+  }
+  private resumeFrom: Checkpoint | null = null;
+
+  /** After `warm` the head comes again and says how to read on. */
+  onHeadAgain(head: Head): void {
+    this.head = { status: head.status, headers: replyHeaders(head.headers) };
+    if (this.filter === null) this.filter = replyFilter(isEventStream(head.headers), this.row.ask.template, this.resumeFrom ?? undefined);
+  }
+
+  private resumeFrame(offset: number): Frame {
+    return frame(FRAME.RESUME, this.stream, encodeU64(offset, this.credit));
+  }
+
+  private forClient(bytes: Uint8Array): Uint8Array {
+    if (this.skip === 0 || bytes.byteLength === 0) return bytes;
+    const left = bytes.subarray(Math.min(this.skip, bytes.byteLength));
+    this.skip -= bytes.byteLength - left.byteLength;
+    return left;
+  }
+
+  settlement(agent: string, outcome: Settlement['outcome'], code: string, final: boolean, known: Checkpoint | null): Settlement {
+    const { ask, hotkey, startedAt } = this.row;
+    const meter = this.filter?.checkpoint().meter ?? known?.meter ?? null;
+    const tokens = meter === null ? { tokensIn: null, tokensOut: null } : meteredTokens(meter, Math.max(this.requestTotal, this.row.requestBytes));
+    return {
+      call: ask.call,
+      attempt: ask.attempt,
+      account: ask.account,
+      key: ask.key,
+      chute: ask.chute,
+      version: ask.version,
+      instance: ask.instance,
+      agent,
+      hotkey,
+      outcome,
+      code,
+      final,
+      bytes: meter?.bytes ?? 0,
+      ...tokens,
+      startedAt,
+      firstByteMs: this.firstByteAt === null ? null : this.firstByteAt - startedAt,
+      lastByteMs: this.firstByteAt === null ? null : this.lastByteAt - startedAt,
+      receipt: this.receipt,
+    };
+  }
+}
+
+function ackFrame(stream: number, offset: number, checkpoint: Uint8Array, flags: number): Frame {
+  const payload = new Uint8Array(8 + checkpoint.byteLength);
+  payload.set(encodeU64(offset));
+  payload.set(checkpoint, 8);
+  return frame(FRAME.ACK, stream, payload, flags);
+}

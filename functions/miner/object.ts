@@ -1,0 +1,440 @@
+/** The shell of a Miner object: the agent's socket, the rows, the alarm, and the streams of its calls. Rules are in `core.ts`. */
+import { DurableObject } from 'cloudflare:workers';
+import { CLOSE, KEEPALIVE, LIMITS, ProtocolError, VERSION_HEADER, chooseVersion, decodeFrames, firstIssue, packMessages, upSchema, type Frame, type StopReason, type Up } from '#protocol';
+import { hmac } from '@noble/hashes/hmac.js';
+import { sha256 } from '@noble/hashes/sha2.js';
+import * as db from '#db';
+import { blobs } from '../blobs.ts';
+import type { AgentFacts, CallId, InquiryAnswer, RelayAsk } from '../calls/ports.ts';
+import type { Env } from '../env.ts';
+import { event } from '../events.ts';
+import { accountStub, chuteStub } from '../stubs.ts';
+import { BlobStreams } from './blob-streams.ts';
+import { ANSWER_HEADER, ASK_HEADER, asciiJson } from './client.ts';
+import { MinerCore } from './core.ts';
+import type { Answer, Effect } from './effects.ts';
+import { Reader } from './reader.ts';
+import type { Row } from './rows.ts';
+
+interface Attachment {
+  epoch: number;
+  greeted: boolean;
+}
+
+export class MinerObject extends DurableObject<Env> {
+  private readonly core: MinerCore;
+  private readonly readers = new Map<string, Reader>();
+  private readonly answers = new Map<string, (answer: Answer) => void>();
+  private readonly rooms = new Map<string, () => void>();
+  private readonly pings = new Map<string, (at: number) => void>();
+  private readonly blobStreams = new BlobStreams((frames) => this.sendFrames(frames));
+  private socket: WebSocket | null = null;
+  private heardAt = Date.now();
+  private hasTable: boolean;
+
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env);
+    ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair(KEEPALIVE.ping, KEEPALIVE.pong));
+    const key = sha256(new TextEncoder().encode(`checkpoint\n${env.EDGE_SECRET}`));
+    this.hasTable = ctx.storage.sql.exec("SELECT 1 FROM sqlite_master WHERE name = 'rows'").toArray().length > 0;
+    const first = crypto.getRandomValues(new Uint32Array(1))[0] ?? 0;
+    this.core = new MinerCore(this.readRows(), first, (bytes) => hmac(sha256, key, bytes), Date.now());
+    this.wake();
+  }
+
+  private readRows(): Row[] {
+    if (!this.hasTable) return [];
+    return this.ctx.storage.sql
+      .exec<{ json: string }>('SELECT json FROM rows')
+      .toArray()
+      .map((row) => JSON.parse(row.json) as Row);
+  }
+
+  /** A hibernated socket is taken up; one that had calls must say hello again, for their streams are not known any more. */
+  private wake(): void {
+    for (const socket of this.ctx.getWebSockets()) {
+      const attachment = socket.deserializeAttachment() as Attachment | null;
+      if (attachment === null) continue;
+      if (this.core.running().length > 0) {
+        socket.close(CLOSE.goaway, 'say hello again');
+        continue;
+      }
+      this.core.onWake(attachment.epoch, attachment.greeted, Date.now());
+      if (this.core.epoch === attachment.epoch) this.socket = socket;
+    }
+    this.run(this.core.onStart(Date.now()));
+  }
+
+  override async fetch(request: Request): Promise<Response> {
+    const { pathname } = new URL(request.url);
+    if (pathname === '/relay') return this.relay(request);
+    if (pathname === '/attach') return this.attach(request);
+    if (pathname === '/connect') return this.login(request);
+    return new Response(null, { status: 404 });
+  }
+
+  // ── the agent's socket ──
+
+  /** The Worker verified the login in `x-ask`; a challenge is good once. */
+  private login(request: Request): Response {
+    const login = readAsk<{ agent: string; hotkey: string; name: string; challenge: string; versions: number[] }>(request);
+    if (!this.spendChallenge(login.challenge)) return new Response(null, { status: 409 });
+    const pair = new WebSocketPair();
+    for (const old of this.ctx.getWebSockets()) old.close(CLOSE.superseded, 'a newer session took over');
+    this.run(this.core.onClose(this.core.epoch, Date.now()));
+    this.run(this.core.onLogin(login.agent, login.hotkey, login.name));
+    this.ctx.acceptWebSocket(pair[1]);
+    this.socket = pair[1];
+    this.heardAt = Date.now();
+    pair[1].serializeAttachment({ epoch: this.core.epoch, greeted: false } satisfies Attachment);
+    const version = String(chooseVersion(login.versions) ?? 0);
+    return new Response(null, { status: 101, webSocket: pair[0], headers: { [VERSION_HEADER]: version } });
+  }
+
+  private readonly challenges = new Map<string, number>();
+  private spendChallenge(challenge: string): boolean {
+    const now = Date.now();
+    for (const [c, until] of this.challenges) if (until < now) this.challenges.delete(c);
+    const stored = this.ctx.storage.kv.get<Record<string, number>>('challenges') ?? {};
+    if (this.challenges.has(challenge) || (stored[challenge] ?? 0) > now) return false;
+    const fresh = Object.fromEntries(Object.entries(stored).filter(([, until]) => until > now).slice(-32));
+    this.ctx.storage.kv.put('challenges', { ...fresh, [challenge]: now + 2 * LIMITS.challengeMs });
+    return true;
+  }
+
+  override webSocketMessage(socket: WebSocket, message: string | ArrayBuffer): void {
+    if (socket !== this.socket) {
+      const attachment = socket.deserializeAttachment() as Attachment | null;
+      if (attachment?.epoch !== this.core.epoch) return;
+      this.socket = socket;
+    }
+    const now = Date.now();
+    this.heardAt = now;
+    try {
+      if (typeof message === 'string') this.onText(message, now);
+      else this.run(this.core.onFrames(decodeFrames(new Uint8Array(message)), now));
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error;
+      event('agent_closed', { agent: this.core.facts()?.agent ?? '', code: error.code, why: error.message });
+      this.closeSocket(error.code === 'limit' ? CLOSE.limit : CLOSE.protocol, error.message);
+    }
+  }
+
+  private onText(text: string, now: number): void {
+    if (text.length > LIMITS.controlBytes) throw new ProtocolError('limit', 'control message too large');
+    const message = parseUp(text);
+    this.run(this.core.onText(message, now));
+    if (message.type === 'hello') this.socket?.serializeAttachment({ epoch: this.core.epoch, greeted: true } satisfies Attachment);
+  }
+
+  override webSocketClose(socket: WebSocket): void {
+    this.onSocketGone(socket);
+  }
+
+  override webSocketError(socket: WebSocket): void {
+    this.onSocketGone(socket);
+  }
+
+  private onSocketGone(socket: WebSocket): void {
+    const attachment = socket.deserializeAttachment() as Attachment | null;
+    if (attachment === null || attachment.epoch !== this.core.epoch) return;
+    this.socket = null;
+    this.blobStreams.stopAll();
+    this.run(this.core.onClose(attachment.epoch, Date.now()));
+  }
+
+  private closeSocket(code: number, reason: string): void {
+    const socket = this.socket;
+    const epoch = this.core.epoch;
+    this.socket = null;
+    this.blobStreams.stopAll();
+    socket?.close(code, reason.slice(0, 100));
+    this.run(this.core.onClose(epoch, Date.now()));
+  }
+
+  /** A socket that said nothing for too long is not trusted with a call. */
+  private dropSilent(): void {
+    if (this.socket === null) return;
+    const pinged = this.ctx.getWebSocketAutoResponseTimestamp(this.socket)?.getTime() ?? 0;
+    if (Date.now() - Math.max(this.heardAt, pinged) > LIMITS.silenceMs) this.closeSocket(CLOSE.goaway, 'silent for too long');
+  }
+
+  // ── calls ──
+
+  private async relay(request: Request): Promise<Response> {
+    const ask = readAsk<RelayAsk & { streamed?: boolean }>(request);
+    this.dropSilent();
+    const key = `${ask.call}/${ask.attempt}`;
+    const streamed = ask.streamed === true && request.body !== null;
+    const body = streamed ? null : new Uint8Array(await request.arrayBuffer());
+    const answer = this.expect(key);
+    this.watchSignal(request, key);
+    this.run(this.core.relay(ask, body, Date.now()));
+    if (streamed) this.ctx.waitUntil(this.pumpRequest(key, request.body));
+    return this.respond(key, await answer);
+  }
+
+  private async attach(request: Request): Promise<Response> {
+    const { call, attempt, offset } = readAsk<{ call: string; attempt: number; offset: number }>(request);
+    const key = `${call}/${attempt}`;
+    const answer = this.expect(key);
+    this.watchSignal(request, key);
+    this.run(this.core.attach(call, attempt, offset, Date.now()));
+    return this.respond(key, await answer);
+  }
+
+  private expect(key: string): Promise<Answer> {
+    return new Promise((resolve) => this.answers.set(key, resolve));
+  }
+
+  private watchSignal(request: Request, key: string): void {
+    request.signal.addEventListener('abort', () => {
+      if (this.readers.has(key) || this.answers.has(key)) this.readerGone(key);
+    });
+  }
+
+  private readerGone(key: string): void {
+    this.readers.delete(key);
+    this.answers.get(key)?.({ kind: 'failed', code: 'cancelled', handed: true });
+    this.answers.delete(key);
+    this.rooms.get(key)?.();
+    this.run(this.core.onReaderGone(key, Date.now()));
+  }
+
+  private respond(key: string, answer: Answer): Response {
+    if (answer.kind !== 'reply') return new Response(null, { headers: { [ANSWER_HEADER]: asciiJson(answer) } });
+    const { status, headers, body } = answer;
+    const head = { [ANSWER_HEADER]: asciiJson({ kind: 'reply', status, headers, whole: body !== null }) };
+    return new Response(body ?? this.readers.get(key)?.stream ?? null, { headers: head });
+  }
+
+  private async pumpRequest(key: string, body: ReadableStream<Uint8Array> | null): Promise<void> {
+    const reader = body?.getReader();
+    try {
+      for (;;) {
+        const part = await reader?.read();
+        const room = new Promise<void>((resolve) => this.rooms.set(key, resolve));
+        this.run(this.core.onRequest(key, part?.value ?? null, part?.done ?? true));
+        if (part === undefined || part.done) return;
+        await room;
+        if (!this.readers.has(key) && !this.answers.has(key)) return;
+      }
+    } catch {
+      this.readerGone(key);
+    } finally {
+      this.rooms.delete(key);
+    }
+  }
+
+  // ── what others ask (RPC) ──
+
+  inquire(call: CallId): InquiryAnswer {
+    const { answer, effects } = this.core.inquire(call, Date.now());
+    this.run(effects);
+    return answer;
+  }
+
+  watch(chute: string, instances: string[]): { instance: string; free: number }[] {
+    return this.core.watch(chute, instances);
+  }
+
+  unwatch(chute: string): void {
+    this.core.unwatch(chute);
+  }
+
+  reserve(instance: string, call: CallId): boolean {
+    const { kept, effects } = this.core.reserve(instance, call, Date.now());
+    this.run(effects);
+    return kept;
+  }
+
+  stop(instance: string, reason: StopReason, noticeMs: number): void {
+    this.run(this.core.stop(instance, reason, noticeMs));
+  }
+
+  facts(): (AgentFacts & { connected: boolean; instances: ReturnType<MinerCore['instances']> }) | null {
+    const facts = this.core.facts();
+    return facts === null ? null : { ...facts, connected: this.core.connected, instances: this.core.instances() };
+  }
+
+  /** Milliseconds of one ping to the agent and back; null without a connection or an answer within 5 s. */
+  async ping(): Promise<number | null> {
+    if (!this.core.connected || this.pings.size >= 16) return null;
+    const id = crypto.randomUUID();
+    const sent = Date.now();
+    const answered = new Promise<number>((resolve) => this.pings.set(id, resolve));
+    this.socket?.send(JSON.stringify({ type: 'ping', id }));
+    const at = await Promise.race([answered, scheduler.wait(5_000).then(() => null)]);
+    this.pings.delete(id);
+    return at === null ? null : at - sent;
+  }
+
+  /** Fault tests only: the object is torn down as a deploy or a crash would. */
+  reset(how: 'abort' | 'cut'): void {
+    if (this.env.FAULTS !== '1') return;
+    if (how === 'cut') this.closeSocket(CLOSE.goaway, 'cut by a fault test');
+    else this.ctx.abort('reset by a fault test');
+  }
+
+  override async alarm(): Promise<void> {
+    this.run(this.core.onAlarm(Date.now()));
+  }
+
+  // ── effects ──
+
+  private run(effects: readonly Effect[]): void {
+    const frames: Frame[] = [];
+    let alarm: number | null = null;
+    for (const effect of effects) {
+      if (effect.do === 'send') frames.push(...effect.frames);
+      else if (effect.do === 'alarm') alarm = alarm === null ? effect.at : Math.min(alarm, effect.at);
+      else this.carryOut(effect);
+    }
+    if (alarm !== null) this.ctx.waitUntil(this.ctx.storage.setAlarm(alarm));
+    if (frames.length > 0) this.sendFrames(frames);
+  }
+
+  private carryOut(effect: Exclude<Effect, { do: 'send' | 'alarm' }>): void {
+    switch (effect.do) {
+      case 'put':
+        this.putRow(effect.row);
+        return;
+      case 'delete':
+        this.deleteRows(effect.keys);
+        return;
+      case 'tell':
+        this.socket?.send(JSON.stringify(effect.message));
+        return;
+      case 'close':
+        this.closeSocket(effect.code, effect.reason);
+        return;
+      case 'answer':
+        this.answer(effect.attempt, effect.answer);
+        return;
+      case 'push':
+        this.readers.get(effect.attempt)?.push(effect.bytes);
+        return;
+      case 'end':
+        this.readers.get(effect.attempt)?.end();
+        return;
+      case 'break':
+        this.readers.get(effect.attempt)?.break();
+        return;
+      case 'room':
+        this.rooms.get(effect.attempt)?.();
+        return;
+      case 'pong':
+        this.pings.get(effect.id)?.(Date.now());
+        return;
+      case 'blob':
+        this.ctx.waitUntil(this.blobStreams.start(effect.stream, blobs(this.env), effect.sha256, effect.offset).finally(() => this.core.onBlobDone(effect.stream)));
+        return;
+      case 'blobCredit':
+        this.blobStreams.credit(effect.stream, effect.offset);
+        return;
+      case 'blobStop':
+        this.blobStreams.stop(effect.stream);
+        return;
+      case 'settle':
+      case 'report':
+      case 'load':
+      case 'freed':
+      case 'claim':
+      case 'gone':
+      case 'log':
+      case 'record':
+        this.ctx.waitUntil(this.ask(effect).catch((error: unknown) => event('ask_failed', { what: effect.do, why: String(error) })));
+        return;
+    }
+  }
+
+  /** Requests to other objects. One that fails is made again by the core's alarm. */
+  private async ask(effect: Extract<Effect, { do: 'settle' | 'report' | 'load' | 'freed' | 'claim' | 'gone' | 'log' | 'record' }>): Promise<void> {
+    const facts = this.core.facts();
+    if (effect.do === 'settle') {
+      const taken = await accountStub(this.env, effect.account).settle(effect.settlements);
+      this.run(this.core.onSettled(taken, Date.now()));
+      return;
+    }
+    if (facts === null) return;
+    switch (effect.do) {
+      case 'report': {
+        const answer = await chuteStub(this.env, effect.chute).report(facts, effect.report, effect.busy);
+        this.run(this.core.onReportAnswer(effect.report, answer));
+        return;
+      }
+      case 'load':
+        await chuteStub(this.env, effect.chute).load(facts.agent, effect.loads);
+        return;
+      case 'freed': {
+        const call = await chuteStub(this.env, effect.chute).freed(facts.agent, effect.instance);
+        this.run(this.core.onFreedAnswer(effect.instance, effect.offer, call, Date.now()));
+        return;
+      }
+      case 'claim': {
+        const answer = await chuteStub(this.env, effect.chute).claim(facts, effect.version);
+        this.run(this.core.onClaimAnswer(effect.ref, answer));
+        return;
+      }
+      case 'gone':
+        await chuteStub(this.env, effect.chute).gone(facts.agent);
+        this.core.onGoneTold(effect.chute);
+        return;
+      case 'log':
+        await chuteStub(this.env, effect.chute).log(facts.agent, effect.instance, effect.seq, effect.lines);
+        return;
+      case 'record':
+        await db.upsertAgent(db.connect(this.env), facts);
+        return;
+    }
+  }
+
+  private answer(key: string, answer: Answer): void {
+    const resolve = this.answers.get(key);
+    this.answers.delete(key);
+    if (answer.kind === 'reply' && answer.body === null) {
+      this.readers.set(
+        key,
+        new Reader(
+          () => this.run(this.core.onDrained(key, Date.now())),
+          () => this.readerGone(key),
+          () => this.readers.delete(key),
+        ),
+      );
+    }
+    resolve?.(answer);
+  }
+
+  private sendFrames(frames: Frame[]): void {
+    for (const message of packMessages(frames)) this.socket?.send(message);
+  }
+
+  private putRow(row: Row): void {
+    if (!this.hasTable) {
+      this.ctx.storage.sql.exec('CREATE TABLE IF NOT EXISTS rows (key TEXT PRIMARY KEY, json TEXT NOT NULL) WITHOUT ROWID');
+      this.hasTable = true;
+    }
+    this.ctx.storage.sql.exec('INSERT OR REPLACE INTO rows (key, json) VALUES (?, ?)', row.key, JSON.stringify(row));
+  }
+
+  private deleteRows(keys: readonly string[]): void {
+    if (!this.hasTable || keys.length === 0) return;
+    this.ctx.storage.sql.exec('DELETE FROM rows WHERE key IN (SELECT value FROM json_each(?))', JSON.stringify(keys));
+  }
+}
+
+function readAsk<T>(request: Request): T {
+  return JSON.parse(request.headers.get(ASK_HEADER) ?? 'null') as T;
+}
+
+function parseUp(text: string): Up {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    throw new ProtocolError('malformed', 'not JSON');
+  }
+  const parsed = upSchema.safeParse(value);
+  if (!parsed.success) throw new ProtocolError('malformed', firstIssue(parsed.error));
+  return parsed.data;
+}

@@ -1,0 +1,203 @@
+/**
+ * A miner's reply is rebuilt, never passed through: headers from an allow-list, server-sent events parsed and written
+ * again. What comes out is a function of the agent's byte stream alone, so a new object can go on from a checkpoint.
+ */
+import { LIMITS, ProtocolError } from '#protocol';
+import { emptyMeter, meterObject, type Meter } from './meter.ts';
+
+/** Where a reply can be taken up again: always between events. */
+export interface Checkpoint {
+  /** Bytes of the agent's reply consumed. */
+  offset: number;
+  /** Bytes written for the client. */
+  client: number;
+  meter: Meter;
+}
+
+export interface ReplyFilter {
+  /** Bytes for the client; may be empty. Throws `ProtocolError` when the reply is not what its head promised. */
+  push(bytes: Uint8Array): Uint8Array;
+  /** Bytes still owed at the end of the reply. Throws when it ends in the middle of an event. */
+  end(): Uint8Array;
+  checkpoint(): Checkpoint;
+}
+
+const EMPTY = new Uint8Array(0);
+const START: Checkpoint = { offset: 0, client: 0, meter: emptyMeter() };
+
+/** Headers a miner may set on a reply; everything else is dropped. */
+const REPLY_HEADERS = new Set([
+  'content-type',
+  'content-language',
+  'content-disposition',
+  'content-range',
+  'accept-ranges',
+  'etag',
+  'last-modified',
+  'openai-model',
+  'openai-processing-ms',
+]);
+
+export function replyHeaders(headers: readonly (readonly [string, string])[]): [string, string][] {
+  const kept: [string, string][] = [];
+  for (const [name, value] of headers) {
+    const lower = name.toLowerCase();
+    if (REPLY_HEADERS.has(lower) && !kept.some(([k]) => k === lower)) kept.push([lower, value]);
+  }
+  return kept;
+}
+
+export function isEventStream(headers: readonly (readonly [string, string])[]): boolean {
+  return headers.some(([name, value]) => name.toLowerCase() === 'content-type' && /^text\/event-stream\b/i.test(value));
+}
+
+export function replyFilter(events: boolean, template: 'openai' | 'http', from: Checkpoint = START): ReplyFilter {
+  return events ? new EventFilter(template, from) : new ByteFilter(template, from);
+}
+
+/** Any body but an event stream: passed on byte by byte, and metered if it is a JSON object of an OpenAI route. */
+class ByteFilter implements ReplyFilter {
+  private offset: number;
+  private readonly meter: Meter;
+  /** The body so far, for the usage in it; null once it is too large to be such a reply, or was resumed. */
+  private body: Uint8Array[] | null;
+  private readonly skipped: number;
+
+  constructor(template: 'openai' | 'http', from: Checkpoint) {
+    this.offset = from.offset;
+    this.skipped = from.offset - from.client;
+    this.meter = { ...from.meter };
+    this.body = template === 'openai' && from.offset === 0 ? [] : null;
+  }
+
+  push(bytes: Uint8Array): Uint8Array {
+    this.offset += bytes.byteLength;
+    this.meter.bytes += bytes.byteLength;
+    if (this.body !== null) {
+      if (this.offset > LIMITS.bufferedBodyBytes) this.body = null;
+      else this.body.push(bytes);
+    }
+    return bytes;
+  }
+
+  end(): Uint8Array {
+    if (this.body === null) return EMPTY;
+    const object = parseObject(decode(concat(this.body)));
+    if (object !== null) meterObject(this.meter, object);
+    return EMPTY;
+  }
+
+  checkpoint(): Checkpoint {
+    return { offset: this.offset, client: this.offset - this.skipped, meter: { ...this.meter } };
+  }
+}
+
+/** `text/event-stream`: whole events only, each rebuilt from its fields. */
+class EventFilter implements ReplyFilter {
+  private readonly template: 'openai' | 'http';
+  private offset: number;
+  private client: number;
+  private readonly meter: Meter;
+  private tail: Uint8Array = EMPTY;
+
+  constructor(template: 'openai' | 'http', from: Checkpoint) {
+    this.template = template;
+    this.offset = from.offset;
+    this.client = from.client;
+    this.meter = { ...from.meter };
+  }
+
+  push(bytes: Uint8Array): Uint8Array {
+    const all = this.tail.byteLength === 0 ? bytes : concat([this.tail, bytes]);
+    let from = 0;
+    let out = '';
+    for (let end = eventEnd(all, from); end !== -1; end = eventEnd(all, from)) {
+      out += this.rebuild(decode(all.subarray(from, end)));
+      from = end;
+    }
+    this.tail = all.subarray(from).slice();
+    if (this.tail.byteLength > LIMITS.eventBytes) throw new ProtocolError('limit', 'an event of the reply never ends');
+    this.offset += from;
+    return this.emit(out);
+  }
+
+  end(): Uint8Array {
+    if (this.tail.some((byte) => byte !== 10 && byte !== 13)) throw new ProtocolError('malformed', 'the reply ends inside an event');
+    this.offset += this.tail.byteLength;
+    this.tail = EMPTY;
+    return EMPTY;
+  }
+
+  checkpoint(): Checkpoint {
+    return { offset: this.offset, client: this.client, meter: { ...this.meter } };
+  }
+
+  private emit(text: string): Uint8Array {
+    if (text === '') return EMPTY;
+    const bytes = encoder.encode(text);
+    this.client += bytes.byteLength;
+    this.meter.bytes += bytes.byteLength;
+    return bytes;
+  }
+
+  private rebuild(text: string): string {
+    const data: string[] = [];
+    let fields = '';
+    for (const line of text.split(/\r\n|\r|\n/)) {
+      if (line.startsWith('data:')) data.push(line.slice(line[5] === ' ' ? 6 : 5));
+      else if (this.template === 'http' && /^(event|id):/.test(line)) fields += `${line}\n`;
+    }
+    if (data.length === 0) return '';
+    if (this.template === 'openai') return this.rebuildObject(data.join('\n'));
+    return `${fields}${data.map((d) => `data: ${d}\n`).join('')}\n`;
+  }
+
+  private rebuildObject(data: string): string {
+    if (data === '[DONE]') return 'data: [DONE]\n\n';
+    const object = parseObject(data);
+    if (object === null || data.includes('\n')) throw new ProtocolError('malformed', 'an event of the reply is not a JSON object on one line');
+    meterObject(this.meter, object);
+    return `data: ${data}\n\n`;
+  }
+}
+
+const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+const encoder = new TextEncoder();
+
+function decode(bytes: Uint8Array): string {
+  try {
+    return decoder.decode(bytes);
+  } catch {
+    throw new ProtocolError('malformed', 'the reply is not UTF-8');
+  }
+}
+
+function parseObject(text: string): Record<string, unknown> | null {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : null;
+  } catch {
+    return null;
+  }
+}
+
+/** Index after the blank line that ends the event starting at `from`, or -1. */
+function eventEnd(bytes: Uint8Array, from: number): number {
+  for (let i = bytes.indexOf(10, from); i !== -1; i = bytes.indexOf(10, i + 1)) {
+    const next = bytes[i + 1];
+    if (next === 10) return i + 2;
+    if (next === 13 && bytes[i + 2] === 10) return i + 3;
+  }
+  return -1;
+}
+
+export function concat(parts: readonly Uint8Array[]): Uint8Array {
+  if (parts.length === 1) return parts[0] ?? EMPTY;
+  const out = new Uint8Array(parts.reduce((n, p) => n + p.byteLength, 0));
+  let at = 0;
+  for (const part of parts) {
+    out.set(part, at);
+    at += part.byteLength;
+  }
+  return out;
+}

@@ -1,0 +1,57 @@
+/** What of a Miner object survives it: rows of one table, each with a key, a kind and JSON. */
+import type { Inventory } from '#protocol';
+import type { CallId, RelayAsk, Settlement } from '../calls/ports.ts';
+
+export interface AgentRow {
+  kind: 'agent';
+  key: 'agent';
+  agent: string;
+  hotkey: string;
+  name: string;
+  inventory: Inventory | null;
+  /** Sessions so far; a session acts only while its epoch is the newest. */
+  epoch: number;
+}
+
+/** Written before OPEN leaves; gone once its settlement is acknowledged. */
+export interface AttemptRow {
+  kind: 'attempt';
+  key: string;
+  ask: Omit<RelayAsk, 'headers' | 'path' | 'method'>;
+  hotkey: string;
+  stream: number;
+  startedAt: number;
+  requestBytes: number;
+}
+
+export interface SettlementRow {
+  kind: 'settlement';
+  key: string;
+  settlement: Settlement;
+}
+
+/** The Account was told `never`: a late dispatch of this call is refused until then (unix ms). */
+export interface TombstoneRow {
+  kind: 'tombstone';
+  key: string;
+  call: CallId;
+  until: number;
+}
+
+export interface InstanceRow {
+  kind: 'instance';
+  key: string;
+  instance: string;
+  chute: string;
+  version: string;
+  slots: number;
+  state: 'starting' | 'live' | 'draining';
+  /** The code folder its grant names; the only blob the agent may fetch for it. */
+  code: string | null;
+}
+
+export type Row = AgentRow | AttemptRow | SettlementRow | TombstoneRow | InstanceRow;
+
+export const attemptKey = (call: CallId, attempt: number): string => `${call}/${attempt}`;
+export const instanceRowKey = (instance: string): string => `i:${instance}`;
+export const tombstoneKey = (call: CallId): string => `t:${call}`;

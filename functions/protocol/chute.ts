@@ -1,0 +1,114 @@
+/**
+ * A chute's config: what `chute.toml` says, what the API takes, what a version keeps, what a grant carries to an agent.
+ * One schema for all four, so a field cannot mean two things.
+ */
+import * as z from 'zod/mini';
+import { LIMITS } from './limits.ts';
+
+/** A route of a chute. `retry: safe` lets a call be sent to another instance as long as no byte of a reply came. */
+export const cordSchema = z.strictObject({
+  path: z.string().check(z.regex(/^\/[A-Za-z0-9\-._~!$&'()*+,;=:@%/{}]{0,255}$/)),
+  method: z._default(z.enum(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE']), 'POST'),
+  retry: z._default(z.enum(['safe', 'never']), 'never'),
+});
+export type Cord = z.infer<typeof cordSchema>;
+
+/** The GPU need of one instance; absent means a CPU is enough. */
+export const gpuSchema = z.strictObject({
+  count: z._default(z.number().check(z.int(), z.gte(1), z.lte(8)), 1),
+  min_vram_gb: z._default(z.number().check(z.gte(1), z.lte(1024)), 16),
+  include: z._default(z.array(z.string().check(z.maxLength(64))).check(z.maxLength(64)), []),
+  exclude: z._default(z.array(z.string().check(z.maxLength(64))).check(z.maxLength(64)), []),
+});
+export type GpuNeed = z.infer<typeof gpuSchema>;
+
+const envName = z.string().check(z.regex(/^[A-Za-z_][A-Za-z0-9_]{0,127}$/));
+
+export const CHUTE_NAME = /^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$/;
+export const HANDLE = /^[a-z0-9]{3,24}$/;
+
+export const chuteConfigSchema = z.strictObject({
+  name: z.string().check(z.regex(CHUTE_NAME)),
+  tagline: z._default(z.string().check(z.maxLength(200)), ''),
+  public: z._default(z.boolean(), false),
+  /** `openai` gives the chute a place under `/v1` and its token metering; `http` is any program. */
+  template: z._default(z.enum(['openai', 'http']), 'http'),
+  /** An image by digest or tag, for container runtimes. Exactly one of `image` and `command`. */
+  image: z.optional(z.string().check(z.maxLength(512))),
+  /** The program and its arguments; `{port}` is replaced by the port the agent chose. Run inside the code folder. */
+  command: z.optional(z.array(z.string().check(z.minLength(1), z.maxLength(4096))).check(z.minLength(1), z.maxLength(64))),
+  /** The port an image listens on; a command gets `$PORT`. */
+  port: z.optional(z.number().check(z.int(), z.gte(1), z.lte(65535))),
+  /** A GET of this path answers 200 once the program can serve. */
+  health: z._default(z.string().check(z.regex(/^\/[!-~]{0,255}$/)), '/health'),
+  /** Seconds a start may take without progress. */
+  start_timeout: z._default(z.number().check(z.int(), z.gte(1), z.lte(3600)), 300),
+  /** Empty: any method and path is passed on, none is retried but GET and HEAD and the inference routes. */
+  cords: z._default(z.array(cordSchema).check(z.maxLength(64)), []),
+  gpu: z.optional(gpuSchema),
+  /** Calls one instance serves at a time. */
+  concurrency: z._default(z.number().check(z.int(), z.gte(1), z.lte(256)), 1),
+  /** Instances kept even without calls, and at most. */
+  min: z._default(z.number().check(z.int(), z.gte(0), z.lte(100)), 0),
+  max: z._default(z.number().check(z.int(), z.gte(1), z.lte(100)), 1),
+  /** Seconds one call may take. */
+  timeout: z._default(z.number().check(z.int(), z.gte(1), z.lte(LIMITS.callMs / 1000)), 300),
+  env: z._default(z.record(envName, z.string().check(z.maxLength(32768))), {}),
+  /** Nano-USD; zero until prices are charged. */
+  price: z._default(
+    z.strictObject({
+      input_per_million: z._default(z.number().check(z.int(), z.nonnegative()), 0),
+      output_per_million: z._default(z.number().check(z.int(), z.nonnegative()), 0),
+      per_second: z._default(z.number().check(z.int(), z.nonnegative()), 0),
+      per_request: z._default(z.number().check(z.int(), z.nonnegative()), 0),
+    }),
+    { input_per_million: 0, output_per_million: 0, per_second: 0, per_request: 0 },
+  ),
+});
+export type ChuteConfig = z.infer<typeof chuteConfigSchema>;
+
+/** What no single field can say. The first rule broken, as `field: reason`, or null. */
+export function configConflict(config: ChuteConfig): string | null {
+  if ((config.image === undefined) === (config.command === undefined)) return 'image: give exactly one of image and command';
+  if (config.image !== undefined && config.port === undefined) return 'port: an image needs the port it listens on';
+  if (config.min > config.max) return `min: ${config.min} is more than max (${config.max})`;
+  if (new Set(config.cords.map((c) => `${c.method} ${c.path}`)).size !== config.cords.length) return 'cords: two routes have the same method and path';
+  return null;
+}
+
+/** The packed code folder of a version: a gzipped tar, named by the SHA-256 of its bytes. */
+export const codeRefSchema = z.strictObject({
+  sha256: z.string().check(z.regex(/^[0-9a-f]{64}$/)),
+  bytes: z.number().check(z.int(), z.positive(), z.lte(LIMITS.codeBytes)),
+});
+export type CodeRef = z.infer<typeof codeRefSchema>;
+
+/** An immutable version as an agent gets it. `version` is the SHA-256 of the canonical config and code hash. */
+export const versionSpecSchema = z.object({
+  chute: z.string().check(z.maxLength(64)),
+  /** `owner/name`, for people and for a miner's allow-list. */
+  name: z.string().check(z.maxLength(96)),
+  account: z.string().check(z.maxLength(64)),
+  version: z.string().check(z.regex(/^[0-9a-f]{64}$/)),
+  config: chuteConfigSchema,
+  code: z.nullable(codeRefSchema),
+});
+export type VersionSpec = z.infer<typeof versionSpecSchema>;
+
+const INFERENCE = new Set(['/v1/chat/completions', '/v1/completions', '/v1/embeddings']);
+
+/** Whether a call may be sent again while no byte of a reply came: what its cord says, else GET, HEAD and inference routes. */
+export function retrySafe(config: Pick<ChuteConfig, 'cords' | 'template'>, method: string, path: string): boolean {
+  const bare = path.split('?', 1)[0] ?? path;
+  const cord = config.cords.find((c) => c.method === method && c.path === bare);
+  if (cord !== undefined) return cord.retry === 'safe';
+  if (method === 'GET' || method === 'HEAD') return true;
+  return config.template === 'openai' && method === 'POST' && INFERENCE.has(bare);
+}
+
+/** Whether a chute that lists its cords lists this one. */
+export function cordDeclared(config: Pick<ChuteConfig, 'cords'>, method: string, path: string): boolean {
+  if (config.cords.length === 0) return true;
+  const bare = path.split('?', 1)[0] ?? path;
+  return config.cords.some((c) => c.method === method && c.path === bare);
+}

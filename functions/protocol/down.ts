@@ -1,0 +1,49 @@
+/** Control messages from the edge to an agent: JSON text messages, one union. */
+import * as z from 'zod/mini';
+import { versionSpecSchema } from './chute.ts';
+
+const id = z.string().check(z.minLength(1), z.maxLength(64));
+const count = z.number().check(z.int(), z.nonnegative());
+
+/** Answer to `hello`. A session with a lower epoch of the same agent is closed. */
+export const welcomeSchema = z.object({ type: z.literal('welcome'), epoch: count, now: count });
+
+/** Permission to start one instance. Silence until `deadlineMs` voids it; every `report` extends it. */
+export const grantSchema = z.object({ type: z.literal('grant'), ref: id, instance: id, deadlineMs: count, spec: versionSpecSchema });
+export type Grant = z.infer<typeof grantSchema>;
+
+export const refusalCodeSchema = z.enum([
+  /** Enough instances are live or starting. */
+  'no_need',
+  /** Another agent got it first. */
+  'taken',
+  /** The version is not the current one any more. */
+  'stale_version',
+  /** This agent's last starts of this version failed; wait. */
+  'cooling_down',
+  /** The agent lacks what the chute needs (GPU, memory, runtime). */
+  'not_eligible',
+  /** The chute is gone. */
+  'unknown_chute',
+]);
+export type RefusalCode = z.infer<typeof refusalCodeSchema>;
+
+export const refusalSchema = z.object({ type: z.literal('refusal'), ref: id, code: refusalCodeSchema, retryAfterMs: count });
+
+/** Stop this instance: no new calls, finish what runs within `noticeMs`, then stop the program. */
+export const stopSchema = z.object({
+  type: z.literal('stop'),
+  instance: id,
+  reason: z.enum(['scaled_down', 'replaced', 'deleted', 'unknown_instance', 'start_timeout', 'gated']),
+  noticeMs: count,
+});
+export type StopReason = z.infer<typeof stopSchema>['reason'];
+
+/** Answer with `pong` at once; the edge takes the time (`rtt` challenge). */
+export const pingSchema = z.object({ type: z.literal('ping'), id });
+
+/** Reconnect in `retryAfterMs`; streams are resumed there. */
+export const goawaySchema = z.object({ type: z.literal('goaway'), retryAfterMs: count });
+
+export const downSchema = z.discriminatedUnion('type', [welcomeSchema, grantSchema, refusalSchema, stopSchema, pingSchema, goawaySchema]);
+export type Down = z.infer<typeof downSchema>;
