@@ -1,7 +1,10 @@
 import { featuresOf } from './features.ts';
 
+/** Places that each feature is spread over, so that two features that collide in one still differ in the others. */
+const PLACES = 4;
+
 /**
- * The embedding of a text: each feature is hashed to one place and one sign, repeated features count with the root
+ * The embedding of a text: each feature is hashed to a few places and signs, repeated features count with the root
  * of their number, and the whole is scaled to length one. A text without features gives the first unit vector.
  */
 export function embed(text: string, dimensions: number): Float32Array {
@@ -9,9 +12,12 @@ export function embed(text: string, dimensions: number): Float32Array {
   for (const { name, weight } of featuresOf(text)) weights.set(name, Math.hypot(weights.get(name) ?? 0, weight));
   const vector = new Float32Array(dimensions);
   for (const [name, weight] of weights) {
-    const hash = hashOf(name);
-    const place = (hash >>> 1) % dimensions;
-    vector[place] = (vector[place] ?? 0) + ((hash & 1) === 0 ? weight : -weight);
+    let hash = hashOf(name);
+    for (let turn = 0; turn < PLACES; turn++) {
+      const place = (hash >>> 1) % dimensions;
+      vector[place] = (vector[place] ?? 0) + ((hash & 1) === 0 ? weight : -weight);
+      hash = mix(hash + 0x9e3779b9);
+    }
   }
   return normalise(vector);
 }
@@ -41,7 +47,11 @@ function normalise(vector: Float32Array): Float32Array {
 function hashOf(name: string): number {
   let hash = 2166136261;
   for (let at = 0; at < name.length; at++) hash = Math.imul(hash ^ name.charCodeAt(at), 16777619);
-  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
-  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
-  return (hash ^ (hash >>> 16)) >>> 0;
+  return mix(hash);
+}
+
+function mix(number: number): number {
+  let mixed = Math.imul(number ^ (number >>> 16), 0x85ebca6b);
+  mixed = Math.imul(mixed ^ (mixed >>> 13), 0xc2b2ae35);
+  return (mixed ^ (mixed >>> 16)) >>> 0;
 }
