@@ -1,5 +1,5 @@
 import type { Score, StoredObservation } from '#protocol/audit.ts';
-import { and, eq, gt, sql, type SQL } from 'drizzle-orm';
+import { and, eq, gt, inArray, sql, type SQL } from 'drizzle-orm';
 import type { Database } from './client.ts';
 import { observations, scores } from './schema.ts';
 
@@ -100,4 +100,22 @@ export async function readScores(db: Database, ask: { epoch: number; judge?: str
 export async function newestEpoch(db: Database): Promise<number | null> {
   const [row] = await db.select({ epoch: scores.epoch }).from(scores).orderBy(sql`${scores.epoch} desc`).limit(1);
   return row?.epoch ?? null;
+}
+
+/** By hotkey, the agents that answered a judge's ping within the last `withinMs` milliseconds. */
+export async function listAnswering(db: Database, ask: { hotkeys: string[]; withinMs: number }): Promise<Map<string, string[]>> {
+  if (ask.hotkeys.length === 0) return new Map();
+  const rows = await db
+    .selectDistinct({ hotkey: observations.hotkey, agent: observations.agentId })
+    .from(observations)
+    .where(
+      and(
+        inArray(observations.hotkey, ask.hotkeys),
+        sql`${observations.at} > now() - ${ask.withinMs} * interval '1 millisecond'`,
+        eq(observations.type, 'rtt'),
+        eq(observations.ok, true),
+      ),
+    )
+    .limit(10_000);
+  return new Map([...Map.groupBy(rows, (row) => row.hotkey)].map(([hotkey, of]) => [hotkey, of.map((row) => row.agent)]));
 }

@@ -13,6 +13,7 @@ export interface AgentRecord {
 export interface MinerRecord {
   hotkey: string;
   agents: number;
+  devices: number;
   lastSeenAt: Date;
   /** Attempts of the last 24 hours. */
   attempts: number;
@@ -47,10 +48,10 @@ export async function listMiners(db: Database, ask: { after?: string; limit?: nu
   const { after = '', limit = 200, hotkey = null } = ask;
   const result = await db.execute(sql`
     with page as (
-      select hotkey, count(*) as agents, max(last_seen_at) as seen from agents
+      select hotkey, count(*) as agents, coalesce(sum(jsonb_array_length(inventory -> 'devices')), 0) as devices, max(last_seen_at) as seen from agents
       where hotkey > ${after} and (${hotkey}::text is null or hotkey = ${hotkey}) group by hotkey order by hotkey limit ${limit}
     )
-    select p.hotkey, p.agents, extract(epoch from p.seen) * 1000 as seen_ms, coalesce(u.attempts, 0) as attempts,
+    select p.hotkey, p.agents, p.devices, extract(epoch from p.seen) * 1000 as seen_ms, coalesce(u.attempts, 0) as attempts,
       coalesce(u.completed, 0) as completed, coalesce(u.tokens_out, 0) as tokens_out
     from page p left join lateral (
       select count(*) as attempts, count(*) filter (where outcome = 'completed') as completed, sum(tokens_out) as tokens_out
@@ -59,6 +60,7 @@ export async function listMiners(db: Database, ask: { after?: string; limit?: nu
   return rowsOf(result).map((row) => ({
     hotkey: String(row['hotkey']),
     agents: Number(row['agents']),
+    devices: Number(row['devices']),
     lastSeenAt: new Date(Number(row['seen_ms'])),
     attempts: Number(row['attempts']),
     completed: Number(row['completed']),
