@@ -1,0 +1,117 @@
+/** The keys of an account: what each may do, how often, and which of them Postgres does not know yet. Pure. */
+import type { KeyClaim, OpenRefusal, Scope } from '../calls/ports.ts';
+import { sameText } from '../gate/constant-time.ts';
+import type { Effect } from './effects.ts';
+import type { AccountLimits } from './limits.ts';
+import type { KeyRow } from './rows.ts';
+
+export type KeyRefusal = Extract<OpenRefusal, 'invalid_api_key' | 'key_expired' | 'insufficient_scope' | 'rate_limited'>;
+export type KeyCheck = { ok: true } | { ok: false; code: KeyRefusal; retryAfterMs?: number };
+
+/** A key as its owner sees it. */
+export type KeyView = Pick<KeyRow, 'key' | 'name' | 'scopes' | 'createdAt' | 'expiresAt'>;
+
+interface Bucket {
+  tokens: number;
+  at: number;
+}
+
+export class Keyring {
+  readonly #limits: AccountLimits;
+  readonly #keys = new Map<string, KeyRow>();
+  /** In memory only: after an eviction every bucket is full again. */
+  readonly #buckets = new Map<string, Bucket>();
+  /** Unix milliseconds before which nothing is mirrored. */
+  #mirrorAt = 0;
+  #backOffMs = 0;
+
+  constructor(limits: AccountLimits) {
+    this.#limits = limits;
+  }
+
+  restore(row: KeyRow): void {
+    this.#keys.set(row.key, row);
+  }
+
+  list(): KeyView[] {
+    return [...this.#keys.values()].filter((k) => k.revokedAt === null).map(view);
+  }
+
+  /** Null: the account has as many keys as it may. */
+  create(row: KeyRow, effects: Effect[]): KeyView | null {
+    if (this.list().length >= this.#limits.keys) return null;
+    this.#put(row, effects);
+    return view(row);
+  }
+
+  /** False: there is no such key. From this turn on the key opens nothing. */
+  revoke(key: string, now: number, effects: Effect[]): boolean {
+    const row = this.#keys.get(key);
+    if (row === undefined || row.revokedAt !== null) return false;
+    this.#buckets.delete(key);
+    this.#put({ ...row, revokedAt: now, mirrored: false }, effects);
+    return true;
+  }
+
+  /** A wrong secret takes no token, so nobody can slow down a key by guessing. */
+  check(claim: KeyClaim, scope: Scope, now: number): KeyCheck {
+    const row = this.#keys.get(claim.key);
+    if (row === undefined || row.revokedAt !== null || !sameText(row.proof, claim.proof)) return { ok: false, code: 'invalid_api_key' };
+    if (row.expiresAt !== null && row.expiresAt <= now) return { ok: false, code: 'key_expired' };
+    if (!row.scopes.includes(scope)) return { ok: false, code: 'insufficient_scope' };
+    return this.#take(claim.key, now);
+  }
+
+  unmirrored(): KeyRow[] {
+    return [...this.#keys.values()].filter((k) => !k.mirrored);
+  }
+
+  /** Unix milliseconds when keys should be mirrored; null: all are. */
+  due(): number | null {
+    return this.unmirrored().length === 0 ? null : this.#mirrorAt;
+  }
+
+  /** Told by `mirror` effects: these rows, as they were then, are in Postgres. */
+  mirrored(rows: readonly KeyRow[], effects: Effect[]): void {
+    this.#backOffMs = 0;
+    for (const row of rows) {
+      if (this.#keys.get(row.key) !== row) continue; // changed meanwhile
+      if (row.revokedAt === null) this.#put({ ...row, mirrored: true }, effects);
+      else {
+        this.#keys.delete(row.key);
+        effects.push({ kind: 'delete', row: 'key', id: row.key });
+      }
+    }
+  }
+
+  mirrorSent(now: number): void {
+    this.#mirrorAt = now + this.#limits.flushLostMs;
+  }
+
+  mirrorFailed(now: number): void {
+    this.#backOffMs = Math.min(Math.max(this.#limits.backOffMs, 2 * this.#backOffMs), this.#limits.backOffMaxMs);
+    this.#mirrorAt = now + this.#backOffMs;
+  }
+
+  #put(row: KeyRow, effects: Effect[]): void {
+    this.#keys.set(row.key, row);
+    if (!row.mirrored && this.#backOffMs === 0) this.#mirrorAt = 0;
+    effects.push({ kind: 'put', row: { kind: 'key', id: row.key, value: row } });
+  }
+
+  #take(key: string, now: number): KeyCheck {
+    const { keyRate, keyBurst } = this.#limits;
+    const bucket = this.#buckets.get(key) ?? { tokens: keyBurst, at: now };
+    const tokens = Math.min(keyBurst, bucket.tokens + (Math.max(0, now - bucket.at) * keyRate) / 1000);
+    if (tokens < 1) {
+      this.#buckets.set(key, { tokens, at: now });
+      return { ok: false, code: 'rate_limited', retryAfterMs: Math.ceil(((1 - tokens) * 1000) / keyRate) };
+    }
+    this.#buckets.set(key, { tokens: tokens - 1, at: now });
+    return { ok: true };
+  }
+}
+
+function view({ key, name, scopes, createdAt, expiresAt }: KeyRow): KeyView {
+  return { key, name, scopes, createdAt, expiresAt };
+}

@@ -1,0 +1,40 @@
+/** POST /accounts, GET /accounts/me */
+import { Hono } from 'hono';
+import * as z from 'zod/mini';
+import { HANDLE } from '#protocol';
+import { connect, insertAccount } from '#db';
+import type { Env } from '../env.ts';
+import { RipcordError } from '../errors.ts';
+import { authenticate, authenticateAccount } from '../gate/authenticate.ts';
+import { accountStub } from '../stubs.ts';
+import { readJson } from './body.ts';
+import type { Vars } from './vars.ts';
+
+const registerSchema = z.strictObject({ handle: z.string().check(z.regex(HANDLE)) });
+
+export const accountsApi = new Hono<{ Bindings: Env; Variables: Vars }>();
+
+/** Postgres decides whose a handle is; the Account object is told after it, and again by a repeat of the request. */
+accountsApi.post('/accounts', async (c) => {
+  const caller = await authenticate(c, 'write');
+  if (caller.claim !== null || caller.hotkey === null) throw new RipcordError('invalid_signature', { message: 'An account is registered by its hotkey, not by a key.' });
+  const { handle } = await readJson(c, registerSchema);
+  const account = { id: caller.account, hotkey: caller.hotkey, handle };
+  const { kind, by } = await insertAccount(connect(c.env), account);
+  if (kind === 'taken') throw new RipcordError('name_taken', { message: takenBy(by.hotkey === account.hotkey, by.handle) });
+  await accountStub(c.env, account.id).register({ account: account.id, hotkey: account.hotkey, handle });
+  return c.json(view(account.id, account.hotkey, handle), 201);
+});
+
+accountsApi.get('/accounts/me', async (c) => {
+  const { account, hotkey, handle } = await authenticateAccount(c, 'read');
+  return c.json(view(account, hotkey, handle));
+});
+
+function view(account: string, hotkey: string | null, handle: string) {
+  return { account_id: account, handle, hotkey };
+}
+
+function takenBy(self: boolean, handle: string): string {
+  return self ? `This hotkey is registered as "${handle}"; a handle does not change.` : `The handle "${handle}" belongs to another hotkey.`;
+}
