@@ -3,9 +3,7 @@ import { factPassages } from './facts.ts';
 
 /** Every passage that the model learns from: the written prose, and the tables of facts put into sentences. */
 export function readCorpus(): string[] {
-  const prose = ['ripcord', 'world', 'craft'].map((name) =>
-    readFileSync(new URL(`corpus/${name}.md`, import.meta.url), 'utf8'),
-  );
+  const prose = ['ripcord', 'world', 'craft'].map((name) => readFileSync(new URL(`corpus/${name}.md`, import.meta.url), 'utf8'));
   return [...prose.flatMap(passagesOf), ...factPassages()];
 }
 

@@ -63,7 +63,10 @@ export class LanguageModel {
   }
 
   #nearest(words: ReadonlySet<string>): { tokens: number[] }[] {
-    const scored = this.#passages.map((passage) => ({ passage, score: this.#overlap(words, passage.words) + this.#overlap(words, passage.subject) }));
+    const scored = this.#passages.map((passage) => ({
+      passage,
+      score: this.#overlap(words, passage.words) + this.#overlap(words, passage.subject),
+    }));
     scored.sort((a, b) => b.score - a.score);
     const best = scored[0]?.score ?? 0;
     return scored

@@ -54,7 +54,10 @@ async function replyAtOnce(job: Job, choices: Choice[], head: object, response: 
       const { piece, outcome } = written[at]!;
       return job.wording.whole(index, piece, outcome.reason, echo);
     }),
-    usage: usageOf(job, written.map(({ outcome }) => outcome)),
+    usage: usageOf(
+      job,
+      written.map(({ outcome }) => outcome),
+    ),
   });
 }
 

@@ -10,12 +10,7 @@ export type Sampling = {
 export type Candidate = { token: number; logprob: number };
 
 /** The token for a `random` in [0, 1). `used` counts the tokens of this reply so far. */
-export function sample(
-  chances: Float64Array,
-  sampling: Sampling,
-  used: ReadonlyMap<number, number>,
-  random: number,
-): number {
+export function sample(chances: Float64Array, sampling: Sampling, used: ReadonlyMap<number, number>, random: number): number {
   const weights = penalise(chances, sampling, used);
   if (sampling.temperature < 0.01) return argmax(weights);
   const sharp = sharpen(weights, sampling.temperature);

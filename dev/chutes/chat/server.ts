@@ -48,13 +48,16 @@ function answerFailure(response: ServerResponse, error: unknown): void {
   else sendJson(response, failure.status, failure.body());
 }
 
-const server = createServer(async (request, response) => {
+/** Never throws. */
+async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
   try {
     await route(request, response);
   } catch (error) {
     answerFailure(response, error);
   }
-});
+}
+
+const server = createServer((request, response) => void serve(request, response));
 
 server.listen(Number(PORT), HOST, () => {
   const address = server.address();

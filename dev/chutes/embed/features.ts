@@ -6,7 +6,9 @@ const PAIR_WEIGHT = 0.5;
 /** Of all runs of a word together, so that a long word does not outweigh a short one. */
 const RUNS_WEIGHT = 1.2;
 /** Words that are in nearly every text say little about it; nor do signs. */
-const COMMON = new Set('a an and are as at be by do for from has have he how i in is it its of on or that the they this to was were will with'.split(' '));
+const COMMON = new Set(
+  'a an and are as at be by do for from has have he how i in is it its of on or that the they this to was were will with'.split(' '),
+);
 const COMMON_WEIGHT = 0.15;
 
 export type Feature = { name: string; weight: number };
