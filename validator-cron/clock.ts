@@ -1,6 +1,6 @@
 /** Rounds and epochs out of a time (pure). A round is a minute; an epoch is named by the Unix second it starts at. */
 
-export const ROUND_MS = 60_000;
+const ROUND_MS = 60_000;
 
 /** Rounds into an epoch during which the one before is scored again, so that its last observations count. */
 const CLOSING_ROUNDS = 3;

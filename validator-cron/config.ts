@@ -30,12 +30,7 @@ export function readConfig(env: JudgeEnv): JudgeConfig {
   if (!/^(0x)?[0-9a-f]{64}$/i.test(env.JUDGE_SEED ?? '')) throw new Error('JUDGE_SEED must be 64 hex digits');
   if (!env.API_KEY) throw new Error('API_KEY is missing');
   const epochSeconds = Number(env.EPOCH_SECONDS ?? 3600);
-  if (
-    !Number.isInteger(epochSeconds) ||
-    epochSeconds < 60 ||
-    epochSeconds % 60 !== 0 ||
-    epochSeconds > AUDIT_LIMITS.epochSeconds
-  ) {
+  if (!Number.isInteger(epochSeconds) || epochSeconds < 60 || epochSeconds % 60 !== 0 || epochSeconds > AUDIT_LIMITS.epochSeconds) {
     throw new Error('EPOCH_SECONDS must be a whole number of minutes, at most a day');
   }
   return { origin: origin.origin, hotkey: hotkeyFromSeed(env.JUDGE_SEED), apiKey: env.API_KEY, epochSeconds };

@@ -52,12 +52,7 @@ export interface Edge {
 
 /** `signal` ends everything this tick still has under way. */
 export function makeEdge(config: JudgeConfig, signal: AbortSignal): Edge {
-  const request = async <T>(
-    method: 'GET' | 'POST',
-    target: string,
-    schema: z.ZodMiniType<T>,
-    json?: unknown,
-  ): Promise<T> => {
+  const request = async <T>(method: 'GET' | 'POST', target: string, schema: z.ZodMiniType<T>, json?: unknown): Promise<T> => {
     const body = json === undefined ? null : utf8ToBytes(JSON.stringify(json));
     const headers = body === null ? {} : { 'content-type': 'application/json', ...sign(config, method, target, body) };
     const { status, text } = await exchange(config.origin + target, {
@@ -75,13 +70,7 @@ export function makeEdge(config: JudgeConfig, signal: AbortSignal): Edge {
 
   return {
     agents: () =>
-      pages((after) =>
-        request(
-          'GET',
-          `/audit/agents${after === null ? '' : `?after=${encodeURIComponent(after)}`}`,
-          agentsReplySchema,
-        ),
-      ),
+      pages((after) => request('GET', `/audit/agents${after === null ? '' : `?after=${encodeURIComponent(after)}`}`, agentsReplySchema)),
     ping: async (agent, id) => {
       const result = await request('POST', '/audit/challenges', challengeResultSchema, { type: 'rtt', agent, id });
       return result.id === id ? result.rtt_ms : null;
@@ -94,8 +83,7 @@ export function makeEdge(config: JudgeConfig, signal: AbortSignal): Edge {
         signal: AbortSignal.any([signal, init.signal]),
       }),
     postObservations: async (items) => {
-      for (const part of parts(items, AUDIT_LIMITS.observations))
-        await request('POST', '/audit/observations', taken, { items: part });
+      for (const part of parts(items, AUDIT_LIMITS.observations)) await request('POST', '/audit/observations', taken, { items: part });
     },
     observations: (epoch) =>
       pages((after) =>
@@ -106,8 +94,7 @@ export function makeEdge(config: JudgeConfig, signal: AbortSignal): Edge {
         ),
       ),
     postScores: async (items) => {
-      for (const part of parts(items, AUDIT_LIMITS.scores))
-        await request('POST', '/audit/scores', taken, { items: part });
+      for (const part of parts(items, AUDIT_LIMITS.scores)) await request('POST', '/audit/scores', taken, { items: part });
     },
   };
 }

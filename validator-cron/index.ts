@@ -14,8 +14,7 @@ export default {
     const { pathname } = new URL(request.url);
     if (request.method === 'GET' && pathname === '/health') return health(env);
     if (request.method === 'POST' && pathname === '/internal/cron' && env.INTERNAL_TOKEN) {
-      if (!(await mayTick(request, env.INTERNAL_TOKEN)))
-        return Response.json({ error: 'invalid_token' }, { status: 401 });
+      if (!(await mayTick(request, env.INTERNAL_TOKEN))) return Response.json({ error: 'invalid_token' }, { status: 401 });
       return runTick(env, Date.now()).then(
         (report) => Response.json(report),
         () => Response.json({ error: 'tick_failed' }, { status: 502 }),
@@ -48,9 +47,6 @@ function health(env: JudgeEnv): Response {
 /** Both sides are hashed, so the comparison tells nothing, not even the length. */
 async function mayTick(request: Request, token: string): Promise<boolean> {
   const digest = (text: string) => crypto.subtle.digest('SHA-256', new TextEncoder().encode(text));
-  const [given, due] = await Promise.all([
-    digest(request.headers.get('authorization') ?? ''),
-    digest(`Bearer ${token}`),
-  ]);
+  const [given, due] = await Promise.all([digest(request.headers.get('authorization') ?? ''), digest(`Bearer ${token}`)]);
   return crypto.subtle.timingSafeEqual(given, due);
 }

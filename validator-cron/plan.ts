@@ -27,29 +27,20 @@ export interface PlanFacts {
 }
 
 /** Canaries first: they take longest, and pings fill the gaps beside them. */
-export function plan(
-  agents: readonly AuditAgent[],
-  facts: PlanFacts,
-  limits: { pings: number; canaries: number } = PLAN_LIMITS,
-): Task[] {
+export function plan(agents: readonly AuditAgent[], facts: PlanFacts, limits: { pings: number; canaries: number } = PLAN_LIMITS): Task[] {
   const known = uniqueBy(agents, (a) => a.agent);
   const pings = known.map((a): PingTask => {
     const id = observationId({ judge: facts.judge, type: 'rtt', round: facts.round, target: a.agent });
     return { type: 'rtt', id, agent: a.agent, hotkey: a.hotkey };
   });
   return [
-    ...inTurns(canaries(known, facts), (t) => rank(facts.beacon, 'canary', t.instance.instance)).slice(
-      0,
-      limits.canaries,
-    ),
+    ...inTurns(canaries(known, facts), (t) => rank(facts.beacon, 'canary', t.instance.instance)).slice(0, limits.canaries),
     ...inTurns(pings, (t) => rank(facts.beacon, 'rtt', t.agent)).slice(0, limits.pings),
   ];
 }
 
 function canaries(agents: readonly AuditAgent[], facts: PlanFacts): CanaryTask[] {
-  const running = agents.flatMap((a) =>
-    a.instances.map((instance) => ({ agent: a.agent, hotkey: a.hotkey, instance })),
-  );
+  const running = agents.flatMap((a) => a.instances.map((instance) => ({ agent: a.agent, hotkey: a.hotkey, instance })));
   return uniqueBy(running, (r) => r.instance.instance).flatMap(({ agent, hotkey, instance }) => {
     const probes = probesOf(instance);
     if (probes.length === 0) return [];
@@ -70,9 +61,7 @@ function canaries(agents: readonly AuditAgent[], facts: PlanFacts): CanaryTask[]
 
 /** Every miner's first by rank, then every miner's second, and so on. */
 function inTurns<T extends Target>(tasks: readonly T[], rankOf: (task: T) => string): T[] {
-  const ranked = tasks
-    .map((task) => ({ task, rank: rankOf(task) }))
-    .toSorted((a, b) => (a.rank < b.rank ? -1 : a.rank > b.rank ? 1 : 0));
+  const ranked = tasks.map((task) => ({ task, rank: rankOf(task) })).toSorted((a, b) => (a.rank < b.rank ? -1 : a.rank > b.rank ? 1 : 0));
   const turns = new Map<string, number>();
   const placed = ranked.map(({ task }, place) => {
     const turn = turns.get(task.hotkey) ?? 0;

@@ -5,9 +5,7 @@ const count = z.number().check(z.int(), z.nonnegative(), z.lte(1_000_000));
 const text = z.nullish(z.string());
 
 const chunkSchema = z.object({
-  choices: z.array(
-    z.object({ text, delta: z.nullish(z.object({ content: text, reasoning_content: text, reasoning: text })) }),
-  ),
+  choices: z.array(z.object({ text, delta: z.nullish(z.object({ content: text, reasoning_content: text, reasoning: text })) })),
   usage: z.nullish(z.object({ completion_tokens: z.optional(count) })),
 });
 
@@ -50,16 +48,13 @@ function takeChunk(reply: StreamReply, json: unknown): void {
     reply.wellFormed = false;
     return;
   }
-  if (chunk.data.choices.some((c) => c.text || c.delta?.content || c.delta?.reasoning_content || c.delta?.reasoning))
-    reply.deltas += 1;
+  if (chunk.data.choices.some((c) => c.text || c.delta?.content || c.delta?.reasoning_content || c.delta?.reasoning)) reply.deltas += 1;
   reply.tokens = chunk.data.usage?.completion_tokens ?? reply.tokens;
 }
 
 const embeddingSchema = z.object({
   data: z
-    .array(
-      z.object({ embedding: z.union([z.array(z.number()).check(z.minLength(1)), z.string().check(z.minLength(1))]) }),
-    )
+    .array(z.object({ embedding: z.union([z.array(z.number()).check(z.minLength(1)), z.string().check(z.minLength(1))]) }))
     .check(z.minLength(1)),
 });
 

@@ -9,7 +9,7 @@
 import { AUDIT_LIMITS, FULL_SCORE, REASONS, type Observation, type Score } from '#protocol/audit.ts';
 
 /** Every number a score depends on. */
-export const SCORING = {
+const SCORING = {
   /** Square of z of the one lower bound of success, ×10⁴: 1.96², so 97.5 % of honest miners are at or above it. */
   zSquared: 38_416n,
   /** Milliseconds to the first byte of a canary: whole marks up to `whole`, the least from `least` on, a line between. */
@@ -25,14 +25,9 @@ export const SCORING = {
 const FULL = BigInt(FULL_SCORE);
 
 /** One score per miner that was tested, ordered by hotkey. `round` is the newest round that is taken into account. */
-export function score(
-  observations: readonly Observation[],
-  epoch: { start: number; seconds: number; round: number },
-): Score[] {
+export function score(observations: readonly Observation[], epoch: { start: number; seconds: number; round: number }): Score[] {
   const byMiner = Map.groupBy(recordsOf(observations, epoch), (o) => o.hotkey);
-  return [...byMiner]
-    .map(([hotkey, records]) => scoreMiner(hotkey, records, epoch))
-    .toSorted((a, b) => (a.hotkey < b.hotkey ? -1 : 1));
+  return [...byMiner].map(([hotkey, records]) => scoreMiner(hotkey, records, epoch)).toSorted((a, b) => (a.hotkey < b.hotkey ? -1 : 1));
 }
 
 function scoreMiner(hotkey: string, records: readonly Observation[], epoch: { start: number; round: number }): Score {
@@ -105,10 +100,7 @@ function rootOf(value: bigint): bigint {
 }
 
 function latencyOf(served: readonly Observation[], answered: readonly Observation[]): number {
-  const firstByte = marks(
-    median(served.map((o) => o.first_byte_ms ?? o.value_ms ?? SCORING.firstByte.least)),
-    SCORING.firstByte,
-  );
+  const firstByte = marks(median(served.map((o) => o.first_byte_ms ?? o.value_ms ?? SCORING.firstByte.least)), SCORING.firstByte);
   const rtt = marks(median(answered.map((o) => o.value_ms ?? SCORING.rtt.least)) ?? SCORING.rtt.least, SCORING.rtt);
   return Math.floor((firstByte * SCORING.firstByteShare + rtt * (1000 - SCORING.firstByteShare)) / 1000);
 }

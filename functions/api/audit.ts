@@ -50,8 +50,7 @@ auditApi.get('/audit/agents', async (c) => {
 auditApi.post('/audit/challenges', async (c) => {
   await judgeOf(c);
   const ask = await body(c, challengeAskSchema);
-  if (!(await checkId('agt', ask.agent, c.env)))
-    throw new RipcordError('not_found', { message: 'There is no such agent.' });
+  if (!(await checkId('agt', ask.agent, c.env))) throw new RipcordError('not_found', { message: 'There is no such agent.' });
   const rtt = await minerStub(c.env, ask.agent).ping();
   return c.json({ id: ask.id, rtt_ms: rtt === null ? null : Math.round(rtt) });
 });
@@ -62,8 +61,7 @@ auditApi.post('/audit/observations', async (c) => {
   const now = Date.now();
   for (const item of items) {
     const wrong = faultOf(item, judge, now);
-    if (wrong !== null)
-      throw new RipcordError('invalid_request', { message: `An observation is not taken: ${wrong}.` });
+    if (wrong !== null) throw new RipcordError('invalid_request', { message: `An observation is not taken: ${wrong}.` });
   }
   const stored = items.map((item) => ({ ...item, judge }));
   await db.insertObservations(db.connect(c.env), stored);
@@ -118,8 +116,7 @@ async function judgeOf(c: Ctx): Promise<string> {
   const claimed = c.req.header(SIGNED_HEADERS.hotkey);
   if (claimed === undefined) throw new RipcordError('invalid_signature', { hint: 'Judges sign with their hotkey.' });
   const judges = (c.env.JUDGES ?? '').split(',').map((name) => name.trim());
-  if (!judges.includes(claimed))
-    throw new RipcordError('insufficient_scope', { message: 'This hotkey is no judge of this edge.' });
+  if (!judges.includes(claimed)) throw new RipcordError('insufficient_scope', { message: 'This hotkey is no judge of this edge.' });
   if (Number(c.req.header('content-length') ?? 0) > AUDIT_LIMITS.bodyBytes) throw new RipcordError('body_too_large');
   const { hotkey } = await authenticate(c, 'write');
   if (hotkey !== claimed) throw new RipcordError('invalid_signature');
@@ -127,18 +124,14 @@ async function judgeOf(c: Ctx): Promise<string> {
 }
 
 /** What is wrong with an observation of this judge, or null. */
-export function faultOf(o: Observation, judge: string, nowMs: number): string | null {
+function faultOf(o: Observation, judge: string, nowMs: number): string | null {
   const target = o.type === 'canary' ? o.instance : o.agent;
-  if (target === null || (o.type === 'rtt' && o.instance !== null))
-    return 'instance: a canary has one, a ping has none';
-  if (o.id !== observationId({ judge, type: o.type, round: o.round, target }))
-    return 'id: not the one of this judge, round and target';
+  if (target === null || (o.type === 'rtt' && o.instance !== null)) return 'instance: a canary has one, a ping has none';
+  if (o.id !== observationId({ judge, type: o.type, round: o.round, target })) return 'id: not the one of this judge, round and target';
   if (o.ok !== (REASONS[o.reason] === 'merit')) return 'ok: not what the reason says';
-  if (o.at < nowMs - AUDIT_LIMITS.lateMs || o.at > nowMs + AUDIT_LIMITS.aheadMs)
-    return 'at: too late or ahead of the clock';
+  if (o.at < nowMs - AUDIT_LIMITS.lateMs || o.at > nowMs + AUDIT_LIMITS.aheadMs) return 'at: too late or ahead of the clock';
   if (Math.abs(o.round * 60_000 - o.at) > AUDIT_LIMITS.lateMs) return 'round: not the minute of the test';
-  if (o.epoch > o.round * 60 || o.epoch < o.round * 60 - AUDIT_LIMITS.epochSeconds)
-    return 'epoch: does not hold the round';
+  if (o.epoch > o.round * 60 || o.epoch < o.round * 60 - AUDIT_LIMITS.epochSeconds) return 'epoch: does not hold the round';
   return null;
 }
 

@@ -68,12 +68,10 @@ minersApi.get('/miners', async (c) => {
 /** Instances of chutes that are not public are counted and not named. */
 minersApi.get('/miners/:hotkey', async (c) => {
   const hotkey = c.req.param('hotkey');
-  if (decodeSs58(hotkey) === null)
-    throw new RipcordError('not_found', { message: 'This is no hotkey (ss58, prefix 42).' });
+  if (decodeSs58(hotkey) === null) throw new RipcordError('not_found', { message: 'This is no hotkey (ss58, prefix 42).' });
   const handle = db.connect(c.env);
   const agents = (await db.listAgentsOf(handle, hotkey)).slice(0, BOUNDS.agents);
-  if (agents.length === 0)
-    throw new RipcordError('not_found', { message: 'No agent of this hotkey was ever connected.' });
+  if (agents.length === 0) throw new RipcordError('not_found', { message: 'No agent of this hotkey was ever connected.' });
   const [live, scores, facts] = await Promise.all([
     liveInstances(c.env, Date.now()),
     newestScores(handle, hotkey),
@@ -86,10 +84,7 @@ minersApi.get('/miners/:hotkey', async (c) => {
 async function newestScores(handle: db.Database, hotkey?: string): Promise<Map<string, db.StoredScore[]>> {
   const epoch = await db.newestEpoch(handle);
   if (epoch === null) return new Map();
-  return Map.groupBy(
-    await db.readScores(handle, { epoch, ...(hotkey === undefined ? {} : { hotkey }) }),
-    (s) => s.hotkey,
-  );
+  return Map.groupBy(await db.readScores(handle, { epoch, ...(hotkey === undefined ? {} : { hotkey }) }), (s) => s.hotkey);
 }
 
 function meanOf(scores: readonly number[]): number | null {
@@ -105,11 +100,7 @@ async function factsOf(env: Env, agent: string): Promise<Facts> {
 }
 
 /** What the object says now; what the record says where it does not answer (`connected`: null). */
-function agentView(
-  recorded: { id: string; inventory: unknown; lastSeenAt: Date },
-  facts: Facts,
-  live: readonly LiveInstance[],
-) {
+function agentView(recorded: { id: string; inventory: unknown; lastSeenAt: Date }, facts: Facts, live: readonly LiveInstance[]) {
   const parsed = z.safeParse(inventorySchema, facts?.inventory ?? recorded.inventory);
   const inventory = parsed.success ? parsed.data : null;
   return {

@@ -3,17 +3,13 @@ import { secretFromSeed, getPublicKey } from '@scure/sr25519';
 import { Hono } from 'hono';
 import { beforeEach, expect, test, vi } from 'vitest';
 import { auditApi } from '../../../functions/api/audit.ts';
+import { turn } from '../../../functions/api/live-instances.ts';
 import { minersApi } from '../../../functions/api/miners.ts';
 import type { Env } from '../../../functions/env.ts';
 import { errorResponse } from '../../../functions/errors.ts';
 import { agentIdOf } from '../../../functions/gate/ids.ts';
 import { encodeSs58 } from '../../../functions/gate/ss58.ts';
-import {
-  observationId,
-  type Observation,
-  type Score,
-  type StoredObservation,
-} from '../../../functions/protocol/audit.ts';
+import { observationId, type Observation, type Score, type StoredObservation } from '../../../functions/protocol/audit.ts';
 import { hotkeyFromSeed, signedHeaders, type Hotkey } from '../../../validator-cron/hotkey.ts';
 
 const record = vi.hoisted(() => ({
@@ -26,15 +22,11 @@ vi.mock('#db', () => ({
   connect: () => ({}),
   listAgents: async () => record.agents,
   listAgentsOf: async (_: unknown, hotkey: string) => record.agents.filter((a) => a.hotkey === hotkey),
-  listMiners: async () => [
-    { hotkey: MINER, agents: 2, devices: 3, lastSeenAt: new Date(5), attempts: 4, completed: 3, tokensOut: 9 },
-  ],
+  listMiners: async () => [{ hotkey: MINER, agents: 2, devices: 3, lastSeenAt: new Date(5), attempts: 4, completed: 3, tokensOut: 9 }],
   listAnswering: async () => new Map([[MINER, ['agt_quiet']]]),
-  insertObservations: async (_: unknown, items: StoredObservation[]) =>
-    items.forEach((o) => record.observations.set(o.id, o)),
+  insertObservations: async (_: unknown, items: StoredObservation[]) => items.forEach((o) => record.observations.set(o.id, o)),
   listObservations: async () => [...record.observations.values()],
-  insertScores: async (_: unknown, judge: string, items: Score[]) =>
-    record.scores.push(...items.map((s) => ({ ...s, judge }))),
+  insertScores: async (_: unknown, judge: string, items: Score[]) => record.scores.push(...items.map((s) => ({ ...s, judge }))),
   newestEpoch: async () => record.scores.at(-1)?.epoch ?? null,
   readScores: async (_: unknown, ask: { epoch: number }) => record.scores.filter((s) => s.epoch === ask.epoch),
 }));
@@ -226,10 +218,7 @@ test.for<[string, Partial<Observation>]>([
 });
 
 test('too many at once, or too large, is refused', async () => {
-  expect(
-    (await post(signed(judge, '/audit/observations', { items: Array.from({ length: 257 }, () => observation()) })))
-      .status,
-  ).toBe(400);
+  expect((await post(signed(judge, '/audit/observations', { items: Array.from({ length: 257 }, () => observation()) }))).status).toBe(400);
   expect((await post(signed(judge, '/audit/observations', { items: 'x'.repeat(300_000) }))).status).toBe(413);
 });
 
@@ -239,10 +228,7 @@ test('an agent is pinged only if the edge knows its id', async () => {
     id: 'obs_1',
     rtt_ms: 13,
   });
-  expect(
-    (await post(signed(judge, '/audit/challenges', { type: 'rtt', agent: `${agent.slice(0, -1)}0`, id: 'obs_1' })))
-      .status,
-  ).toBe(404);
+  expect((await post(signed(judge, '/audit/challenges', { type: 'rtt', agent: `${agent.slice(0, -1)}0`, id: 'obs_1' }))).status).toBe(404);
 });
 
 const parts = { success: 1, availability: 1, latency: 1, canaries: 1, canaries_ok: 1, pings: 1, pings_ok: 1 };
@@ -327,9 +313,14 @@ test('no such miner', async () => {
   expect((await get('/miners/nobody')).status).toBe(404);
 });
 
-test.for(['/audit/observations', '/audit/observations?epoch=x', '/audit/scores?epoch=-1'])(
-  '%s is not valid',
-  async (path) => {
-    expect((await get(path)).status).toBe(400);
-  },
-);
+test.for(['/audit/observations', '/audit/observations?epoch=x', '/audit/scores?epoch=-1'])('%s is not valid', async (path) => {
+  expect((await get(path)).status).toBe(400);
+});
+
+test('of more chutes than are asked at once, every one has its turn', () => {
+  const chutes = Array.from({ length: 25 }, (_, i) => i);
+  const seen = Array.from({ length: 3 }, (_, round) => turn(chutes, round, 10));
+  expect(seen.map((part) => part.length)).toEqual([10, 10, 10]);
+  expect(new Set(seen.flat()).size).toBe(25);
+  expect(turn(chutes, 7, 25)).toEqual(chutes);
+});

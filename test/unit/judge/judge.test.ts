@@ -117,11 +117,7 @@ test.for<{ status: number; rttMs: number | null; reason: Reason }>([
   { status: 503, rttMs: null, reason: 'edge_failed' },
   { status: 403, rttMs: null, reason: 'refused' },
 ])('a ping with status $status and $rttMs ms: $reason', ({ status, rttMs, reason }) => {
-  const seen = judge(
-    { type: 'rtt', id: 'obs_2', agent: 'agt_1', hotkey: ALICE },
-    { type: 'rtt', at: 1, status, rttMs },
-    moment,
-  );
+  const seen = judge({ type: 'rtt', id: 'obs_2', agent: 'agt_1', hotkey: ALICE }, { type: 'rtt', at: 1, status, rttMs }, moment);
   expect(seen).toMatchObject({ reason, value_ms: rttMs, instance: null });
 });
 

@@ -72,13 +72,9 @@ test('an agent or instance listed twice is tested once', () => {
 
 test('ids differ by judge, round, kind and target, and nothing else', () => {
   const agents = [anAgent('agt_1', ALICE, [anInstance()])];
-  const ids = [facts, { ...facts, judge: BOB }, { ...facts, round: 8 }].flatMap((f) =>
-    plan(agents, f).map((t) => t.id),
-  );
+  const ids = [facts, { ...facts, judge: BOB }, { ...facts, round: 8 }].flatMap((f) => plan(agents, f).map((t) => t.id));
   expect(new Set(ids).size).toBe(6);
-  expect(plan(agents, { ...facts, beacon: '00'.repeat(32) }).map((t) => t.id)).toEqual(
-    plan(agents, facts).map((t) => t.id),
-  );
+  expect(plan(agents, { ...facts, beacon: '00'.repeat(32) }).map((t) => t.id)).toEqual(plan(agents, facts).map((t) => t.id));
 });
 
 test('the call is small, seeded and streamed', () => {

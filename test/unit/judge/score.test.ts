@@ -18,12 +18,9 @@ const observation = fc.record({
 });
 const observations = fc.array(observation.map(anObservation), { maxLength: 80 });
 /** Each id once: what the edge's store holds. */
-const stored = observations.map((all) =>
-  all.map((o, i): Observation => ({ ...o, id: `obs_${i}`, epoch: 3600, at: 3_700_000 })),
-);
+const stored = observations.map((all) => all.map((o, i): Observation => ({ ...o, id: `obs_${i}`, epoch: 3600, at: 3_700_000 })));
 
-const scoreOf = (records: Observation[], hotkey = ALICE) =>
-  score(records, epoch).find((s) => s.hotkey === hotkey)?.score ?? 0;
+const scoreOf = (records: Observation[], hotkey = ALICE) => score(records, epoch).find((s) => s.hotkey === hotkey)?.score ?? 0;
 
 describe('whatever was observed', () => {
   test('order does not matter', () => {
@@ -44,9 +41,7 @@ describe('whatever was observed', () => {
         const late = anObservation({ id: 'obs_late', at: 7_800_000, reason: 'broken' });
         const early = anObservation({ id: 'obs_early', at: 3_599_999, reason: 'broken' });
         const other = anObservation({ id: 'obs_other', epoch: 7200, reason: 'broken' });
-        expect(score([...all, ...(some === undefined ? [] : [some, { ...some }]), late, early, other], epoch)).toEqual(
-          score(all, epoch),
-        );
+        expect(score([...all, ...(some === undefined ? [] : [some, { ...some }]), late, early, other], epoch)).toEqual(score(all, epoch));
       }),
     );
   });
@@ -91,14 +86,12 @@ describe('whatever was observed', () => {
     fc.assert(
       fc.property(stored, fc.nat(), fc.nat({ max: 20_000 }), (all, at, more) => {
         const slower = all.map((o, i) =>
-          i === at % all.length
-            ? { ...o, value_ms: (o.value_ms ?? 0) + more, first_byte_ms: (o.first_byte_ms ?? 0) + more }
-            : o,
+          i === at % all.length ? { ...o, value_ms: (o.value_ms ?? 0) + more, first_byte_ms: (o.first_byte_ms ?? 0) + more } : o,
         );
         const measured = all.map((o) => ({ ...o, value_ms: o.value_ms ?? 0, first_byte_ms: o.first_byte_ms ?? 0 }));
-        expect(
-          scoreOf(slower.map((o) => ({ ...o, value_ms: o.value_ms ?? 0, first_byte_ms: o.first_byte_ms ?? 0 }))),
-        ).toBeLessThanOrEqual(scoreOf(measured));
+        expect(scoreOf(slower.map((o) => ({ ...o, value_ms: o.value_ms ?? 0, first_byte_ms: o.first_byte_ms ?? 0 })))).toBeLessThanOrEqual(
+          scoreOf(measured),
+        );
       }),
     );
   });

@@ -5,13 +5,7 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import {
-  observationsPostSchema,
-  scoresPostSchema,
-  type AuditAgent,
-  type Score,
-  type StoredObservation,
-} from '#protocol/audit.ts';
+import { observationsPostSchema, scoresPostSchema, type AuditAgent, type Score, type StoredObservation } from '#protocol/audit.ts';
 import { checkSigned } from '../../../functions/gate/hotkey.ts';
 
 export type Answer = (reply: ServerResponse, request: IncomingMessage, body: string) => void;
@@ -63,9 +57,7 @@ export class StandInEdge implements AsyncDisposable {
     if (url.pathname === '/audit/agents') return { items: this.agents, next: null };
     const epoch = Number(url.searchParams.get('epoch'));
     return {
-      items: [...this.observations.values()].filter(
-        (o) => o.epoch === epoch && o.judge === url.searchParams.get('judge'),
-      ),
+      items: [...this.observations.values()].filter((o) => o.epoch === epoch && o.judge === url.searchParams.get('judge')),
       next: null,
     };
   }
@@ -77,18 +69,16 @@ export class StandInEdge implements AsyncDisposable {
     }
     if (path === '/audit/observations')
       for (const o of observationsPostSchema.parse(ask).items) this.observations.set(o.id, { ...o, judge });
-    if (path === '/audit/scores')
-      for (const s of scoresPostSchema.parse(ask).items) this.scores.set(`${s.epoch} ${s.hotkey}`, s);
+    if (path === '/audit/scores') for (const s of scoresPostSchema.parse(ask).items) this.scores.set(`${s.epoch} ${s.hotkey}`, s);
     return {};
   }
 
   async #signer(request: IncomingMessage, url: URL, body: Buffer): Promise<string | null> {
     const header = (name: string) => request.headers[name] as string | undefined;
     const target = url.pathname + url.search;
-    const signed = await checkSigned(
-      { origin: this.origin, method: request.method ?? '', target, body, header },
-      Date.now(),
-    ).catch(() => null);
+    const signed = await checkSigned({ origin: this.origin, method: request.method ?? '', target, body, header }, Date.now()).catch(
+      () => null,
+    );
     if (signed === null || this.#nonces.has(signed.nonce)) return null;
     this.#nonces.add(signed.nonce);
     return signed.hotkey;
@@ -103,15 +93,8 @@ export class StandInEdge implements AsyncDisposable {
   }
 }
 
-export function json(
-  reply: ServerResponse,
-  status: number,
-  value: unknown,
-  headers: Record<string, string> = {},
-): void {
-  reply
-    .writeHead(status, { 'content-type': 'application/json', 'x-request-id': 'call-1', ...headers })
-    .end(JSON.stringify(value));
+export function json(reply: ServerResponse, status: number, value: unknown, headers: Record<string, string> = {}): void {
+  reply.writeHead(status, { 'content-type': 'application/json', 'x-request-id': 'call-1', ...headers }).end(JSON.stringify(value));
 }
 
 /** A good chat stream, with a heartbeat before it. */

@@ -24,10 +24,7 @@ const instance = {
 
 function ask(method: string, path: string, authorization?: string, of: JudgeEnv = env): Promise<Response> {
   const headers: Record<string, string> = authorization === undefined ? {} : { authorization };
-  return worker.fetch(
-    new Request<unknown, IncomingRequestCfProperties>(`https://judge.test${path}`, { method, headers }),
-    of,
-  );
+  return worker.fetch(new Request<unknown, IncomingRequestCfProperties>(`https://judge.test${path}`, { method, headers }), of);
 }
 
 interface Post {
@@ -42,15 +39,11 @@ function anEdge(): Post[] {
   vi.stubGlobal('fetch', async (url: string, init: RequestInit) => {
     const request = new Request(url, init);
     const path = new URL(url).pathname;
-    if (path === '/audit/agents')
-      return Response.json({ items: [{ agent: 'agt_1', hotkey: ALICE, instances: [instance] }], next: null });
-    if (path === '/v1/chat/completions')
-      return new Response('data: {"choices":[{"delta":{"content":"two"}}]}\n\ndata: [DONE]\n\n');
+    if (path === '/audit/agents') return Response.json({ items: [{ agent: 'agt_1', hotkey: ALICE, instances: [instance] }], next: null });
+    if (path === '/v1/chat/completions') return new Response('data: {"choices":[{"delta":{"content":"two"}}]}\n\ndata: [DONE]\n\n');
     if (request.method === 'GET')
       return Response.json({
-        items: posts
-          .flatMap((p) => (p.path === '/audit/observations' ? (p.json.items ?? []) : []))
-          .map((o) => ({ ...o, judge: ALICE })),
+        items: posts.flatMap((p) => (p.path === '/audit/observations' ? (p.json.items ?? []) : [])).map((o) => ({ ...o, judge: ALICE })),
         next: null,
       });
     const body = new Uint8Array(await request.arrayBuffer());
@@ -63,9 +56,7 @@ function anEdge(): Post[] {
 
 async function isSigned(request: Request, target: string, body: Uint8Array<ArrayBuffer>): Promise<boolean> {
   const header = (name: string) => request.headers.get(`x-ripcord-${name}`) ?? '';
-  const hash = [...new Uint8Array(await crypto.subtle.digest('SHA-256', body))]
-    .map((b) => b.toString(16).padStart(2, '0'))
-    .join('');
+  const hash = [...new Uint8Array(await crypto.subtle.digest('SHA-256', body))].map((b) => b.toString(16).padStart(2, '0')).join('');
   const text = requestText({
     origin: env.API_ORIGIN,
     method: request.method,
