@@ -20,16 +20,15 @@ async function readBody(request: IncomingMessage): Promise<Buffer> {
   let bytes = 0;
   for await (const chunk of request as AsyncIterable<Buffer>) {
     bytes += chunk.length;
-    if (bytes > LIMITS.bytes) throw new RefusedError(413, 'body_too_large', `The body has more than ${LIMITS.bytes} bytes.`);
-    chunks.push(chunk);
+    // What is too much is read on and forgotten: a client that is still sending would not see a refusal.
+    if (bytes <= LIMITS.bytes) chunks.push(chunk);
   }
+  if (bytes > LIMITS.bytes) throw new RefusedError(413, 'body_too_large', `The body has more than ${LIMITS.bytes} bytes.`);
   if (bytes === 0) throw new RefusedError(400, 'empty_body', 'Send a PNG or JPEG as the body.');
   return Buffer.concat(chunks);
 }
 
 function send(response: ServerResponse, status: number, type: string, body: Uint8Array | string): void {
-  // A refused upload is still on its way; without this it would be read to its end.
-  if (status === 413) response.setHeader('connection', 'close');
   response.writeHead(status, { 'content-type': type, 'content-length': Buffer.byteLength(body) });
   response.end(body);
 }
