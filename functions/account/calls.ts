@@ -193,10 +193,11 @@ export class Calls {
   }
 
   #complete(row: CallRow): boolean {
-    const final = row.attempts.find((a) => a.settlement.final)?.settlement.attempt;
+    const taken = row.attempts.filter((a) => a.seq !== null);
+    const final = taken.find((a) => a.settlement.final)?.settlement.attempt;
     const needed = final === undefined ? this.#told.get(row.call)?.attempts : final + 1;
     if (needed === undefined) return false;
-    const known = new Set(row.attempts.map((a) => a.settlement.attempt));
+    const known = new Set(taken.map((a) => a.settlement.attempt));
     for (let k = 0; k < needed; k++) if (!known.has(k)) return false;
     return true;
   }
@@ -213,7 +214,7 @@ export class Calls {
   #codeAtDeadline(row: CallRow): string {
     const told = this.#told.get(row.call)?.code;
     if (told !== undefined) return told;
-    return row.attempts.some((a) => a.settlement.final) ? '' : 'timeout';
+    return row.attempts.some((a) => a.seq !== null && a.settlement.final) ? '' : 'timeout';
   }
 
   #dueOf(row: CallRow): number {
