@@ -1,0 +1,250 @@
+/**
+ * One agent, read from top to bottom: take the data folder, end what a crash left, connect, and from then on follow the
+ * market, redeem grants, serve calls; at a signal drain and leave. Everything it decides is in `strategy.ts`, everything
+ * about the wire in `connection/core.ts`.
+ */
+import { mkdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { CLOSE } from '#protocol';
+import type { Down, Grant, InstanceReport, Inventory, LogLine } from '#protocol';
+import { refusalOf } from './allow.ts';
+import { CodeFetch } from './code-fetch.ts';
+import type { Config } from './config.ts';
+import { Driver } from './connection/driver.ts';
+import type { Notice } from './connection/driver.ts';
+import type { AgentEvent } from './display.ts';
+import type { Hotkey } from './identity/hotkey.ts';
+import { makeSessionKeys } from './identity/session.ts';
+import { Instances } from './instances.ts';
+import type { Instance, InstancesPort, Plan } from './instances.ts';
+import { takeInventory } from './inventory.ts';
+import { LogShipper } from './log-shipper.ts';
+import { MarketFollower } from './market-follower.ts';
+import { BlobStore } from './runtimes/blob-store.ts';
+import { PidNotes, releaseFolder, takeFolder } from './runtimes/leftovers.ts';
+import { processRuntime } from './runtimes/process.ts';
+import { StartFailed } from './runtimes/runtime.ts';
+import { urlRuntime } from './runtimes/url.ts';
+
+/** The service will not have this agent, or the data folder is another's. */
+export class AgentRefused extends Error {
+  override readonly name = 'AgentRefused';
+}
+
+/** Milliseconds between two shipments of log lines. */
+const LOGS_MS = 500;
+/** Milliseconds the edge may take to acknowledge the last replies before the agent leaves. */
+const LAST_ACKS_MS = 2_000;
+const IDLE_POLL_MS = 20;
+
+export interface AgentOptions {
+  config: Config;
+  hotkey: Hotkey;
+  tell(event: AgentEvent): void;
+  /** Aborted: drain, then leave. */
+  signal: AbortSignal;
+}
+
+/** Runs until the signal. Throws `AgentRefused`. */
+export async function runAgent({ config, hotkey, tell, signal }: AgentOptions): Promise<void> {
+  const work = join(config.dataFolder, 'work');
+  mkdirSync(work, { recursive: true, mode: 0o700 });
+  const other = takeFolder(config.dataFolder);
+  if (other !== null) throw new AgentRefused(`another agent (pid ${other}) uses ${config.dataFolder}; give this one its own --data`);
+  const notes = new PidNotes(config.dataFolder);
+  for (const instance of notes.reap()) tell({ event: 'reaped', instance });
+  rmSync(work, { recursive: true, force: true });
+  mkdirSync(work, { mode: 0o700 });
+  // However the process ends, no program of it stays behind.
+  const onExit = () => void notes.reap();
+  process.once('exit', onExit);
+  try {
+    const agent = new Agent(config, hotkey, tell, notes, work, await takeInventory(config.region, config.engines.length > 0));
+    await agent.run(signal);
+  } finally {
+    process.off('exit', onExit);
+    releaseFolder(config.dataFolder);
+  }
+}
+
+class Agent implements InstancesPort {
+  readonly #config: Config;
+  readonly #tell: (event: AgentEvent) => void;
+  readonly #notes: PidNotes;
+  readonly #driver: Driver;
+  readonly #instances: Instances;
+  readonly #fetcher: CodeFetch;
+  readonly #market: MarketFollower;
+  readonly #logs = new LogShipper();
+  readonly #ending = new AbortController();
+  #refusedBy: string | null = null;
+  #onDrained: () => void = () => {};
+
+  constructor(config: Config, hotkey: Hotkey, tell: (event: AgentEvent) => void, notes: PidNotes, work: string, inventory: Inventory) {
+    this.#config = config;
+    this.#tell = tell;
+    this.#notes = notes;
+    this.#driver = new Driver({
+      api: config.api,
+      hotkey,
+      name: config.name,
+      keys: makeSessionKeys(),
+      inventory,
+      endpointOf: (instance) => this.#instances.endpointOf(instance),
+      notice: (notice) => this.#notice(notice),
+    });
+    this.#instances = new Instances(work, this, (grant) => this.#plan(grant));
+    this.#fetcher = new CodeFetch(new BlobStore(join(config.dataFolder, 'blobs')), (event) => this.#driver.dispatch(event));
+    this.#market = new MarketFollower({
+      config,
+      inventory,
+      running: () => this.#instances.list(),
+      connected: () => this.#driver.core.ready,
+      claim: (ref, chute, version) => this.#driver.dispatch({ type: 'say', message: { type: 'claim', ref, chute, version } }),
+      tell,
+    });
+    tell({ event: 'start', hotkey: hotkey.ss58, name: config.name, api: config.api });
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    signal.addEventListener('abort', () => this.#ending.abort(), { once: true });
+    if (signal.aborted) this.#ending.abort();
+    this.#driver.start();
+    const logs = setInterval(() => this.#shipLogs(), LOGS_MS);
+    await this.#market.follow(this.#ending.signal);
+    await this.#leave();
+    clearInterval(logs);
+    this.#driver.stop();
+    if (this.#refusedBy !== null) throw new AgentRefused(this.#refusedBy);
+    this.#tell({ event: 'left' });
+  }
+
+  /** No new calls; what runs may end; programs stop; the last replies are acknowledged; then the socket closes. */
+  async #leave(): Promise<void> {
+    const { drainMs } = this.#config;
+    const running = this.#instances.list();
+    this.#tell({ event: 'drain', instances: running.length, withinMs: drainMs });
+    const drained = new Promise<void>((resolve) => {
+      this.#onDrained = resolve;
+    });
+    this.#driver.dispatch({ type: 'drain', withinMs: drainMs });
+    await Promise.all(running.map((instance) => this.#instances.stop(instance.id, 'agent_ends', this.#refusedBy === null ? drainMs : 0)));
+    this.#shipLogs();
+    if (this.#driver.core.ready) await Promise.race([drained, sleep(LAST_ACKS_MS, undefined, { ref: false })]);
+    this.#driver.dispatch({ type: 'leave' });
+  }
+
+  // ── What the wire says ──────────────────────────────────────────────────────────────────────────────────────────
+
+  #notice(notice: Notice): void {
+    switch (notice.type) {
+      case 'heard':
+        return this.#heard(notice.message);
+      case 'blob':
+        return this.#fetcher.bytes(notice.instance, notice.bytes);
+      case 'blob-end':
+        return this.#fetcher.end(notice.instance);
+      case 'blob-failed':
+        return this.#fetcher.failed(notice.instance, notice.message);
+      case 'served': {
+        const { type: _, ...served } = notice;
+        return this.#tell({ event: 'served', ...served });
+      }
+      case 'link':
+        if (notice.state === 'down') this.#market.forgetClaims();
+        return this.#tell({ event: 'link', state: notice.state, detail: notice.detail });
+      case 'drained':
+        return this.#onDrained();
+      case 'over':
+        return this.#giveUp(
+          notice.code === CLOSE.superseded
+            ? 'a newer agent with this hotkey and name took over; give each machine its own --name'
+            : 'the edge speaks no protocol of this agent; update ripcord-miner',
+        );
+      case 'refused':
+        return this.#giveUp(notice.message);
+    }
+  }
+
+  #heard(message: Down): void {
+    switch (message.type) {
+      case 'welcome':
+        return this.#tell({ event: 'link', state: 'up', detail: this.#config.api });
+      case 'grant':
+        this.#market.granted(message.ref);
+        void this.#instances.start(message, Date.now());
+        return;
+      case 'refusal':
+        return this.#market.refused(message.ref, message.code, message.retryAfterMs, Date.now());
+      case 'stop':
+        void this.#instances.stop(message.instance, message.reason, message.noticeMs);
+        return;
+      case 'ping':
+      case 'goaway':
+        return;
+    }
+  }
+
+  #giveUp(why: string): void {
+    this.#refusedBy = why;
+    this.#ending.abort();
+  }
+
+  /** How a grant is run here. The offer said what the strategy needed; the grant is checked again, in full. */
+  #plan({ spec }: Grant): Plan {
+    const config = this.#config;
+    if (this.#ending.signal.aborted) throw new StartFailed('the agent is leaving');
+    if (this.#instances.list().length >= config.maxInstances) throw new StartFailed('no room for another instance');
+    const engine = config.engines.find((e) => e.chute === spec.name);
+    if (engine !== undefined) {
+      return { runtime: 'url', slots: engine.slots ?? spec.config.concurrency, make: (context) => urlRuntime(engine.url, context) };
+    }
+    if (spec.config.command === undefined) throw new StartFailed('this agent runs no container images');
+    const refusal = refusalOf(config.allow, { account: spec.account, name: spec.name, code: spec.code?.sha256 ?? null, config: spec.config });
+    if (refusal !== null) throw new StartFailed(`refused by the miner: ${refusal}`);
+    const limits = { memoryMb: config.memoryMb, fileMb: 4096, openFiles: 4096 };
+    return { runtime: 'process', slots: spec.config.concurrency, make: (context) => processRuntime(context, limits, this.#notes) };
+  }
+
+  #shipLogs(): void {
+    if (!this.#driver.core.ready) return;
+    for (const message of this.#logs.take()) this.#driver.dispatch({ type: 'say', message });
+  }
+
+  // ── What instances ask for ──────────────────────────────────────────────────────────────────────────────────────
+
+  report(report: InstanceReport): void {
+    this.#driver.dispatch({ type: 'report', report });
+    if (report.state === 'failed') this.#market.failed(report.chute, Date.now());
+    if (report.state === 'live') this.#market.lives(report.chute);
+  }
+
+  slots(instance: string, slots: number | null): void {
+    this.#driver.dispatch({ type: 'slots', instance, slots });
+  }
+
+  abandon(instance: string): void {
+    this.#driver.dispatch({ type: 'abandon', instance });
+    this.#shipLogs();
+    this.#logs.forget(instance);
+  }
+
+  async idle(instance: string, limitMs: number): Promise<void> {
+    const end = Date.now() + limitMs;
+    while (this.#driver.core.calls.runningOn(instance) > 0 && Date.now() < end) await sleep(IDLE_POLL_MS);
+  }
+
+  log(instance: string, line: LogLine): void {
+    this.#logs.add(instance, line);
+    this.#tell({ event: 'log', instance, source: line.source, text: line.text });
+  }
+
+  code(grant: Grant, signal: AbortSignal, progress: (detail: string) => void): Promise<string> {
+    return this.#fetcher.fetch(grant, signal, progress);
+  }
+
+  changed(instance: Instance): void {
+    this.#tell({ event: 'instance', ...instance });
+  }
+}

@@ -1,0 +1,140 @@
+/** HTTP to the engines: one request per attempt, streamed both ways, never redirected. */
+import http from 'node:http';
+import https from 'node:https';
+import type { OpenCall } from '#protocol';
+import { engineHeaders } from './headers.ts';
+import type { EngineFailure } from '../connection/events.ts';
+
+export type EngineEvent =
+  | { type: 'head'; attempt: string; status: number; headers: [string, string][] }
+  | { type: 'data'; attempt: string; bytes: Uint8Array }
+  | { type: 'end'; attempt: string }
+  | { type: 'broken'; attempt: string; code: EngineFailure; message: string }
+  | { type: 'taken'; attempt: string; bytes: number };
+
+interface Running {
+  request: http.ClientRequest;
+  response: http.IncomingMessage | null;
+  paused: boolean;
+}
+
+/** Shorter than the keep-alive of common servers (5 s), so that an idle connection is never used as it closes. */
+const IDLE_MS = 3_000;
+
+export class EngineCalls {
+  readonly #endpointOf: (instance: string) => URL | null;
+  readonly #emit: (event: EngineEvent) => void;
+  readonly #running = new Map<string, Running>();
+  readonly #plain = new http.Agent({ keepAlive: true, timeout: IDLE_MS, maxFreeSockets: 64 });
+  readonly #secure = new https.Agent({ keepAlive: true, timeout: IDLE_MS, maxFreeSockets: 64 });
+
+  constructor(endpointOf: (instance: string) => URL | null, emit: (event: EngineEvent) => void) {
+    this.#endpointOf = endpointOf;
+    this.#emit = emit;
+  }
+
+  call(open: OpenCall): void {
+    const { attempt } = open;
+    const endpoint = this.#endpointOf(open.instance);
+    if (endpoint === null) return this.#emit({ type: 'broken', attempt, code: 'engine_unreachable', message: 'the instance has no program' });
+    let request: http.ClientRequest;
+    try {
+      request = this.#request(endpoint, open);
+    } catch {
+      return this.#emit({ type: 'broken', attempt, code: 'protocol', message: 'the request is not one HTTP allows' });
+    }
+    const running: Running = { request, response: null, paused: false };
+    this.#running.set(attempt, running);
+    request.setNoDelay(true);
+    request.on('response', (response) => this.#reply(attempt, running, response));
+    request.on('error', (error) => this.#broke(attempt, running, error));
+  }
+
+  write(attempt: string, bytes: Uint8Array): void {
+    const taken = () => this.#emit({ type: 'taken', attempt, bytes: bytes.byteLength });
+    const request = this.#running.get(attempt)?.request;
+    if (request === undefined || request.destroyed) taken();
+    else request.write(bytes, taken);
+  }
+
+  finish(attempt: string): void {
+    this.#running.get(attempt)?.request.end();
+  }
+
+  pause(attempt: string): void {
+    const running = this.#running.get(attempt);
+    if (running === undefined) return;
+    running.paused = true;
+    running.response?.pause();
+  }
+
+  continue(attempt: string): void {
+    const running = this.#running.get(attempt);
+    if (running === undefined) return;
+    running.paused = false;
+    running.response?.resume();
+  }
+
+  cancel(attempt: string): void {
+    const running = this.#running.get(attempt);
+    this.#running.delete(attempt);
+    running?.request.destroy();
+  }
+
+  close(): void {
+    for (const attempt of [...this.#running.keys()]) this.cancel(attempt);
+    this.#plain.destroy();
+    this.#secure.destroy();
+  }
+
+  #request(endpoint: URL, open: OpenCall): http.ClientRequest {
+    const secure = endpoint.protocol === 'https:';
+    return (secure ? https : http).request({
+      agent: secure ? this.#secure : this.#plain,
+      host: endpoint.hostname.replace(/^\[|\]$/g, ''),
+      port: endpoint.port === '' ? (secure ? 443 : 80) : Number(endpoint.port),
+      method: open.method,
+      path: endpoint.pathname.replace(/\/$/, '') + open.path,
+      headers: engineHeaders(open.headers, endpoint.host),
+    });
+  }
+
+  #reply(attempt: string, running: Running, response: http.IncomingMessage): void {
+    if (this.#running.get(attempt) !== running) return;
+    running.response = response;
+    response.on('data', (bytes: Buffer) => {
+      if (this.#running.get(attempt) === running) this.#emit({ type: 'data', attempt, bytes });
+    });
+    response.on('end', () => this.#ended(attempt, running));
+    response.on('error', (error) => this.#broke(attempt, running, error));
+    this.#emit({ type: 'head', attempt, status: response.statusCode ?? 0, headers: pairs(response.rawHeaders) });
+    if (running.paused) response.pause();
+  }
+
+  #ended(attempt: string, running: Running): void {
+    if (!this.#over(attempt, running)) return;
+    // An engine may answer before it has read the request; the connection is of no more use then.
+    if (!running.request.writableFinished) running.request.destroy();
+    this.#emit({ type: 'end', attempt });
+  }
+
+  #broke(attempt: string, running: Running, error: Error): void {
+    if (!this.#over(attempt, running)) return;
+    running.request.destroy();
+    const code = running.response === null && !error.message.startsWith('Parse Error') ? 'engine_unreachable' : 'engine_error';
+    const name = 'code' in error ? String(error.code) : error.name;
+    this.#emit({ type: 'broken', attempt, code, message: `${running.response === null ? 'no reply' : 'the reply broke'} (${name})` });
+  }
+
+  #over(attempt: string, running: Running): boolean {
+    if (this.#running.get(attempt) !== running) return false;
+    this.#running.delete(attempt);
+    return true;
+  }
+}
+
+function pairs(raw: readonly string[]): [string, string][] {
+  const out: [string, string][] = [];
+  for (let i = 0; i + 1 < raw.length; i += 2) out.push([raw[i] ?? '', raw[i + 1] ?? '']);
+  return out;
+}

@@ -1,0 +1,195 @@
+/** The instances of this agent, each from grant to stop. A conductor: runtimes do the work, the wire hears what comes of it. */
+import { mkdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Grant, InstanceReport, InstanceState, LogLine, StopReason } from '#protocol';
+import { StartFailed } from './runtimes/runtime.ts';
+import type { Runtime, RuntimeContext } from './runtimes/runtime.ts';
+
+export interface Instance {
+  readonly id: string;
+  readonly chute: string;
+  readonly name: string;
+  readonly version: string;
+  readonly runtime: 'process' | 'url';
+  readonly gpus: number;
+  readonly slots: number;
+  state: InstanceState;
+  detail: string;
+  since: number;
+}
+
+/** What instances ask of the rest of the agent. */
+export interface InstancesPort {
+  report(report: InstanceReport): void;
+  slots(instance: string, slots: number | null): void;
+  /** The instance's program is gone: its calls fail. */
+  abandon(instance: string): void;
+  /** Resolves once no call of it runs, or after the limit. */
+  idle(instance: string, limitMs: number): Promise<void>;
+  log(instance: string, line: LogLine): void;
+  code(grant: Grant, signal: AbortSignal, progress: (detail: string) => void): Promise<string>;
+  changed(instance: Instance): void;
+}
+
+/** How a grant would be run; made before anything starts, throws `StartFailed` if it may not be. */
+export interface Plan {
+  runtime: 'process' | 'url';
+  slots: number;
+  make(context: RuntimeContext): Runtime;
+}
+
+interface Entry {
+  instance: Instance;
+  runtime: Runtime | null;
+  aborter: AbortController;
+  /** Set once it is on its way out; resolves when nothing of it runs. */
+  leaving: Promise<void> | null;
+}
+
+/** Milliseconds between two reports of a start without news; keeps the grant from being voided. */
+const HEARTBEAT_MS = 3_000;
+/** Milliseconds a program has between being told to end and being ended. */
+const TERM_MS = 5_000;
+
+export class Instances {
+  readonly #entries = new Map<string, Entry>();
+  readonly #folder: string;
+  readonly #port: InstancesPort;
+  readonly #plan: (grant: Grant) => Plan;
+
+  constructor(folder: string, port: InstancesPort, plan: (grant: Grant) => Plan) {
+    this.#folder = folder;
+    this.#port = port;
+    this.#plan = plan;
+  }
+
+  list(): Instance[] {
+    return [...this.#entries.values()].map((e) => e.instance);
+  }
+
+  endpointOf(instance: string): URL | null {
+    return this.#entries.get(instance)?.runtime?.endpoint() ?? null;
+  }
+
+  /** Redeems a grant; a second one of the same instance only gets the state again. */
+  async start(grant: Grant, now: number): Promise<void> {
+    const known = this.#entries.get(grant.instance);
+    if (known !== undefined) return this.#tell(known, known.instance.state, known.instance.detail);
+    let plan: Plan;
+    try {
+      plan = this.#plan(grant);
+    } catch (error) {
+      return this.#refuse(grant, messageOf(error));
+    }
+    const entry = this.#enter(grant, plan, now);
+    this.#tell(entry, 'starting', 'granted');
+    const heartbeat = setInterval(() => this.#tell(entry, entry.instance.state, entry.instance.detail), HEARTBEAT_MS);
+    try {
+      await this.#bringUp(entry, grant, plan);
+    } catch (error) {
+      if (entry.leaving === null) await this.#leave(entry, 'failed', messageOf(error), 0);
+    } finally {
+      clearInterval(heartbeat);
+    }
+  }
+
+  /** Stops one instance with notice. Resolves when nothing of it runs. */
+  async stop(instance: string, reason: StopReason | 'agent_ends', noticeMs: number): Promise<void> {
+    const entry = this.#entries.get(instance);
+    if (entry === undefined) return;
+    await (entry.leaving ?? this.#leave(entry, 'stopped', reason, noticeMs));
+  }
+
+  async #bringUp(entry: Entry, grant: Grant, plan: Plan): Promise<void> {
+    const folder = join(this.#folder, entry.instance.id);
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    const signal = entry.aborter.signal;
+    const progress = (detail: string) => this.#tell(entry, entry.instance.state, detail, true);
+    const runtime = plan.make({
+      instance: entry.instance.id,
+      spec: grant.spec,
+      folder,
+      signal,
+      code: () => this.#port.code(grant, signal, progress),
+      progress,
+      log: (source, text) => this.#port.log(entry.instance.id, { at: Date.now(), source, text }),
+      ended: (detail) => {
+        entry.leaving ??= this.#leave(entry, 'failed', detail, 0);
+      },
+    });
+    entry.runtime = runtime;
+    for (const step of ['prepare', 'start', 'ready'] as const) {
+      await runtime[step]();
+      signal.throwIfAborted();
+    }
+    this.#port.slots(entry.instance.id, plan.slots);
+    this.#tell(entry, 'live', `${plan.slots} slots`);
+  }
+
+  #enter(grant: Grant, plan: Plan, now: number): Entry {
+    const { spec } = grant;
+    const entry: Entry = {
+      instance: {
+        id: grant.instance,
+        chute: spec.chute,
+        name: spec.name,
+        version: spec.version,
+        runtime: plan.runtime,
+        gpus: spec.config.gpu?.count ?? 0,
+        slots: plan.slots,
+        state: 'starting',
+        detail: '',
+        since: now,
+      },
+      runtime: null,
+      aborter: new AbortController(),
+      leaving: null,
+    };
+    this.#entries.set(grant.instance, entry);
+    return entry;
+  }
+
+  /** Takes it out of service, ends it, removes what it had. The one way out of every instance. */
+  #leave(entry: Entry, state: 'failed' | 'stopped', detail: string, noticeMs: number): Promise<void> {
+    const { id } = entry.instance;
+    const work = async () => {
+      this.#port.slots(id, null);
+      const served = entry.instance.state === 'live';
+      if (state === 'stopped' && served) {
+        this.#tell(entry, 'draining', detail);
+        await this.#port.idle(id, noticeMs);
+      }
+      entry.aborter.abort(new StartFailed(detail));
+      await entry.runtime?.stop(state === 'failed' ? 0 : TERM_MS);
+      this.#port.abandon(id);
+      rmSync(join(this.#folder, id), { recursive: true, force: true });
+      this.#tell(entry, state, detail);
+      this.#entries.delete(id);
+    };
+    entry.leaving ??= work();
+    return entry.leaving;
+  }
+
+  #refuse(grant: Grant, detail: string): void {
+    this.#port.log(grant.instance, { at: Date.now(), source: 'agent', text: detail });
+    this.#port.report({ instance: grant.instance, chute: grant.spec.chute, version: grant.spec.version, state: 'failed', detail: cut(detail) });
+  }
+
+  #tell(entry: Entry, state: InstanceState, detail: string, onlyNews = false): void {
+    const { instance } = entry;
+    if (onlyNews && instance.state === state && instance.detail === detail) return;
+    instance.state = state;
+    instance.detail = detail;
+    this.#port.report({ instance: instance.id, chute: instance.chute, version: instance.version, state, detail: cut(detail) });
+    this.#port.changed(instance);
+  }
+}
+
+function cut(detail: string): string {
+  return detail.slice(0, 500);
+}
+
+function messageOf(error: unknown): string {
+  if (error instanceof StartFailed) return error.message;
+  return error instanceof Error ? `${error.name}: ${error.message}` : 'unknown error';
+}

@@ -1,0 +1,34 @@
+/** What every way of running a chute offers. A runtime is made per instance and used once. */
+import type { VersionSpec } from '#protocol';
+
+export interface RuntimeContext {
+  instance: string;
+  spec: VersionSpec;
+  /** Where the instance may keep files; made before `prepare`, removed after `stop`. */
+  folder: string;
+  /** The packed code folder, fetched and checked, on disk. Throws `StartFailed`. */
+  code(): Promise<string>;
+  /** One line of what is going on; also keeps the grant alive. */
+  progress(detail: string): void;
+  log(source: 'out' | 'err' | 'agent', text: string): void;
+  /** The program ended by itself. */
+  ended(detail: string): void;
+  signal: AbortSignal;
+}
+
+export interface Runtime {
+  /** Brings everything onto this machine that a start needs. */
+  prepare(): Promise<void>;
+  start(): Promise<void>;
+  /** Resolves once the program can serve. */
+  ready(): Promise<void>;
+  /** Where calls go, once `start` resolved. */
+  endpoint(): URL | null;
+  /** Resolves once nothing of it runs any more. Never throws; may be called at any time, more than once. */
+  stop(graceMs: number): Promise<void>;
+}
+
+/** A start that did not work; the message is what the chute's owner sees. */
+export class StartFailed extends Error {
+  override readonly name = 'StartFailed';
+}
