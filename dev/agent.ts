@@ -23,6 +23,8 @@ export interface AgentPart {
   part: Part;
 }
 
+/** Calls that run when everything is stopped may go on this long. */
+const DRAIN_SECONDS = 1;
 /** Time to end calls and programs before it is killed. */
 const GRACE_MS = 5_000;
 
@@ -32,12 +34,20 @@ export async function startAgent({ network, folder, index, allowAccount }: Agent
   const { ss58: hotkey } = hotkeyIn(keyFile);
   const name = 'local';
   const agent = await agentId(network.api, hotkey, name);
-  const flags = { edge: network.api, hotkey: keyFile, name, data: home, 'allow-account': allowAccount };
+  const flags = {
+    api: network.api,
+    hotkey: keyFile,
+    name,
+    data: home,
+    region: 'local',
+    'allow-account': allowAccount,
+    drain: String(DRAIN_SECONDS),
+  };
   const part = await network.add({
     name: `agent ${index}`,
     log: `agent-${index}`,
     command: process.execPath,
-    args: [join(ROOT, 'miner-agent/main.ts'), 'up', ...Object.entries(flags).flatMap(([flag, value]) => [`--${flag}`, value])],
+    args: [join(ROOT, 'miner-agent/bin.ts'), 'up', ...Object.entries(flags).flatMap(([flag, value]) => [`--${flag}`, value])],
     // Chutes that say `node` get this one.
     env: { ...process.env, PATH: `${dirname(process.execPath)}:${process.env['PATH']}` },
     cwd: home,

@@ -3,7 +3,7 @@ import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
 import { join, relative } from 'node:path';
-import { promisify } from 'node:util';
+import { promisify, stripVTControlCharacters } from 'node:util';
 import { StartFailure } from './failure.ts';
 
 const run = promisify(execFile);
@@ -13,16 +13,22 @@ const SOURCES = ['functions', 'validator-cron', 'db', 'package-lock.json', 'wran
 /** Bundles of older states are swept once there are more. */
 const KEPT_BUNDLES = 6;
 
-/** Keeps wrangler offline, quiet and unobserved. */
-export const QUIET_WRANGLER = {
-  CLOUDFLARE_CF_FETCH_ENABLED: 'false',
-  WRANGLER_SEND_METRICS: 'false',
-  WRANGLER_SEND_ERROR_REPORTS: 'false',
-  WRANGLER_HIDE_BANNER: 'true',
-  DO_NOT_TRACK: '1',
-  CI: '1',
-  X_LOCAL_OBSERVABILITY: 'false',
-} as const;
+/** The environment for wrangler: offline, quiet, unobserved, and writing nothing outside the clone. */
+export function quietWrangler(root: string): NodeJS.ProcessEnv {
+  return {
+    ...process.env,
+    CLOUDFLARE_CF_FETCH_ENABLED: 'false',
+    WRANGLER_SEND_METRICS: 'false',
+    WRANGLER_SEND_ERROR_REPORTS: 'false',
+    WRANGLER_HIDE_BANNER: 'true',
+    DO_NOT_TRACK: '1',
+    CI: '1',
+    X_LOCAL_OBSERVABILITY: 'false',
+    NO_COLOR: '1',
+    WRANGLER_WRITE_LOGS: 'false',
+    XDG_CONFIG_HOME: join(root, 'node_modules', '.cache', 'ripcord', 'config'),
+  };
+}
 
 /** What can be bundled: the Worker of this wrangler.toml. */
 export interface BundleAsk {
@@ -42,13 +48,12 @@ export async function bundle({ root, wranglerToml, name }: BundleAsk, signal: Ab
   mkdirSync(making, { recursive: true });
   const wrangler = join(root, 'node_modules', 'wrangler', 'bin', 'wrangler.js');
   const args = [wrangler, 'deploy', '--dry-run', '--outdir', making, '-c', wranglerToml];
-  const env = { ...process.env, ...QUIET_WRANGLER };
   try {
-    await run(process.execPath, args, { cwd: root, env, maxBuffer: 16 * 1024 * 1024, signal });
+    await run(process.execPath, args, { cwd: root, env: quietWrangler(root), maxBuffer: 16 * 1024 * 1024, signal });
   } catch (error) {
     rmSync(making, { recursive: true, force: true });
     const { stderr = '', stdout = '' } = error as { stderr?: string; stdout?: string };
-    throw new StartFailure(`The ${name} does not bundle:\n${(stderr || stdout).trim()}`);
+    throw new StartFailure(`The ${name} does not bundle:\n${stripVTControlCharacters(stderr || stdout).trim()}`);
   }
   publish(making, folder);
   sweep(store, name);

@@ -1,13 +1,14 @@
 /** What makes a bare network worth a visit: an account with a key, three chutes, and an agent that runs them on the CPU. */
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client } from '../cli/client.ts';
 import { readChuteToml } from '../cli/chute-toml/read.ts';
 import { packFolder } from '../cli/pack/pack.ts';
 import type { Hotkey } from '../miner-agent/identity/hotkey.ts';
 import { startAgent, type AgentPart } from './agent.ts';
-import { StartFailure } from './failure.ts';
+import { buildImageChute } from './chutes/image/build.ts';
+import { lineOf, StartFailure } from './failure.ts';
 import type { DataFolder } from './folder.ts';
 import { hotkeyIn, hotkeyOf } from './hotkeys.ts';
 import { judgeSeed, ROOT, type Network } from './network.ts';
@@ -17,23 +18,32 @@ import type { Say } from './supervise.ts';
 export interface DemoChute {
   /** Holds chute.toml. */
   folder: string;
-  probe: { path: string; body: unknown };
+  /** Makes what chute.toml packs. */
+  build?: () => Promise<void>;
+  probe: { path: string; type: string; body: string | Uint8Array<ArrayBuffer> };
 }
 
 const HANDLE = 'demo';
-/** An empty machine starts three programs and moves their code; seconds, unless it is very busy. */
+/** An empty machine starts three programs and moves their code: seconds, unless it is very busy. */
 const LIVE_DEADLINE_MS = 120_000;
 const RETRY_MS = 100;
+/** Says what it waits for after this long. */
+const PATIENCE_MS = 10_000;
+
+const jsonProbe = (path: string, body: unknown) => ({ path, type: 'application/json', body: JSON.stringify(body) });
+/** One pixel. */
+const PNG = 'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==';
 
 export const DEMO_CHUTES: DemoChute[] = [
   {
     folder: join(ROOT, 'dev/chutes/chat'),
-    probe: { path: '/v1/chat/completions', body: { model: 'demo/chat', max_tokens: 4, messages: [{ role: 'user', content: 'Hello' }] } },
+    probe: jsonProbe('/v1/chat/completions', { model: 'demo/chat', max_tokens: 4, messages: [{ role: 'user', content: 'Hello' }] }),
   },
-  { folder: join(ROOT, 'dev/chutes/embed'), probe: { path: '/v1/embeddings', body: { model: 'demo/embed', input: 'Hello' } } },
+  { folder: join(ROOT, 'dev/chutes/embed'), probe: jsonProbe('/v1/embeddings', { model: 'demo/embed', input: 'Hello' }) },
   {
     folder: join(ROOT, 'dev/chutes/image'),
-    probe: { path: '/call/demo/image/generate', body: { prompt: 'Hello', width: 64, height: 64, steps: 1 } },
+    build: buildImage,
+    probe: { path: '/call/demo/image/transform?op=invert', type: 'image/png', body: new Uint8Array(Buffer.from(PNG, 'base64')) },
   },
 ];
 
@@ -67,13 +77,16 @@ export async function raiseDemo(ask: DemoAsk): Promise<{ facts: Demo; agents: Ag
 
   const client = clientOf(network, { key, signal });
   const chutes = [];
-  for (const chute of wanted) chutes.push(await deploy(client, chute.folder));
+  for (const chute of wanted) {
+    await chute.build?.();
+    chutes.push(await deploy(client, chute.folder));
+  }
   if (chutes.length > 0) say(`Deployed ${chutes.map(({ name }) => name).join(', ')}.`);
 
   const agents = [];
   for (let index = 0; index < (ask.agents ?? 1); index++) agents.push(await startAgent({ network, folder, index, allowAccount: account }));
   if (wanted.length > 0) say('Waiting for an answer of each chute.');
-  await Promise.all(wanted.map((chute) => untilLive(client, chute, signal)));
+  await Promise.all(wanted.map((chute) => untilLive(client, chute, say, signal)));
   return {
     facts: { api: network.api, key, account, version: version(), chutes, agents: agents.map(({ hotkey, agent }) => ({ hotkey, agent })) },
     agents,
@@ -119,16 +132,38 @@ async function deploy(client: Client, folder: string): Promise<Demo['chutes'][nu
 }
 
 /** Calls until it works. Throws `StartFailure` with the last answer when it never does. */
-async function untilLive(client: Client, { folder, probe }: DemoChute, signal = new AbortController().signal): Promise<void> {
-  const deadline = performance.now() + LIVE_DEADLINE_MS;
-  const body = JSON.stringify(probe.body);
+async function untilLive(client: Client, { folder, probe }: DemoChute, say: Say, signal = new AbortController().signal): Promise<void> {
+  const name = `demo/${basename(folder)}`;
+  const startedAt = performance.now();
+  let patient = true;
   for (;;) {
-    const reply = await client.request('POST', probe.path, { body, headers: { 'content-type': 'application/json' } });
-    const text = await reply.text();
-    if (reply.ok) return;
-    if (performance.now() > deadline) throw new StartFailure(`${folder} does not answer (HTTP ${reply.status}: ${text.slice(0, 300)}).`);
+    const reply = await ask(client, probe);
+    if (reply === null) return;
+    const waitedMs = performance.now() - startedAt;
+    if (waitedMs > LIVE_DEADLINE_MS) throw new StartFailure(`${name} does not answer: ${reply}`);
+    if (patient && waitedMs > PATIENCE_MS) say(`Still waiting for ${name}: ${reply}`);
+    if (waitedMs > PATIENCE_MS) patient = false;
     await sleep(RETRY_MS, undefined, { signal });
   }
+}
+
+/** Null when the call was answered; otherwise what came instead. */
+async function ask(client: Client, { path, type, body }: DemoChute['probe']): Promise<string | null> {
+  // A call waits in the chute's queue while an instance starts, but one that got lost must not be waited for too long.
+  const reply = await client.request('POST', path, { body, headers: { 'content-type': type }, timeoutMs: PATIENCE_MS }).catch(lineOf);
+  if (typeof reply === 'string') return reply;
+  const text = await reply.text();
+  return reply.ok ? null : `HTTP ${reply.status} ${text.slice(0, 300)}`;
+}
+
+/** Builds aside and moves file by file, as another start may pack the folder at the same time. */
+async function buildImage(): Promise<void> {
+  const target = join(ROOT, 'dev/chutes/image/dist');
+  const aside = `${target}.${process.pid}`;
+  await buildImageChute(aside);
+  mkdirSync(target, { recursive: true });
+  for (const file of readdirSync(aside)) renameSync(join(aside, file), join(target, file));
+  rmSync(aside, { recursive: true });
 }
 
 function version(): string {

@@ -30,17 +30,16 @@ function readPackages(file) {
 }
 
 function install() {
-  const command = existsSync(join(root, 'package-lock.json')) ? 'ci' : 'install';
-  process.stderr.write(`Installing what package-lock.json names (npm ${command}); this is done once.\n`);
-  // stdout belongs to the answer (--json), so npm writes to stderr.
-  const done = spawnSync('npm', [command, '--no-audit', '--no-fund', '--loglevel=error'], {
-    cwd: root,
-    stdio: ['ignore', 2, 2],
-    shell: process.platform === 'win32',
-  });
-  if (done.status === 0) return;
-  process.stderr.write(`npm ${command} failed; what it wrote above says why. Run it again once that is solved.\n`);
+  process.stderr.write('Installing what package-lock.json names; this is done once.\n');
+  if (npm('ci') || npm('install')) return;
+  process.stderr.write('npm failed; what it wrote above says why. Run this again once that is solved.\n');
   process.exit(1);
+}
+
+/** True if it worked. stdout belongs to the answer (--json), so npm writes to stderr. */
+function npm(command) {
+  const options = { cwd: root, stdio: ['ignore', 2, 2], shell: process.platform === 'win32' };
+  return spawnSync('npm', [command, '--no-audit', '--no-fund', '--loglevel=error'], options).status === 0;
 }
 
 function nodePath() {

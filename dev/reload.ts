@@ -1,7 +1,7 @@
 /** The edge under `wrangler dev`: slower than plain workerd, but it reloads when a source changes. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { QUIET_WRANGLER } from './bundle.ts';
+import { quietWrangler } from './bundle.ts';
 import { accepting, LOOPBACK } from './ports.ts';
 import { makePart, type Leash, type Part, type Say } from './supervise.ts';
 import type { WorkerAsk } from './workerd.ts';
@@ -31,7 +31,7 @@ export async function startReloading(ask: Omit<WorkerAsk, 'blobs' | 'mayFetch'>,
       name: ask.name,
       command: process.execPath,
       args: [wrangler, 'dev', ...Object.entries(flags).flatMap(([name, value]) => [`--${name}`, value])],
-      env: { ...process.env, ...QUIET_WRANGLER },
+      env: quietWrangler(ask.root),
       cwd: ask.root,
       logFile: ask.logFile,
       stopSignal: 'SIGTERM',
