@@ -20,7 +20,13 @@ export type Key = z.infer<typeof keySchema>;
 export const newKeySchema = z.extend(keySchema, { secret_key: text });
 export type NewKey = z.infer<typeof newKeySchema>;
 
-export const deployedSchema = z.looseObject({ chute_id: text, name: text, slug: text, version: text, created: z._default(z.unknown(), null) });
+export const deployedSchema = z.looseObject({
+  chute_id: text,
+  name: text,
+  slug: text,
+  version: text,
+  created: z._default(z.unknown(), null),
+});
 export type Deployed = z.infer<typeof deployedSchema>;
 
 export const instanceSchema = z.looseObject({
@@ -31,6 +37,16 @@ export const instanceSchema = z.looseObject({
 });
 export type Instance = z.infer<typeof instanceSchema>;
 
+/** The last failed start of the current version. */
+export const startErrorSchema = z.looseObject({
+  at: time,
+  message: z.nullish(text),
+  /** In a row, on one agent. */
+  failed_starts: z.nullish(z.number()),
+  crash_loop: z.nullish(z.boolean()),
+});
+export type StartError = z.infer<typeof startErrorSchema>;
+
 export const chuteSchema = z.looseObject({
   chute_id: text,
   name: text,
@@ -40,6 +56,7 @@ export const chuteSchema = z.looseObject({
   version: z.nullish(text),
   template: z.nullish(text),
   instances: z._default(z.array(instanceSchema), []),
+  last_error: z.nullish(startErrorSchema),
 });
 export type Chute = z.infer<typeof chuteSchema>;
 
@@ -56,12 +73,20 @@ export const logLineSchema = z.looseObject({
 export type LogLine = z.infer<typeof logLineSchema>;
 
 export function listOf<T extends z.ZodMiniType>(item: T) {
-  return z.looseObject({ items: z.array(item) });
+  return z.looseObject({ items: z.array(item), next: z.nullish(text) });
 }
 
 /** A problem document (RFC 9457), or OpenAI's error object, as the service gives them. */
-export const problemSchema = z.looseObject({ code: text, detail: z.nullish(text), title: z.nullish(text), hint: z.nullish(text), request_id: z.nullish(text) });
-export const openAiErrorSchema = z.looseObject({ error: z.looseObject({ code: z.nullish(text), message: text, request_id: z.nullish(text) }) });
+export const problemSchema = z.looseObject({
+  code: text,
+  detail: z.nullish(text),
+  title: z.nullish(text),
+  hint: z.nullish(text),
+  request_id: z.nullish(text),
+});
+export const openAiErrorSchema = z.looseObject({
+  error: z.looseObject({ code: z.nullish(text), message: text, request_id: z.nullish(text) }),
+});
 
 export const chatChunkSchema = z.looseObject({
   choices: z._default(z.array(z.looseObject({ delta: z.nullish(z.looseObject({ content: z.nullish(text) })) })), []),

@@ -11,7 +11,11 @@ import type { Session } from './session.ts';
 export async function chat(session: Session, model: string, prompt: string): Promise<void> {
   const { io, client } = session;
   const body = JSON.stringify({ model, messages: [{ role: 'user', content: prompt }], stream: !session.json });
-  const reply = await client.request('POST', '/v1/chat/completions', { body, headers: { 'content-type': 'application/json' }, timeoutMs: CALL_TIMEOUT_MS });
+  const reply = await client.request('POST', '/v1/chat/completions', {
+    body,
+    headers: { 'content-type': 'application/json' },
+    timeoutMs: CALL_TIMEOUT_MS,
+  });
   if (!reply.ok) throw await refusalOf(reply, client.origin);
   if (session.json) return write(io, io.out, `${(await readBounded(reply, broken)).trim()}\n`);
   let ended = false;

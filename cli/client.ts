@@ -30,6 +30,8 @@ export interface Ask {
 }
 
 const TIMEOUT_MS = 30_000;
+/** Chutes of one list; a service that always names a next page would otherwise be asked for ever. */
+const MAX_LISTED = 10_000;
 /** A call may wait in a queue, then run for `LIMITS.callMs`. */
 export const CALL_TIMEOUT_MS = 660_000;
 
@@ -40,8 +42,12 @@ export class Client {
 
   constructor(options: ClientOptions) {
     const url = URL.canParse(options.api) ? new URL(options.api) : null;
-    if (url === null || !/^https?:$/.test(url.protocol)) throw usage('invalid_api', `${options.api} is not the address of an API.`, { hint: 'It looks like https://api.example.com.' });
-    if (url.username !== '' || url.password !== '') throw usage('invalid_api', 'The address of the API holds a user name or password.', { hint: 'Give the address alone; the key comes from RIPCORD_API_KEY.' });
+    if (url === null || !/^https?:$/.test(url.protocol))
+      throw usage('invalid_api', `${options.api} is not the address of an API.`, { hint: 'It looks like https://api.example.com.' });
+    if (url.username !== '' || url.password !== '')
+      throw usage('invalid_api', 'The address of the API holds a user name or password.', {
+        hint: 'Give the address alone; the key comes from RIPCORD_API_KEY.',
+      });
     this.origin = url.origin;
     this.#base = url.pathname.replace(/\/$/, '');
     this.#options = options;
@@ -80,8 +86,16 @@ export class Client {
   deploy(config: ChuteConfig, code: CodeRef | null): Promise<answers.Deployed> {
     return this.#json(answers.deployedSchema, 'POST', '/chutes', json({ config, code }));
   }
+  /** All of them, page by page. */
   async chutes(): Promise<answers.Chute[]> {
-    return (await this.#json(answers.listOf(answers.chuteSchema), 'GET', '/chutes')).items;
+    const items: answers.Chute[] = [];
+    for (let after: string | null = ''; after !== null && items.length < MAX_LISTED;) {
+      const target: string = after === '' ? '/chutes' : `/chutes?after=${encodeURIComponent(after)}`;
+      const page = await this.#json(answers.listOf(answers.chuteSchema), 'GET', target);
+      items.push(...page.items);
+      after = page.items.length === 0 ? null : (page.next ?? null);
+    }
+    return items;
   }
   chute(name: string): Promise<answers.Chute> {
     return this.#json(answers.chuteSchema, 'GET', chutePath(name));
@@ -98,7 +112,9 @@ export class Client {
 
   /** Lines as they are kept; with `follow`, then as they come, until the service ends the reply. */
   async *logs(name: string, follow: boolean): AsyncGenerator<answers.LogLine> {
-    const reply = await this.request('GET', `${chutePath(name)}/logs${follow ? '?follow=1' : ''}`, { headers: { accept: 'application/x-ndjson' } });
+    const reply = await this.request('GET', `${chutePath(name)}/logs${follow ? '?follow=1' : ''}`, {
+      headers: { accept: 'application/x-ndjson' },
+    });
     if (!reply.ok) throw await refusalOf(reply, this.origin);
     for await (const line of readLines(reply, (error) => this.broken(error))) {
       const parsed = answers.logLineSchema.safeParse(parseJson(line));
@@ -116,9 +132,16 @@ export class Client {
     const signals = [late.signal, this.#options.signal, ask.signal].filter((signal) => signal !== undefined);
     try {
       // Redirects are not followed: a key goes to the origin it was made for, nowhere else.
-      return await fetch(this.origin + path, { method, headers, body: ask.body ?? null, redirect: 'manual', signal: AbortSignal.any(signals) });
+      return await fetch(this.origin + path, {
+        method,
+        headers,
+        body: ask.body ?? null,
+        redirect: 'manual',
+        signal: AbortSignal.any(signals),
+      });
     } catch (error) {
-      if (late.signal.aborted) throw new Failure(EXIT.unreachable, 'unreachable', `${this.origin} did not answer within ${timeoutMs / 1000} s.`);
+      if (late.signal.aborted)
+        throw new Failure(EXIT.unreachable, 'unreachable', `${this.origin} did not answer within ${timeoutMs / 1000} s.`);
       throw this.broken(error);
     } finally {
       clearTimeout(timer);

@@ -41,7 +41,9 @@ export async function readConfigFile(file: string): Promise<{ config: ConfigFile
   const parsed = configSchema.safeParse(toml(text, file));
   if (!parsed.success) {
     const where = parsed.error.issues[0]?.path.join('.') ?? '';
-    throw usage('config_invalid', `The config file ${file} is not valid at ${where}.`, { hint: 'Mend it, or move it away and run ripcord register.' });
+    throw usage('config_invalid', `The config file ${file} is not valid at ${where}.`, {
+      hint: 'Mend it, or move it away and run ripcord register.',
+    });
   }
   const { mode } = await stat(file);
   return { config: parsed.data, open: process.platform !== 'win32' && (mode & 0o077) !== 0 };

@@ -25,7 +25,9 @@ export async function deployFolder(client: Client, dir: string, note: (text: str
 
 async function sendCode(client: Client, folder: string, note: (text: string) => unknown): Promise<CodeRef> {
   const packed = await packFolder(folder);
-  await note(`Packed ${packed.files} ${packed.files === 1 ? 'file' : 'files'}, ${size(packed.bytes)}, sha256 ${packed.sha256.slice(0, 12)}.`);
+  await note(
+    `Packed ${packed.files} ${packed.files === 1 ? 'file' : 'files'}, ${size(packed.bytes)}, sha256 ${packed.sha256.slice(0, 12)}.`,
+  );
   if (await client.hasBlob(packed.sha256)) await note('The service has this code already.');
   else await client.putBlob(packed.sha256, packed.data);
   return { sha256: packed.sha256, bytes: packed.bytes };

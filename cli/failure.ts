@@ -35,5 +35,7 @@ export function interrupted(): Failure {
 
 /** What `--json` prints on stderr. */
 export function failureJson(failure: Failure): string {
-  return JSON.stringify({ error: { code: failure.code, message: failure.message, hint: failure.detail.hint ?? null, ...failure.detail.extra } });
+  return JSON.stringify({
+    error: { code: failure.code, message: failure.message, hint: failure.detail.hint ?? null, ...failure.detail.extra },
+  });
 }

@@ -33,7 +33,11 @@ export function makeProgram(io: Io): Command {
     .option('--json', 'results as JSON on stdout, a failure as {"error":{…}} on stderr')
     .addOption(new Option('--key <key>').hideHelp())
     .exitOverride()
-    .configureOutput({ writeOut: (text) => void io.out.write(text), writeErr: (text) => void io.err.write(text), outputError: () => undefined })
+    .configureOutput({
+      writeOut: (text) => void io.out.write(text),
+      writeErr: (text) => void io.err.write(text),
+      outputError: () => undefined,
+    })
     .addHelpText('after', FIRST_STEPS)
     .hook('preAction', (command) => {
       if (command.opts()['key'] !== undefined) {
@@ -65,7 +69,9 @@ function toFailure(error: unknown, io: Io): Failure {
   if (io.signal.aborted) return interrupted();
   if (!(error instanceof CommanderError)) throw error;
   if (error.code === 'commander.help') return usage(error.code, '');
-  return usage('usage', error.message.replace(/^error: /, '').replaceAll('\n', ' '), { hint: 'Add --help to the command to see how it is used.' });
+  return usage('usage', error.message.replace(/^error: /, '').replaceAll('\n', ' '), {
+    hint: 'Add --help to the command to see how it is used.',
+  });
 }
 
 function tell(failure: Failure, json: boolean, io: Io): void {

@@ -1,4 +1,5 @@
 /** An answer of the service that is no success, as a `Failure`: code, cause, hint. */
+import { ERRORS, type ErrorCode } from '../functions/errors.ts';
 import { openAiErrorSchema, problemSchema } from './answers.ts';
 import { EXIT, Failure } from './failure.ts';
 import { readBounded } from './reply.ts';
@@ -17,7 +18,11 @@ const HINTS: Record<string, string> = {
 };
 
 export async function refusalOf(reply: Response, origin: string): Promise<Failure> {
-  const text = await readBounded(reply, () => new Failure(EXIT.unreachable, 'unreachable', `${origin} broke the connection.`), MAX_PROBLEM).catch(() => '');
+  const text = await readBounded(
+    reply,
+    () => new Failure(EXIT.unreachable, 'unreachable', `${origin} broke the connection.`),
+    MAX_PROBLEM,
+  ).catch(() => '');
   return refusalFrom(reply, text) ?? plainRefusal(reply, origin);
 }
 
@@ -35,13 +40,27 @@ export function refusalFrom(reply: Pick<Response, 'status' | 'headers'>, text: s
   return refused(reply, code ?? 'refused', message, null, request_id ?? null);
 }
 
+/** What a status without a document means (the answer to HEAD has none). */
+const BY_STATUS: Record<number, ErrorCode> = { 401: 'invalid_api_key', 403: 'insufficient_scope', 429: 'rate_limited', 503: 'unavailable' };
+
 function plainRefusal(reply: Response, origin: string): Failure {
+  const code = BY_STATUS[reply.status];
+  if (code !== undefined) return refused(reply, code, ERRORS[code][1], null, null);
   const moved = reply.status >= 300 && reply.status < 400;
   const hint = moved ? 'It redirects; give the address it redirects to by --api.' : 'Is this the address of a Ripcord API?';
-  return new Failure(EXIT.refused, 'refused', `${origin} answered ${reply.status} without a reason.`, { hint, extra: { status: reply.status } });
+  return new Failure(EXIT.refused, 'refused', `${origin} answered ${reply.status} without a reason.`, {
+    hint,
+    extra: { status: reply.status },
+  });
 }
 
-function refused(reply: Pick<Response, 'status' | 'headers'>, code: string, message: string, hint: string | null, requestId: string | null): Failure {
+function refused(
+  reply: Pick<Response, 'status' | 'headers'>,
+  code: string,
+  message: string,
+  hint: string | null,
+  requestId: string | null,
+): Failure {
   const wait = reply.headers.get('retry-after');
   const next = [hint ?? HINTS[code] ?? '', wait === null ? '' : `Try again in ${wait} s.`].filter((part) => part !== '').join(' ');
   const extra = { status: reply.status, ...(requestId === null ? {} : { request_id: requestId }) };

@@ -32,7 +32,8 @@ export async function* readLines(reply: Response, broken: Broken): AsyncGenerato
     for await (const chunk of reply.body ?? []) {
       const lines = (rest + decoder.decode(chunk, { stream: true })).split('\n');
       rest = lines.pop() ?? '';
-      if (rest.length > MAX_LINE) throw new Failure(EXIT.refused, 'reply_too_large', `A line of the reply is longer than ${MAX_LINE} characters.`);
+      if (rest.length > MAX_LINE)
+        throw new Failure(EXIT.refused, 'reply_too_large', `A line of the reply is longer than ${MAX_LINE} characters.`);
       for (const line of lines) yield line.replace(/\r$/, '');
     }
   } catch (error) {

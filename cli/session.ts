@@ -21,9 +21,9 @@ export interface Session {
   /** The secret key in use, from RIPCORD_API_KEY or the config file. */
   key: string | null;
   /** A line of progress for people. */
-  note(text: string): Promise<void>;
+  note: (text: string) => Promise<void>;
   /** The result: the object with `--json`, the text without. */
-  result(value: unknown, text: string): Promise<void>;
+  result: (value: unknown, text: string) => Promise<void>;
 }
 
 /** `key`: calls take nothing else. `any`: a key, or the hotkey of the profile. */
@@ -39,12 +39,14 @@ export async function openSession(io: Io, command: Command, needs: Needs, hotkey
   const profile = config.profiles[origin] ?? {};
   const key = io.env['RIPCORD_API_KEY'] || profile.key || null;
   const file = hotkeyFile ?? profile.hotkey;
-  const hotkey = file !== undefined && (hotkeyFile !== undefined || (key === null && needs === 'any')) ? readHotkey(resolve(io.cwd, file)) : null;
+  const hotkey =
+    file !== undefined && (hotkeyFile !== undefined || (key === null && needs === 'any')) ? readHotkey(resolve(io.cwd, file)) : null;
   if (needs === 'key' && key === null) throw noKey(origin);
   if (needs === 'any' && key === null && hotkey === null) throw noKey(origin);
   const note = (text: string) => (json ? Promise.resolve() : write(io, io.err, `${text}\n`));
   if (open) await note(paint(io, io.err, 'yellow', `${configPath} holds a key and other users can read it; run: chmod 600 ${configPath}`));
-  if (key !== null && isExposed(origin)) await note(paint(io, io.err, 'yellow', `The key goes to ${origin} without encryption; use https.`));
+  if (key !== null && isExposed(origin))
+    await note(paint(io, io.err, 'yellow', `The key goes to ${origin} without encryption; use https.`));
   return {
     io,
     json,
@@ -72,7 +74,9 @@ export function readHotkey(file: string): Hotkey {
 export async function chuteName(session: Session, name: string): Promise<string> {
   if (/^cht_\w+$/.test(name)) return name;
   if (!/^([a-z0-9]{3,24}\/)?[a-z0-9][a-z0-9-]{0,39}$/.test(name)) {
-    throw usage('invalid_name', `${name} is not the name of a chute.`, { hint: 'It is owner/name as demo/chat, a name of your own, or an id that starts with cht_.' });
+    throw usage('invalid_name', `${name} is not the name of a chute.`, {
+      hint: 'It is owner/name as demo/chat, a name of your own, or an id that starts with cht_.',
+    });
   }
   if (name.includes('/')) return name;
   const handle = session.profile.handle ?? (await session.client.me()).handle;

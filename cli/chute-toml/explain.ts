@@ -75,7 +75,8 @@ function sentence(issue: Issue, path: KeyPath, value: unknown): string {
   const expected = describeField(field, path);
   const got = valueAt(value, path);
   if (got === undefined) return `missing; expected ${expected}`;
-  if (path[0] === 'env') return typeof got === 'string' ? 'the value is longer than 32768 characters' : `expected text in quotes, got ${kindOf(got)}`;
+  if (path[0] === 'env')
+    return typeof got === 'string' ? 'the value is longer than 32768 characters' : `expected text in quotes, got ${kindOf(got)}`;
   const near = field.enum !== undefined && typeof got === 'string' ? nearest(got, field.enum) : null;
   return `expected ${expected}, got ${show(got)}${near === null ? '' : `; did you mean "${near}"?`}`;
 }

@@ -18,9 +18,11 @@ export function editDistance(a: string, b: string): number {
   return last[b.length] ?? 0;
 }
 
-/** The closest of `names`, if it is close enough to be a slip: at most a third of the letters, at least two edits allowed. */
+/** The closest of `names`, if it is close enough to be a slip: the start of a name, or a third of the letters (two at least) wrong. */
 export function nearest(name: string, names: readonly string[]): string | null {
   const wanted = plain(name).slice(0, 64);
+  const longer = wanted.length < 3 ? undefined : names.find((candidate) => plain(candidate).startsWith(`${wanted}_`));
+  if (longer !== undefined) return longer;
   let best: { name: string; distance: number } | null = null;
   for (const candidate of names) {
     const distance = editDistance(wanted, plain(candidate));

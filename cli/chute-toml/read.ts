@@ -34,9 +34,12 @@ export function parseChuteToml(source: string, file: string, folder: string): Om
   const { code, ...raw } = parseToml(source, file);
   const parsed = chuteConfigSchema.safeParse(raw);
   const problems = parsed.success ? [] : explain(parsed.error.issues, raw, source, file);
-  if (code !== undefined && (typeof code !== 'string' || code === '')) problems.push(problem(['code'], 'expected text in quotes, the folder to pack, as "."', source, file));
-  else if (code !== undefined && isAbsolute(code)) problems.push(problem(['code'], 'expected a folder relative to this file, as "."', source, file));
-  if (code !== undefined && raw['image'] !== undefined) problems.push(problem(['code'], 'an image brings its own code; remove this field', source, file));
+  if (code !== undefined && (typeof code !== 'string' || code === ''))
+    problems.push(problem(['code'], 'expected text in quotes, the folder to pack, as "."', source, file));
+  else if (code !== undefined && isAbsolute(code))
+    problems.push(problem(['code'], 'expected a folder relative to this file, as "."', source, file));
+  if (code !== undefined && raw['image'] !== undefined)
+    problems.push(problem(['code'], 'an image brings its own code; remove this field', source, file));
   if (!parsed.success || problems.length > 0) throw invalid(problems);
   const conflict = configConflict(parsed.data);
   if (conflict !== null) throw invalid([conflictProblem(conflict, source, file)]);

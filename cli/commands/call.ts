@@ -24,12 +24,20 @@ const HEADER = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):\s*([\t\x20-\x7e\x80-\xff]*)$/;
 export function addCall(program: Command, io: Io): void {
   program
     .command('call')
-    .description('Calls a chute. The reply goes to stdout as it comes, byte for byte.\nWith a text instead of a path, asks the chute for a chat completion and prints the answer as it is written.')
+    .summary('call a chute, or chat with it')
+    .description(
+      'Calls a chute. The reply goes to stdout as it comes, byte for byte.\nWith a text instead of a path, asks the chute for a chat completion and prints the answer as it is written.',
+    )
     .argument('<name>', 'owner/name, or a name of your own')
     .argument('[path]', 'a path that starts with /, or the text of a chat message', '/')
     .option('-X, --request <method>', 'method (else GET, and POST with data)')
     .option('-d, --data <data>', 'body: the data itself, @file, or @- for stdin')
-    .option('-H, --header <header>', 'a header as "Name: value"; may be given more than once', (header: string, all: string[]) => [...all, header], [])
+    .option(
+      '-H, --header <header>',
+      'a header as "Name: value"; may be given more than once',
+      (header: string, all: string[]) => [...all, header],
+      [],
+    )
     .option('--stream', 'ask for server-sent events, and put "stream": true into a JSON body')
     .option('-o, --output <file>', 'write the reply to a file')
     .addHelpText(
@@ -40,7 +48,7 @@ export function addCall(program: Command, io: Io): void {
       const session = await openSession(io, command, 'key');
       const full = await chuteName(session, name);
       if (path.startsWith('/')) await call(session, full, path, options);
-      else await chat(session, full, path);
+      else await chat(session, full.startsWith('cht_') ? (await session.client.chute(full)).name : full, path);
     });
 }
 
@@ -48,12 +56,14 @@ async function call(session: Session, name: string, path: string, options: Optio
   const ask = await toAsk(session.io, options);
   const method = (options.request ?? (ask.body === undefined ? 'GET' : 'POST')).toUpperCase();
   if (!/^[A-Z]{1,16}$/.test(method)) throw usage('invalid_method', `${method} is not a method.`);
-  if (ask.body !== undefined && (method === 'GET' || method === 'HEAD')) throw usage('invalid_method', `${method} has no body; leave -d out, or use -X POST.`);
+  if (ask.body !== undefined && (method === 'GET' || method === 'HEAD'))
+    throw usage('invalid_method', `${method} has no body; leave -d out, or use -X POST.`);
   const reply = await session.client.request(method, targetOf(name, path), ask);
   if (!reply.ok) await refuse(reply);
   if (session.json && options.output === undefined) await printJson(session, reply);
   else await pipe(session, reply, options);
-  if (!reply.ok) throw new Failure(EXIT.refused, 'chute_error', `The program of ${name} answered ${reply.status}.`, { extra: { status: reply.status } });
+  if (!reply.ok)
+    throw new Failure(EXIT.refused, 'chute_error', `The program of ${name} answered ${reply.status}.`, { extra: { status: reply.status } });
 }
 
 /** The path as it is sent: blanks and letters beyond ASCII encoded, what is encoded left alone. */
@@ -68,14 +78,20 @@ async function toAsk(io: Io, options: Options): Promise<Ask> {
   for (const header of options.header) {
     const [, name, value] = HEADER.exec(header) ?? [];
     if (name === undefined || value === undefined) throw usage('invalid_header', 'A header is given as "Name: value".');
-    if (name.toLowerCase() === 'authorization') throw usage('key_in_arguments', 'The key is not given as a header.', { hint: 'Set RIPCORD_API_KEY, or run ripcord register.' });
+    if (name.toLowerCase() === 'authorization')
+      throw usage('key_in_arguments', 'The key is not given as a header.', { hint: 'Set RIPCORD_API_KEY, or run ripcord register.' });
     headers[name.toLowerCase()] = value;
   }
   if (options.stream === true) headers['accept'] ??= 'text/event-stream';
   const data = options.data === undefined ? null : await readData(io, options.data);
   if (data === null) return { headers, timeoutMs: CALL_TIMEOUT_MS };
   const json = toJson(data);
-  headers['content-type'] ??= json !== undefined ? 'application/json' : options.data?.startsWith('@') === true ? 'application/octet-stream' : 'text/plain; charset=utf-8';
+  headers['content-type'] ??=
+    json !== undefined
+      ? 'application/json'
+      : options.data?.startsWith('@') === true
+        ? 'application/octet-stream'
+        : 'text/plain; charset=utf-8';
   const streams = options.stream === true && typeof json === 'object' && json !== null && !Array.isArray(json);
   return { headers, body: streams ? JSON.stringify({ ...json, stream: true }) : data, timeoutMs: CALL_TIMEOUT_MS };
 }
@@ -116,14 +132,20 @@ async function pipe(session: Session, reply: Response, options: Options): Promis
   const type = reply.headers.get('content-type') ?? '';
   if (io.out.isTTY === true && /^(image|audio|video|font)\/|octet-stream|zip|pdf/.test(type)) {
     await reply.body?.cancel();
-    throw usage('binary_reply', `The reply is ${type}, which a terminal cannot show.`, { hint: 'Add -o FILE, or send it on: ripcord call … > FILE.' });
+    throw usage('binary_reply', `The reply is ${type}, which a terminal cannot show.`, {
+      hint: 'Add -o FILE, or send it on: ripcord call … > FILE.',
+    });
   }
   for await (const chunk of session.client.bytes(reply)) await write(io, io.out, chunk);
 }
 
 async function toFile(session: Session, reply: Response, file: string): Promise<void> {
   const out = createWriteStream(file);
-  const failed = new Promise<never>((_, reject) => out.once('error', (error: NodeJS.ErrnoException) => reject(usage('no_output', `${file} cannot be written (${error.code ?? 'unknown'}).`))));
+  const failed = new Promise<never>((_, reject) =>
+    out.once('error', (error: NodeJS.ErrnoException) =>
+      reject(usage('no_output', `${file} cannot be written (${error.code ?? 'unknown'}).`)),
+    ),
+  );
   const written = (async () => {
     for await (const chunk of session.client.bytes(reply)) await write(session.io, out as never, chunk);
     await new Promise<void>((done) => out.end(done));
@@ -136,7 +158,12 @@ async function printJson(session: Session, reply: Response): Promise<void> {
   const type = reply.headers.get('content-type') ?? '';
   const isText = /^text\/|json|xml|event-stream/.test(type);
   const body = isText ? (toJson(chunks) ?? new TextDecoder().decode(chunks)) : null;
-  const document = { status: reply.status, headers: Object.fromEntries(reply.headers), body, ...(isText ? {} : { body_base64: Buffer.from(chunks).toString('base64') }) };
+  const document = {
+    status: reply.status,
+    headers: Object.fromEntries(reply.headers),
+    body,
+    ...(isText ? {} : { body_base64: Buffer.from(chunks).toString('base64') }),
+  };
   await session.result(document, '');
 }
 

@@ -10,6 +10,7 @@ const NAME = 'owner/name, a name of your own, or an id (cht_…)';
 export function addChutes(program: Command, io: Io): void {
   const chutes = program
     .command('chutes')
+    .summary('list, show, delete and roll back chutes')
     .description('Lists, shows, deletes and rolls back chutes.')
     .addHelpText('after', '\nExample:\n  $ ripcord chutes list\n  $ ripcord chutes get hello\n  $ ripcord chutes rollback hello 0a1b2c3d');
   chutes
@@ -19,7 +20,13 @@ export function addChutes(program: Command, io: Io): void {
     .action(async (_options: object, command: Command) => {
       const session = await openSession(io, command, 'any');
       const items = await session.client.chutes();
-      const rows = items.map((c) => [c.name, c.public === true ? 'public' : 'private', c.template ?? '-', shortVersion(c.version), c.tagline ?? '']);
+      const rows = items.map((c) => [
+        c.name,
+        c.public === true ? 'public' : 'private',
+        c.template ?? '-',
+        shortVersion(c.version),
+        c.tagline ?? '',
+      ]);
       await session.result({ items }, table(['NAME', 'WHO', 'TEMPLATE', 'VERSION', 'TAGLINE'], rows));
     });
   chutes
@@ -70,11 +77,14 @@ export function addChutes(program: Command, io: Io): void {
 
 async function fullVersion(session: Session, name: string, version: string): Promise<string> {
   if (/^[0-9a-f]{64}$/.test(version)) return version;
-  if (!/^[0-9a-f]{6,63}$/.test(version)) throw usage('invalid_version', `${version} is not a version.`, { hint: 'It is 6 to 64 hex digits, as chutes versions shows them.' });
+  if (!/^[0-9a-f]{6,63}$/.test(version))
+    throw usage('invalid_version', `${version} is not a version.`, { hint: 'It is 6 to 64 hex digits, as chutes versions shows them.' });
   const found = (await session.client.versions(name)).filter((item) => item.version.startsWith(version));
   const [only] = found;
   if (only === undefined || found.length > 1) {
-    throw usage('invalid_version', `${found.length === 0 ? 'No version' : 'More than one version'} of ${name} starts with ${version}.`, { hint: `See ripcord chutes versions ${name}.` });
+    throw usage('invalid_version', `${found.length === 0 ? 'No version' : 'More than one version'} of ${name} starts with ${version}.`, {
+      hint: `See ripcord chutes versions ${name}.`,
+    });
   }
   return only.version;
 }
@@ -89,6 +99,7 @@ function showChute(chute: Chute): string {
     ['who', chute.public === true ? 'public' : 'private'],
     ['version', chute.version ?? '-'],
     ['tagline', chute.tagline ?? ''],
+    ...(chute.last_error ? [['last failed start', `${showTime(chute.last_error.at)} ${chute.last_error.message ?? ''}`]] : []),
   ];
   const rows = chute.instances.map((i) => [i.instance_id, i.state, shortVersion(i.version), printable(i.detail ?? '')]);
   const instances = rows.length === 0 ? 'No instances.' : table(['INSTANCE', 'STATE', 'VERSION', 'DETAIL'], rows);

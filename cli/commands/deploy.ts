@@ -19,6 +19,7 @@ interface Options {
 export function addDeploy(program: Command, io: Io): void {
   program
     .command('deploy')
+    .summary('deploy a folder and wait until it is live')
     .description(
       'Deploys the chute.toml of a folder and waits until an instance of the new version is live.\n' +
         'The code folder is packed without .git, node_modules, .env and what .ripcordignore (else .gitignore) names; !node_modules/ in .ripcordignore takes that back.',
@@ -41,7 +42,10 @@ async function deploy(dir: string, options: Options, command: Command, io: Io): 
   const instance = waits ? await waitLive(session, deployment, (options.timeout ?? deployment.config.start_timeout + TAKE_S) * 1000) : null;
   const head = instance === null ? `${deployment.name} is deployed.` : paint(io, io.out, 'green', `${deployment.name} is live.`);
   const key = io.env['RIPCORD_API_KEY'] ? '' : 'export RIPCORD_API_KEY="$(ripcord keys show)"\n';
-  await session.result({ ...deployment, live: instance !== null, instance_id: instance?.instance_id ?? null, curl }, `${head}\n\n${key}${curl}`);
+  await session.result(
+    { ...deployment, live: instance !== null, instance_id: instance?.instance_id ?? null, curl },
+    `${head}\n\n${key}${curl}`,
+  );
 }
 
 async function dryRun(dir: string, command: Command, io: Io): Promise<void> {
@@ -55,6 +59,7 @@ async function dryRun(dir: string, command: Command, io: Io): Promise<void> {
 
 function seconds(text: string): number {
   const value = Number(text);
-  if (!Number.isInteger(value) || value < 1 || value > 86_400) throw new InvalidArgumentError('It is a whole number of seconds from 1 to 86400.');
+  if (!Number.isInteger(value) || value < 1 || value > 86_400)
+    throw new InvalidArgumentError('It is a whole number of seconds from 1 to 86400.');
   return value;
 }

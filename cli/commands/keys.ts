@@ -9,15 +9,22 @@ const SCOPES = ['invoke', 'read', 'write', 'keys'];
 export function addKeys(program: Command, io: Io): void {
   const keys = program
     .command('keys')
+    .summary('make, list and revoke API keys')
     .description('Makes, lists and revokes API keys.')
-    .addHelpText('after', '\nExample:\n  $ ripcord keys create ci --scopes invoke --expires 30d\n  $ ripcord keys list\n  $ ripcord keys revoke key_…');
+    .addHelpText(
+      'after',
+      '\nExample:\n  $ ripcord keys create ci --scopes invoke --expires 30d\n  $ ripcord keys list\n  $ ripcord keys revoke key_…',
+    );
   keys
     .command('create')
     .description('Makes a key and shows its secret, once.')
     .argument('<name>', 'what it is for')
     .option('--scopes <list>', `what it may do: ${SCOPES.join(', ')} (else what the service gives)`)
     .option('--expires <when>', 'after a time (30d, 12h, 15m) or at a date (2027-01-31)')
-    .addHelpText('after', '\nExample:\n  $ ripcord keys create ci --scopes invoke,read --expires 30d\n  $ export RIPCORD_API_KEY="$(ripcord keys create ci --json | jq -r .secret_key)"')
+    .addHelpText(
+      'after',
+      '\nExample:\n  $ ripcord keys create ci --scopes invoke,read --expires 30d\n  $ export RIPCORD_API_KEY="$(ripcord keys create ci --json | jq -r .secret_key)"',
+    )
     .action((name: string, options: CreateOptions, command: Command) => create(name, options, command, io));
   keys
     .command('list')
@@ -26,7 +33,13 @@ export function addKeys(program: Command, io: Io): void {
     .action(async (_options: object, command: Command) => {
       const session = await openSession(io, command, 'any');
       const items = await session.client.keys();
-      const rows = items.map((key) => [key.key_id, key.name ?? '-', key.scopes.join(','), showTime(key.created_at), showTime(key.expires_at)]);
+      const rows = items.map((key) => [
+        key.key_id,
+        key.name ?? '-',
+        key.scopes.join(','),
+        showTime(key.created_at),
+        showTime(key.expires_at),
+      ]);
       await session.result({ items }, table(['KEY', 'NAME', 'SCOPES', 'MADE', 'EXPIRES'], rows));
     });
   keys
@@ -60,7 +73,11 @@ async function create(name: string, options: CreateOptions, command: Command, io
   if (wrong !== undefined) throw usage('invalid_scope', `"${wrong}" is not a scope.`, { hint: `There are ${SCOPES.join(', ')}.` });
   const expires = options.expires === undefined ? null : expiry(options.expires, Date.now());
   const session = await openSession(io, command, 'any');
-  const key = await session.client.createKey({ name, ...(scopes === undefined ? {} : { scopes }), ...(expires === null ? {} : { expires_at: expires }) });
+  const key = await session.client.createKey({
+    name,
+    ...(scopes === undefined ? {} : { scopes }),
+    ...(expires === null ? {} : { expires_at: expires }),
+  });
   await session.note('The secret is shown this once:');
   await session.result(key, key.secret_key);
 }
@@ -70,6 +87,7 @@ export function expiry(when: string, now: number): string {
   const span = /^(\d{1,6})([mhd])$/.exec(when);
   const unitMs = { m: 60_000, h: 3_600_000, d: 86_400_000 }[span?.[2] ?? ''];
   const at = unitMs === undefined ? Date.parse(when) : now + Number(span?.[1]) * unitMs;
-  if (Number.isNaN(at) || at <= now) throw usage('invalid_expiry', `${when} is not a time to come.`, { hint: 'Give a span as 30d, 12h or 15m, or a date as 2027-01-31.' });
+  if (Number.isNaN(at) || at <= now)
+    throw usage('invalid_expiry', `${when} is not a time to come.`, { hint: 'Give a span as 30d, 12h or 15m, or a date as 2027-01-31.' });
   return new Date(at).toISOString();
 }

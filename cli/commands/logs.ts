@@ -12,6 +12,7 @@ const MAX_INSTANCES = 1024;
 export function addLogs(program: Command, io: Io): void {
   program
     .command('logs')
+    .summary('show what instances wrote')
     .description('Shows what the instances of a chute of yours wrote.')
     .argument('<name>', 'owner/name, a name of your own, or an id (cht_…)')
     .option('-f, --follow', 'go on with new lines until Ctrl-C')
@@ -26,27 +27,40 @@ export function addLogs(program: Command, io: Io): void {
 
 /** Lines as they come, over lost connections. */
 async function follow(session: Session, name: string): Promise<never> {
-  const last = new Map<string, number>();
+  const shown = new Shown();
   for (let lost = 0; ; lost += 1) {
     try {
       for await (const line of session.client.logs(name, true)) {
-        if (line.seq <= (last.get(line.instance_id) ?? -1)) continue;
-        remember(last, line);
+        if (!shown.isNew(line)) continue;
         lost = 0;
         await show(session, line);
       }
     } catch (error) {
-      if (!(error instanceof Failure) || error.exit !== EXIT.unreachable || last.size === 0 || lost + 1 >= MAX_LOST) throw error;
+      if (!(error instanceof Failure) || error.exit !== EXIT.unreachable || shown.empty || lost + 1 >= MAX_LOST) throw error;
     }
     await pause(session.io, Math.min(250 * 2 ** lost, 5000));
   }
 }
 
-function remember(last: Map<string, number>, line: LogLine): void {
-  last.delete(line.instance_id);
-  last.set(line.instance_id, line.seq);
-  const oldest = last.keys().next();
-  if (last.size > MAX_INSTANCES && oldest.done !== true) last.delete(oldest.value);
+/** What was shown of each instance. A line of the service itself has the number of the instance's line that comes after it. */
+class Shown {
+  readonly #last = new Map<string, { place: number; edge: string }>();
+
+  get empty(): boolean {
+    return this.#last.size === 0;
+  }
+
+  isNew(line: LogLine): boolean {
+    const edge = line.source === 'edge' ? `${line.at} ${line.text}` : '';
+    const place = 2 * line.seq + (edge === '' ? 1 : 0);
+    const last = this.#last.get(line.instance_id);
+    if (last !== undefined && (place < last.place || (place === last.place && edge === last.edge))) return false;
+    this.#last.delete(line.instance_id);
+    this.#last.set(line.instance_id, { place, edge });
+    const oldest = this.#last.keys().next();
+    if (this.#last.size > MAX_INSTANCES && oldest.done !== true) this.#last.delete(oldest.value);
+    return true;
+  }
 }
 
 async function show(session: Session, line: LogLine): Promise<void> {
@@ -54,6 +68,11 @@ async function show(session: Session, line: LogLine): Promise<void> {
   if (session.json) return write(io, io.out, `${JSON.stringify(line)}\n`);
   const at = new Date(line.at);
   const time = Number.isNaN(at.getTime()) ? '' : at.toISOString().slice(11, 23);
-  const head = paint(io, io.out, line.source === 'err' ? 'yellow' : 'dim', `${time} ${printable(line.instance_id).slice(0, 12)} ${printable(line.source)}`);
+  const head = paint(
+    io,
+    io.out,
+    line.source === 'err' ? 'yellow' : 'dim',
+    `${time} ${printable(line.instance_id).slice(0, 12)} ${printable(line.source)}`,
+  );
   return write(io, io.out, `${head} ${printable(line.text)}\n`);
 }

@@ -18,15 +18,22 @@ interface Options {
 export function addRegister(program: Command, io: Io): void {
   program
     .command('register')
-    .description('Makes an account for a Bittensor hotkey, and a first key for it.\nReads the hotkey file, or makes one where there is none. The key is kept in the config file (mode 0600).')
+    .summary('make an account for a hotkey, and a first key')
+    .description(
+      'Makes an account for a Bittensor hotkey, and a first key for it.\nReads the hotkey file, or makes one where there is none. The key is kept in the config file (mode 0600).',
+    )
     .argument('<handle>', 'your name in owner/name: 3 to 24 lower-case letters and digits')
     .option('--hotkey <file>', 'Bittensor hotkey file (else hotkey.json beside the config file)')
-    .addHelpText('after', '\nExample:\n  $ ripcord register alice\n  $ ripcord register alice --hotkey ~/.bittensor/wallets/default/hotkeys/default')
+    .addHelpText(
+      'after',
+      '\nExample:\n  $ ripcord register alice\n  $ ripcord register alice --hotkey ~/.bittensor/wallets/default/hotkeys/default',
+    )
     .action((handle: string, options: Options, command: Command) => register(handle, options, command, io));
 }
 
 async function register(handle: string, options: Options, command: Command, io: Io): Promise<void> {
-  if (!HANDLE.test(handle)) throw usage('invalid_handle', `${handle} cannot be a handle.`, { hint: 'It is 3 to 24 lower-case letters and digits.' });
+  if (!HANDLE.test(handle))
+    throw usage('invalid_handle', `${handle} cannot be a handle.`, { hint: 'It is 3 to 24 lower-case letters and digits.' });
   const { file, made } = await hotkeyFile(options, command, io);
   const session = await openSession(io, command, 'nothing', file);
   if (made) await session.note(`Made a hotkey: ${file}. Keep a copy: it is the only proof that the account is yours.`);
@@ -55,7 +62,9 @@ async function hotkeyFile(options: Options, command: Command, io: Io): Promise<{
   );
   if (exists) return { file, made: false };
   if (options.hotkey === undefined && profile.hotkey !== undefined) {
-    throw usage('invalid_hotkey', `The hotkey file ${file} of this profile is gone.`, { hint: 'Bring it back, or name another by --hotkey.' });
+    throw usage('invalid_hotkey', `The hotkey file ${file} of this profile is gone.`, {
+      hint: 'Bring it back, or name another by --hotkey.',
+    });
   }
   await mkdir(dirname(file), { recursive: true, mode: 0o700 });
   createHotkeyFile(file);

@@ -6,6 +6,7 @@ import { table } from '../show.ts';
 export function addWhoami(program: Command, io: Io): void {
   program
     .command('whoami')
+    .summary('tell which account the key acts for')
     .description('Tells which account the key or hotkey acts for.')
     .addHelpText('after', '\nExample:\n  $ ripcord whoami\n  $ RIPCORD_API=https://api.example.com ripcord whoami --json')
     .action(async (_options: object, command: Command) => {

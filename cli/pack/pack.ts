@@ -4,6 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
+import { pipeline } from 'node:stream/promises';
 import { createGzip } from 'node:zlib';
 import { Header, Pax } from 'tar';
 import { LIMITS, type CodeRef } from '#protocol';
@@ -25,30 +26,24 @@ const BLOCK = 512;
 export async function packFolder(dir: string): Promise<Packed> {
   const entries = await walkFolder(dir);
   const files = entries.filter((entry) => entry.kind === 'file');
-  if (files.length === 0) throw usage('code_empty', `${dir} has no file to pack.`, { hint: 'Look at .ripcordignore (or .gitignore): it may leave out everything.' });
+  if (files.length === 0)
+    throw usage('code_empty', `${dir} has no file to pack.`, {
+      hint: 'Look at .ripcordignore (or .gitignore): it may leave out everything.',
+    });
   const data = await gzip(entries, () => tooLarge(dir, files));
   return { data, bytes: data.length, sha256: createHash('sha256').update(data).digest('hex'), files: files.length };
 }
 
 async function gzip(entries: readonly Entry[], onTooLarge: () => Failure): Promise<Buffer<ArrayBuffer>> {
-  const zip = createGzip({ level: 9 });
   const chunks: Buffer[] = [];
   let size = 0;
-  const read = (async () => {
-    for await (const chunk of zip as AsyncIterable<Buffer>) {
+  await pipeline(tarBlocks(entries), createGzip({ level: 9 }), async (zipped: AsyncIterable<Buffer>) => {
+    for await (const chunk of zipped) {
       size += chunk.length;
       if (size > LIMITS.codeBytes) throw onTooLarge();
       chunks.push(chunk);
     }
-  })();
-  const write = (async () => {
-    for await (const block of tarBlocks(entries)) {
-      if (zip.destroyed) return;
-      if (!zip.write(block)) await new Promise<void>((done) => zip.once('drain', done).once('close', done));
-    }
-    zip.end();
-  })();
-  await Promise.all([read, write]).finally(() => zip.destroy());
+  });
   const data = Buffer.concat(chunks);
   // The gzip header names the system that packed; "unknown" is the same everywhere.
   data[9] = 255;

@@ -44,7 +44,9 @@ async function walk(root: string, inside: string, ignored: Ignored, entries: Ent
     const path = inside === '' ? child.name : `${inside}/${child.name}`;
     if (ignored(path, child.isDirectory())) continue;
     if (entries.length >= MAX_ENTRIES) {
-      throw usage('code_too_large', `${root} has more than ${MAX_ENTRIES} files.`, { hint: 'Name what is not needed in .ripcordignore, or point `code` at a smaller folder.' });
+      throw usage('code_too_large', `${root} has more than ${MAX_ENTRIES} files.`, {
+        hint: 'Name what is not needed in .ripcordignore, or point `code` at a smaller folder.',
+      });
     }
     entries.push(await toEntry(root, path));
     if (child.isDirectory()) await walk(root, path, ignored, entries);
@@ -67,7 +69,9 @@ async function insideTarget(root: string, path: string): Promise<string> {
   const real = await realpath(file).catch(() => null);
   const named = resolve(dirname(file), target);
   if (isAbsolute(target) || leaves(root, named) || (real !== null && leaves(root, real))) {
-    throw usage('code_link_outside', `${path} is a link that leaves the code folder.`, { hint: 'Copy the file into the folder, or name the link in .ripcordignore.' });
+    throw usage('code_link_outside', `${path} is a link that leaves the code folder.`, {
+      hint: 'Copy the file into the folder, or name the link in .ripcordignore.',
+    });
   }
   return target.split(sep).join('/');
 }
