@@ -9,7 +9,7 @@ import type { Env } from '../env.ts';
 import { RipcordError } from '../errors.ts';
 import { authenticate } from '../gate/authenticate.ts';
 import { checkId } from '../gate/ids.ts';
-import { LIMITS, SIGNED_HEADERS } from '../protocol/index.ts';
+import { firstIssue, LIMITS, SIGNED_HEADERS } from '../protocol/index.ts';
 import {
   AUDIT_LIMITS,
   challengeAskSchema,
@@ -21,6 +21,7 @@ import {
   type Observation,
 } from '../protocol/audit.ts';
 import { minerStub } from '../stubs.ts';
+import { readJson } from './body.ts';
 import { liveInstances } from './live-instances.ts';
 import type { Vars } from './vars.ts';
 
@@ -49,7 +50,7 @@ auditApi.get('/audit/agents', async (c) => {
 /** Pings one agent through its own socket; the time is the edge's, so neither judge nor miner can shape it. */
 auditApi.post('/audit/challenges', async (c) => {
   await judgeOf(c);
-  const ask = await body(c, challengeAskSchema);
+  const ask = await readJson(c, challengeAskSchema);
   if (!(await checkId('agt', ask.agent, c.env))) throw new RipcordError('not_found', { message: 'There is no such agent.' });
   const rtt = await minerStub(c.env, ask.agent).ping();
   return c.json({ id: ask.id, rtt_ms: rtt === null ? null : Math.round(rtt) });
@@ -57,7 +58,7 @@ auditApi.post('/audit/challenges', async (c) => {
 
 auditApi.post('/audit/observations', async (c) => {
   const judge = await judgeOf(c);
-  const { items } = await body(c, observationsPostSchema);
+  const { items } = await readJson(c, observationsPostSchema);
   const now = Date.now();
   for (const item of items) {
     const wrong = faultOf(item, judge, now);
@@ -70,7 +71,7 @@ auditApi.post('/audit/observations', async (c) => {
 
 auditApi.post('/audit/scores', async (c) => {
   const judge = await judgeOf(c);
-  const { items } = await body(c, scoresPostSchema);
+  const { items } = await readJson(c, scoresPostSchema);
   // A round of tomorrow would keep every later score of this judge out.
   const now = Date.now();
   if (items.some((s) => s.round * 60_000 > now + AUDIT_LIMITS.aheadMs || s.epoch > s.round * 60)) {
@@ -135,21 +136,10 @@ function faultOf(o: Observation, judge: string, nowMs: number): string | null {
   return null;
 }
 
-async function body<T>(c: Ctx, schema: z.ZodMiniType<T>): Promise<T> {
-  const parsed = z.safeParse(schema, await c.req.json().catch(() => null));
-  if (!parsed.success) throw invalid(parsed.error);
-  return parsed.data;
-}
-
-function query<T>(c: Ctx, schema: z.ZodMiniType<T>): T {
+function query<T extends z.ZodMiniType>(c: Ctx, schema: T): z.output<T> {
   const parsed = z.safeParse(schema, c.req.query());
-  if (!parsed.success) throw invalid(parsed.error);
+  if (!parsed.success) throw new RipcordError('invalid_request', { message: firstIssue(parsed.error) });
   return parsed.data;
-}
-
-function invalid(error: z.core.$ZodError): RipcordError {
-  const param = error.issues[0]?.path.join('.') ?? '';
-  return new RipcordError('invalid_request', param === '' ? {} : { param, message: `${param} is missing or wrong.` });
 }
 
 /** Where the next page starts; null: there is none. */
