@@ -15,7 +15,10 @@ export interface AccountRecord {
 export async function insertAccount(db: Database, account: AccountRecord): Promise<{ kind: 'made' | 'same' | 'taken'; by: AccountRecord }> {
   const made = await db.insert(accounts).values(account).onConflictDoNothing().returning();
   if (made.length > 0) return { kind: 'made', by: account };
-  const found = await db.select().from(accounts).where(or(eq(accounts.hotkey, account.hotkey), eq(accounts.handle, account.handle)));
+  const found = await db
+    .select()
+    .from(accounts)
+    .where(or(eq(accounts.hotkey, account.hotkey), eq(accounts.handle, account.handle)));
   const own = found.find((a) => a.hotkey === account.hotkey) ?? found[0] ?? account;
   return { kind: own.hotkey === account.hotkey && own.handle === account.handle ? 'same' : 'taken', by: own };
 }

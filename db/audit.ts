@@ -81,7 +81,10 @@ export async function insertScores(db: Database, judge: string, items: Score[]):
 }
 
 /** Scores of an epoch, all judges or one, all miners or one. */
-export async function readScores(db: Database, ask: { epoch: number; judge?: string; hotkey?: string; limit?: number }): Promise<StoredScore[]> {
+export async function readScores(
+  db: Database,
+  ask: { epoch: number; judge?: string; hotkey?: string; limit?: number },
+): Promise<StoredScore[]> {
   const only: (SQL | undefined)[] = [
     eq(scores.epoch, ask.epoch),
     ask.judge === undefined ? undefined : eq(scores.judge, ask.judge),
@@ -93,12 +96,23 @@ export async function readScores(db: Database, ask: { epoch: number; judge?: str
     .where(and(...only))
     .orderBy(scores.hotkey, scores.judge)
     .limit(ask.limit ?? 10_000);
-  return rows.map((row) => ({ judge: row.judge, epoch: row.epoch, hotkey: row.hotkey, round: row.round, score: row.score, parts: row.parts as Score['parts'] }));
+  return rows.map((row) => ({
+    judge: row.judge,
+    epoch: row.epoch,
+    hotkey: row.hotkey,
+    round: row.round,
+    score: row.score,
+    parts: row.parts as Score['parts'],
+  }));
 }
 
 /** Unix seconds of the newest scored epoch; null: none is. */
 export async function newestEpoch(db: Database): Promise<number | null> {
-  const [row] = await db.select({ epoch: scores.epoch }).from(scores).orderBy(sql`${scores.epoch} desc`).limit(1);
+  const [row] = await db
+    .select({ epoch: scores.epoch })
+    .from(scores)
+    .orderBy(sql`${scores.epoch} desc`)
+    .limit(1);
   return row?.epoch ?? null;
 }
 

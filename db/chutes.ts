@@ -24,7 +24,10 @@ export async function upsertChute(db: Database, chute: ChuteRecord): Promise<voi
   await db
     .insert(chutes)
     .values(chute)
-    .onConflictDoUpdate({ target: chutes.id, set: { public: chute.public, version: chute.version, updatedAt: sql`now()`, deletedAt: null } });
+    .onConflictDoUpdate({
+      target: chutes.id,
+      set: { public: chute.public, version: chute.version, updatedAt: sql`now()`, deletedAt: null },
+    });
 }
 
 /** Versions never change: inserting one again is harmless. The chute must be there. */
@@ -59,7 +62,12 @@ export async function findChute(db: Database, id: string): Promise<(ChuteRecord 
 }
 
 /** An account's own chutes and the public ones, by name; at most `limit` after the name `after`. */
-export async function listChutes(db: Database, accountId: string, after = '', limit = 200): Promise<(ChuteRecord & { createdAt: Date; updatedAt: Date })[]> {
+export async function listChutes(
+  db: Database,
+  accountId: string,
+  after = '',
+  limit = 200,
+): Promise<(ChuteRecord & { createdAt: Date; updatedAt: Date })[]> {
   return db
     .select()
     .from(chutes)

@@ -33,8 +33,20 @@ export function connect(env: DatabaseEnv): Database {
 
 function viaHttp(url: string, endpoint: string | undefined): Database {
   if (endpoint !== undefined) neonConfig.fetchEndpoint = endpoint;
-  neonConfig.fetchFunction = (input: string, init: RequestInit) => fetch(input, { ...init, signal: AbortSignal.timeout(STATEMENT_MS) });
+  neonConfig.fetchFunction = fetchInTime;
   return drizzle(neon(url));
+}
+
+/** The whole reply within `STATEMENT_MS`. No timer is left behind: it would keep a Durable Object awake. */
+async function fetchInTime(input: string, init: RequestInit): Promise<Response> {
+  const controller = new AbortController();
+  const timer = setTimeout(() => controller.abort(), STATEMENT_MS);
+  try {
+    const reply = await fetch(input, { ...init, signal: controller.signal });
+    return new Response(await reply.arrayBuffer(), { status: reply.status, headers: reply.headers });
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 function viaHyperdrive(connectionString: string): Database {

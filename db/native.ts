@@ -1,7 +1,13 @@
 /** One statement over a connection of its own: Hyperdrive keeps the pool, and requests cannot share sockets. */
 import { Client } from 'pg';
 
-export async function query(connectionString: string, text: string, values: unknown[], rowMode: 'array' | 'object', timeoutMs: number): Promise<unknown[]> {
+export async function query(
+  connectionString: string,
+  text: string,
+  values: unknown[],
+  rowMode: 'array' | 'object',
+  timeoutMs: number,
+): Promise<unknown[]> {
   const client = new Client({ connectionString, query_timeout: timeoutMs, connectionTimeoutMillis: timeoutMs });
   await client.connect();
   try {

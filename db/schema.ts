@@ -1,6 +1,20 @@
 /** The record of everything that must outlive an object. Amounts are nano-USD, times timestamptz. */
 import { sql } from 'drizzle-orm';
-import { bigint, boolean, foreignKey, index, integer, jsonb, pgTable, primaryKey, smallint, text, timestamp, uniqueIndex, uuid } from 'drizzle-orm/pg-core';
+import {
+  bigint,
+  boolean,
+  foreignKey,
+  index,
+  integer,
+  jsonb,
+  pgTable,
+  primaryKey,
+  smallint,
+  text,
+  timestamp,
+  uniqueIndex,
+  uuid,
+} from 'drizzle-orm/pg-core';
 
 const moment = (name: string) => timestamp(name, { withTimezone: true, mode: 'date', precision: 3 });
 const big = (name: string) => bigint(name, { mode: 'number' });
@@ -43,7 +57,13 @@ export const chutes = pgTable(
     /** A deleted chute keeps its id: the same name deployed again is the same chute. */
     deletedAt: moment('deleted_at'),
   },
-  (t) => [uniqueIndex('chutes_slug').on(t.slug), index('chutes_account').on(t.accountId), index('chutes_public').on(t.name).where(sql`${t.public} and ${t.deletedAt} is null`)],
+  (t) => [
+    uniqueIndex('chutes_slug').on(t.slug),
+    index('chutes_account').on(t.accountId),
+    index('chutes_public')
+      .on(t.name)
+      .where(sql`${t.public} and ${t.deletedAt} is null`),
+  ],
 );
 
 export const versions = pgTable(
@@ -96,7 +116,11 @@ export const usage = pgTable(
     receipt: jsonb('receipt'),
     recordedAt: moment('recorded_at').notNull().defaultNow(),
   },
-  (t) => [primaryKey({ columns: [t.callId, t.attempt] }), index('usage_account').on(t.accountId, t.startedAt), index('usage_hotkey').on(t.hotkey, t.startedAt)],
+  (t) => [
+    primaryKey({ columns: [t.callId, t.attempt] }),
+    index('usage_account').on(t.accountId, t.startedAt),
+    index('usage_hotkey').on(t.hotkey, t.startedAt),
+  ],
 );
 
 /** What a judge saw; the fields of `#protocol/audit`. */

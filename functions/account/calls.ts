@@ -137,11 +137,14 @@ export class Calls {
   inquired(call: CallId, agent: string, answer: InquiryAnswer | null, now: number, effects: Effect[]): void {
     const row = this.#calls.get(call);
     if (row === undefined || row.closedAt !== null || !isPending(row, agent)) return;
-    if (answer?.kind === 'settled') for (const settlement of answer.settlements) if (settlement.call === call) this.#take(row, settlement, now);
+    if (answer?.kind === 'settled')
+      for (const settlement of answer.settlements) if (settlement.call === call) this.#take(row, settlement, now);
     const before = row.inquiry[agent];
     const state = answer === null ? 'silent' : answer.kind;
     const since = before?.state === state ? before.since : now;
-    const fenced = (state === 'silent' && now - since >= this.#limits.fenceMs) || (state === 'running' && now - row.deadlineAt >= this.#limits.runningMs);
+    const fenced =
+      (state === 'silent' && now - since >= this.#limits.fenceMs) ||
+      (state === 'running' && now - row.deadlineAt >= this.#limits.runningMs);
     row.inquiry = { ...row.inquiry, [agent]: { state: fenced ? 'fenced' : state, since: fenced ? now : since } };
     if (row.agents.some((one) => isPending(row, one)) && !this.#complete(row)) put(row, effects);
     else this.#finish(row, this.#codeAtDeadline(row), now, effects);

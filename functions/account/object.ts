@@ -116,7 +116,8 @@ export class AccountObject extends DurableObject<Env> implements AccountPort {
     } catch (error) {
       const why = isRowFault(error) ? 'rows' : 'down';
       const [first] = attempts;
-      if (why === 'rows' && attempts.length === 1 && first) event('usage_quarantined', { call: first.settlement.call, attempt: first.settlement.attempt });
+      if (why === 'rows' && attempts.length === 1 && first)
+        event('usage_quarantined', { call: first.settlement.call, attempt: first.settlement.attempt });
       return this.run(this.core.flushFailed(through, why, Date.now()));
     }
     return this.run(this.core.flushed(through, Date.now()));
@@ -164,7 +165,7 @@ export class AccountObject extends DurableObject<Env> implements AccountPort {
         sql.exec('DELETE FROM rows WHERE kind = ? AND id = ?', effect.row, effect.id);
         return;
       case 'alarm':
-        void (effect.at === null ? this.ctx.storage.deleteAlarm() : this.ctx.storage.setAlarm(effect.at));
+        void (effect.at === null ? this.ctx.storage.deleteAlarm() : this.ctx.storage.setAlarm(alarmTime(effect.at)));
         return;
       case 'inquire':
       case 'flush':
@@ -188,7 +189,7 @@ export class AccountObject extends DurableObject<Env> implements AccountPort {
   /** The platform keeps an alarm over restarts; this is for one that was lost with a failed handler. */
   private async restoreAlarm(): Promise<void> {
     const { alarmAt } = this.core;
-    if (alarmAt !== null && (await this.ctx.storage.getAlarm()) === null) await this.ctx.storage.setAlarm(alarmAt);
+    if (alarmAt !== null && (await this.ctx.storage.getAlarm()) === null) await this.ctx.storage.setAlarm(alarmTime(alarmAt));
   }
 
   /** Only nonces of a hotkey without an account were here, and they expired. */
@@ -196,6 +197,11 @@ export class AccountObject extends DurableObject<Env> implements AccountPort {
     await this.ctx.storage.deleteAll();
     this.hasTable = false;
   }
+}
+
+/** For the core any time in the past means now; the platform wants a positive one. */
+function alarmTime(at: number): number {
+  return Math.max(at, 1);
 }
 
 function isErrand(effect: Effect): effect is Errand {

@@ -95,6 +95,8 @@ export function encodeRow(row: Row): string {
 
 /** The inverse of `encodeRow`; the text is our own, so its form is trusted. */
 export function decodeRow(kind: string, id: string, text: string): Row {
-  const value: unknown = JSON.parse(text, (name, field: unknown) => (AMOUNTS.has(name) && typeof field === 'string' ? BigInt(field) : field));
+  const value: unknown = JSON.parse(text, (name, field: unknown) =>
+    AMOUNTS.has(name) && typeof field === 'string' ? BigInt(field) : field,
+  );
   return { kind, id, value } as Row;
 }

@@ -17,7 +17,8 @@ export const accountsApi = new Hono<{ Bindings: Env; Variables: Vars }>();
 /** Postgres decides whose a handle is; the Account object is told after it, and again by a repeat of the request. */
 accountsApi.post('/accounts', async (c) => {
   const caller = await authenticate(c, 'write');
-  if (caller.claim !== null || caller.hotkey === null) throw new RipcordError('invalid_signature', { message: 'An account is registered by its hotkey, not by a key.' });
+  if (caller.claim !== null || caller.hotkey === null)
+    throw new RipcordError('invalid_signature', { message: 'An account is registered by its hotkey, not by a key.' });
   const { handle } = await readJson(c, registerSchema);
   const account = { id: caller.account, hotkey: caller.hotkey, handle };
   const { kind, by } = await insertAccount(connect(c.env), account);

@@ -13,7 +13,11 @@ import type { Vars } from './vars.ts';
 
 const createSchema = z.strictObject({
   name: z.string().check(z.regex(/^[\x20-\x7e\xa1-\uffff]{1,64}$/)),
-  scopes: z._default(z.array(z.enum(['invoke', 'read', 'write', 'keys'])).check(z.minLength(1), z.maxLength(4)), ['invoke', 'read', 'write']),
+  scopes: z._default(z.array(z.enum(['invoke', 'read', 'write', 'keys'])).check(z.minLength(1), z.maxLength(4)), [
+    'invoke',
+    'read',
+    'write',
+  ]),
   /** ISO 8601; absent or null: never. */
   expires_at: z._default(z.nullable(z.iso.datetime({ offset: true })), null),
 });
@@ -30,10 +34,15 @@ keysApi.post('/keys', async (c) => {
   const { account } = await authenticateAccount(c, 'keys');
   const ask = await readJson(c, createSchema);
   const expiresAt = ask.expires_at === null ? null : Date.parse(ask.expires_at);
-  if (expiresAt !== null && expiresAt <= Date.now()) throw new RipcordError('invalid_request', { message: 'expires_at is in the past.', param: 'expires_at' });
+  if (expiresAt !== null && expiresAt <= Date.now())
+    throw new RipcordError('invalid_request', { message: 'expires_at is in the past.', param: 'expires_at' });
   const { key, secretKey, proof } = await mintKey(account, c.env);
   const made = await accountStub(c.env, account).createKey({ key, proof, name: ask.name, scopes: [...new Set(ask.scopes)], expiresAt });
-  if (!made.ok) throw new RipcordError(made.code, made.code === 'rate_limited' ? { message: `An account has at most ${ACCOUNT_LIMITS.keys} keys.`, hint: 'Revoke one first.' } : {});
+  if (!made.ok)
+    throw new RipcordError(
+      made.code,
+      made.code === 'rate_limited' ? { message: `An account has at most ${ACCOUNT_LIMITS.keys} keys.`, hint: 'Revoke one first.' } : {},
+    );
   return c.json({ ...keyView(made.key), secret_key: secretKey }, 201, { 'cache-control': 'no-store' });
 });
 

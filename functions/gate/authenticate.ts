@@ -35,7 +35,8 @@ export async function authenticate(c: Ctx, scope: Scope): Promise<Caller> {
 export async function authenticateAccount(c: Ctx, scope: Scope): Promise<Caller & { handle: string }> {
   const caller = await authenticate(c, scope);
   const { handle } = caller;
-  if (handle === null) throw new RipcordError('insufficient_scope', { message: 'This hotkey has no account.', hint: 'Register it with POST /accounts.' });
+  if (handle === null)
+    throw new RipcordError('insufficient_scope', { message: 'This hotkey has no account.', hint: 'Register it with POST /accounts.' });
   return { ...caller, handle };
 }
 
@@ -49,7 +50,13 @@ async function byKey(c: Ctx, scope: Scope): Promise<Caller> {
 async function bySignature(c: Ctx): Promise<Caller> {
   const url = new URL(c.req.url);
   const { hotkey, nonce } = await checkSigned(
-    { origin: c.env.PUBLIC_ORIGIN, method: c.req.method, target: url.pathname + url.search, body: await readBody(c), header: (name) => c.req.header(name) },
+    {
+      origin: c.env.PUBLIC_ORIGIN,
+      method: c.req.method,
+      target: url.pathname + url.search,
+      body: await readBody(c),
+      header: (name) => c.req.header(name),
+    },
     Date.now(),
   );
   const account = await accountIdOf(hotkey, c.env);

@@ -46,8 +46,10 @@ export async function checkSigned(request: SignedRequest, nowMs: number): Promis
   const timestamp = request.header(SIGNED_HEADERS.timestamp) ?? '';
   const nonce = request.header(SIGNED_HEADERS.nonce) ?? '';
   const signature = request.header(SIGNED_HEADERS.signature) ?? '';
-  if (!/^[1-9][0-9]{12,14}$/.test(timestamp) || !/^[0-9a-f]{32}$/.test(nonce)) throw refused('Send hotkey, timestamp (ms), nonce (32 hex digits) and signature.');
-  if (Math.abs(nowMs - Number(timestamp)) > SIGNATURE_WINDOW_MS) throw refused('The timestamp is more than 30 s off; set the clock and sign again.');
+  if (!/^[1-9][0-9]{12,14}$/.test(timestamp) || !/^[0-9a-f]{32}$/.test(nonce))
+    throw refused('Send hotkey, timestamp (ms), nonce (32 hex digits) and signature.');
+  if (Math.abs(nowMs - Number(timestamp)) > SIGNATURE_WINDOW_MS)
+    throw refused('The timestamp is more than 30 s off; set the clock and sign again.');
   const text = requestText({
     origin: request.origin,
     method: request.method,
@@ -56,7 +58,8 @@ export async function checkSigned(request: SignedRequest, nowMs: number): Promis
     timestampMs: Number(timestamp),
     nonce,
   });
-  if (!verifyHotkey(text, signature, hotkey)) throw refused('Sign origin, method, path with query, body hash, timestamp and nonce with the hotkey.');
+  if (!verifyHotkey(text, signature, hotkey))
+    throw refused('Sign origin, method, path with query, body hash, timestamp and nonce with the hotkey.');
   return { hotkey, nonce };
 }
 

@@ -30,7 +30,12 @@ export class Bench {
   static registered(limits: Partial<AccountLimits> = {}, price?: Price): Bench {
     const bench = new Bench(limits, price);
     bench.run(bench.core.register(PROFILE, bench.now));
-    bench.run(bench.core.createKey({ key: CLAIM.key, name: 'first', proof: CLAIM.proof, scopes: ['invoke', 'read', 'write', 'keys'], expiresAt: null }, bench.now));
+    bench.run(
+      bench.core.createKey(
+        { key: CLAIM.key, name: 'first', proof: CLAIM.proof, scopes: ['invoke', 'read', 'write', 'keys'], expiresAt: null },
+        bench.now,
+      ),
+    );
     bench.run(bench.core.mirrored(bench.wake().flatMap((e) => (e.kind === 'mirror' ? e.keys : []))));
     bench.writes = 0;
     return bench;
@@ -82,7 +87,16 @@ export class Bench {
 }
 
 export function ask(call: string, change: Partial<OpenAsk> = {}): OpenAsk {
-  return { call, claim: CLAIM, chute: { id: 'cht_1', owner: 'acc_z', public: true }, version: 'v', quote: 0n, agents: ['agt_1', 'agt_2'], deadlineMs: 60_000, ...change };
+  return {
+    call,
+    claim: CLAIM,
+    chute: { id: 'cht_1', owner: 'acc_z', public: true },
+    version: 'v',
+    quote: 0n,
+    agents: ['agt_1', 'agt_2'],
+    deadlineMs: 60_000,
+    ...change,
+  };
 }
 
 export function settlement(call: string, attempt = 0, change: Partial<Settlement> = {}): Settlement {

@@ -7,7 +7,15 @@ describe('open', () => {
     const bench = Bench.registered();
     expect(bench.open('c1', { quote: 500n })).toEqual({ ok: true });
     expect(bench.writes).toBe(1);
-    expect(bench.rows().find((r) => r.kind === 'call')?.value).toMatchObject({ call: 'c1', key: 'key_a', chute: 'cht_1', version: 'v', quote: 500n, agents: ['agt_1', 'agt_2'], deadlineAt: bench.now + 60_000 });
+    expect(bench.rows().find((r) => r.kind === 'call')?.value).toMatchObject({
+      call: 'c1',
+      key: 'key_a',
+      chute: 'cht_1',
+      version: 'v',
+      quote: 500n,
+      agents: ['agt_1', 'agt_2'],
+      deadlineAt: bench.now + 60_000,
+    });
     expect(bench.core.held).toBe(500n);
     expect(bench.alarm).not.toBeNull();
   });
@@ -47,7 +55,10 @@ describe('open', () => {
     expect(bench.open('c1')).toEqual({ ok: false, code: 'invalid_api_key' });
     expect(bench.core.authorize(CLAIM, 'read', bench.now)).toEqual({ ok: false, code: 'invalid_api_key' });
     expect(bench.settle(settlement('c1'))).toEqual(['c1/0']);
-    expect(bench.run(bench.core.createKey({ key: 'key_a', name: 'k', proof: 'p', scopes: ['read'], expiresAt: null }, bench.now))).toEqual({ ok: false, code: 'not_found' });
+    expect(bench.run(bench.core.createKey({ key: 'key_a', name: 'k', proof: 'p', scopes: ['read'], expiresAt: null }, bench.now))).toEqual({
+      ok: false,
+      code: 'not_found',
+    });
     bench.run(bench.core.close('c1', 0, '', bench.now));
     bench.wake();
     expect(bench.writes).toBe(0);
@@ -131,6 +142,9 @@ describe('limits', () => {
 
   test('keys: one more is refused', () => {
     const bench = Bench.registered({ keys: 1 });
-    expect(bench.run(bench.core.createKey({ key: 'key_b', name: 'k', proof: 'p', scopes: ['read'], expiresAt: null }, bench.now))).toEqual({ ok: false, code: 'rate_limited' });
+    expect(bench.run(bench.core.createKey({ key: 'key_b', name: 'k', proof: 'p', scopes: ['read'], expiresAt: null }, bench.now))).toEqual({
+      ok: false,
+      code: 'rate_limited',
+    });
   });
 });

@@ -30,7 +30,8 @@ class Postgres {
       const flush = bench.wake().find((e) => e.kind === 'flush');
       if (flush?.kind !== 'flush') return;
       this.statements++;
-      if (flush.attempts.some((a) => this.poison.has(a.settlement.call))) bench.run(bench.core.flushFailed(flush.through, 'rows', bench.now));
+      if (flush.attempts.some((a) => this.poison.has(a.settlement.call)))
+        bench.run(bench.core.flushFailed(flush.through, 'rows', bench.now));
       else {
         for (const call of callsOf(flush.attempts)) this.has.set(call, (this.has.get(call) ?? 0) + 1);
         bench.run(bench.core.flushed(flush.through, bench.now));

@@ -14,9 +14,11 @@ const PRICE = 100n;
 
 const call = fc.integer({ min: 0, max: 4 }).map((n) => `c${n}`);
 const agent = fc.constantFrom(...AGENTS);
-const attempt = fc.record({ call, attempt: fc.integer({ min: 0, max: 3 }), agent, final: fc.boolean() }).map(
-  ({ call, attempt, agent, final }): Settlement => settlement(call, attempt, { agent, final, outcome: final ? 'completed' : 'failed' }),
-);
+const attempt = fc
+  .record({ call, attempt: fc.integer({ min: 0, max: 3 }), agent, final: fc.boolean() })
+  .map(({ call, attempt, agent, final }): Settlement =>
+    settlement(call, attempt, { agent, final, outcome: final ? 'completed' : 'failed' }),
+  );
 const answer: fc.Arbitrary<InquiryAnswer | null> = fc.oneof(
   fc.constant(null),
   fc.constant<InquiryAnswer>({ kind: 'running' }),
@@ -37,11 +39,20 @@ type Step =
 
 const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 3, arbitrary: fc.record({ do: fc.constant('open' as const), call }) },
-  { weight: 4, arbitrary: fc.record({ do: fc.constant('settle' as const), settlements: fc.array(attempt, { minLength: 1, maxLength: 3 }) }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({ do: fc.constant('settle' as const), settlements: fc.array(attempt, { minLength: 1, maxLength: 3 }) }),
+  },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('close' as const), call }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('inquired' as const), call, agent, answer }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('widen' as const), call, agent }) },
-  { weight: 2, arbitrary: fc.record({ do: fc.constant('flush' as const), outcome: fc.constantFrom('ok' as const, 'rows' as const, 'down' as const, 'lost' as const) }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      do: fc.constant('flush' as const),
+      outcome: fc.constantFrom('ok' as const, 'rows' as const, 'down' as const, 'lost' as const),
+    }),
+  },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('nonce' as const), nonce: fc.constantFrom('n1', 'n2') }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('pass' as const), ms: fc.constantFrom(1, 1_000, 40_000, 16 * 60_000) }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('evict' as const) }) },
@@ -100,7 +111,13 @@ function settleUp(bench: Bench, told: Told): void {
 function stories(bench: Bench) {
   return bench.core
     .recent(100)
-    .map((r) => ({ call: r.call, agents: r.agents, closed: r.closedAt !== null, attempts: r.attempts.map((a) => [a.settlement.attempt, a.settlement.agent, a.cost, a.seq === null]), fenced: Object.entries(r.inquiry).filter(([, i]) => i.state === 'fenced') }));
+    .map((r) => ({
+      call: r.call,
+      agents: r.agents,
+      closed: r.closedAt !== null,
+      attempts: r.attempts.map((a) => [a.settlement.attempt, a.settlement.agent, a.cost, a.seq === null]),
+      fenced: Object.entries(r.inquiry).filter(([, i]) => i.state === 'fenced'),
+    }));
 }
 
 test('an account that is evicted at any point goes on as if it had not been', () => {
@@ -134,7 +151,9 @@ function checkMoney(bench: Bench): void {
 
 /** Every charged attempt is in Postgres or in quarantine, with what was captured. */
 function checkTold(bench: Bench, told: Told): void {
-  const poison = new Set(bench.rows().flatMap((r) => (r.kind === 'poison' ? [`${r.value.attempt.settlement.call}/${r.value.attempt.settlement.attempt}`] : [])));
+  const poison = new Set(
+    bench.rows().flatMap((r) => (r.kind === 'poison' ? [`${r.value.attempt.settlement.call}/${r.value.attempt.settlement.attempt}`] : [])),
+  );
   for (const row of bench.core.recent(100)) {
     for (const a of row.attempts) {
       const id = `${a.settlement.call}/${a.settlement.attempt}`;

@@ -121,7 +121,8 @@ describe('settle', () => {
 
 describe('the inquiry after the deadline', () => {
   const due = 60_000 + 10_000;
-  const inquired = (bench: Bench, agent: string, answer: InquiryAnswer | null) => bench.run(bench.core.inquired('c1', agent, answer, bench.now));
+  const inquired = (bench: Bench, agent: string, answer: InquiryAnswer | null) =>
+    bench.run(bench.core.inquired('c1', agent, answer, bench.now));
 
   test('asks every candidate, not before', () => {
     const bench = opened();

@@ -115,7 +115,14 @@ describe('a captured request', () => {
   }
 
   function signedHeaders(r: typeof captured): Record<string, string> {
-    const text = requestText({ origin, method: r.method, target: r.target, bodySha256: bytesToHex(sha256(r.body)), timestampMs: r.timestampMs, nonce: r.nonce });
+    const text = requestText({
+      origin,
+      method: r.method,
+      target: r.target,
+      bodySha256: bytesToHex(sha256(r.body)),
+      timestampMs: r.timestampMs,
+      nonce: r.nonce,
+    });
     return {
       [SIGNED_HEADERS.hotkey]: hotkey,
       [SIGNED_HEADERS.timestamp]: String(r.timestampMs),

@@ -10,7 +10,11 @@ const account = await accountIdOf('5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKu
 /** Frozen: a key in somebody's hands must parse for ever. */
 const VECTOR = {
   secretKey: 'rip_kbx16t7vvgerj212cgcrzp35sngw0x8mshwm4y9ykfh623gn_BEqLSeZwHNQ7eFVK1CBatJbdQceGzwiBdcEi1KtEA2bk8pxgcy02bRke1',
-  claim: { account: 'acc_kbx16t7vvgerj212cgcrzp35', key: 'key_sngw0x8mshwm4y9ykfh623gn', proof: 'bcc3e39510e64327153057ec17d5591ef8ed310ce6fe9472e8f8f055803c54f9' },
+  claim: {
+    account: 'acc_kbx16t7vvgerj212cgcrzp35',
+    key: 'key_sngw0x8mshwm4y9ykfh623gn',
+    proof: 'bcc3e39510e64327153057ec17d5591ef8ed310ce6fe9472e8f8f055803c54f9',
+  },
 };
 
 describe('keys', () => {

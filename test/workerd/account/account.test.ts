@@ -1,0 +1,352 @@
+/** The Account object and its API in workerd: real rows, real alarms; Postgres is played behind `fetch`. */
+import { bytesToHex } from '@noble/hashes/utils.js';
+import { sha256 } from '@noble/hashes/sha2.js';
+import { getPublicKey, secretFromSeed, sign } from '@scure/sr25519';
+import { env as bindings, evictDurableObject, runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test';
+import { Hono } from 'hono';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { requestText, SIGNED_HEADERS } from '../../../functions/protocol/hello.ts';
+import { accountsApi } from '../../../functions/api/accounts.ts';
+import { callsApi } from '../../../functions/api/calls.ts';
+import { keysApi } from '../../../functions/api/keys.ts';
+import type { Vars } from '../../../functions/api/vars.ts';
+import type { OpenAsk, Settlement } from '../../../functions/calls/ports.ts';
+import type { Env } from '../../../functions/env.ts';
+import { errorResponse } from '../../../functions/errors.ts';
+import { encodeSs58 } from '../../../functions/gate/ss58.ts';
+import { parseKey } from '../../../functions/gate/keys.ts';
+import { accountIdOf } from '../../../functions/gate/ids.ts';
+import { accountStub } from '../../../functions/stubs.ts';
+
+const env = bindings as unknown as Env;
+const utf8 = new TextEncoder();
+
+const app = new Hono<{ Bindings: Env; Variables: Vars }>();
+for (const api of [accountsApi, keysApi, callsApi]) app.route('/', api);
+app.onError((error) => errorResponse(error, 'problem', 'test'));
+
+// ── Postgres behind fetch ──
+
+interface Statement {
+  query: string;
+  params: unknown[];
+}
+
+let statements: Statement[] = [];
+let postgres: (statement: Statement) => Response | undefined = () => undefined;
+
+beforeEach(() => {
+  statements = [];
+  postgres = () => undefined;
+  vi.stubGlobal('fetch', async (_: string, init: RequestInit) => {
+    const statement = JSON.parse(String(init.body)) as Statement;
+    statements.push(statement);
+    return postgres(statement) ?? rows(statement.query.startsWith('insert into "accounts"') ? [statement.params.map(String)] : []);
+  });
+});
+
+afterEach(() => vi.unstubAllGlobals());
+
+function rows(of: string[][]): Response {
+  const fields = (of[0] ?? []).map((_, i) => ({
+    name: `f${i}`,
+    dataTypeID: 25,
+    tableID: 0,
+    columnID: 0,
+    dataTypeSize: -1,
+    dataTypeModifier: -1,
+    format: 'text',
+  }));
+  return Response.json({ command: 'INSERT', rowCount: of.length, rows: of, fields, rowAsArray: true });
+}
+
+const sentUsage = () =>
+  statements
+    .filter((s) => s.query.includes('insert into usage'))
+    .map((s) => JSON.parse(String(s.params[0])) as { callId: string; attempt: number }[]);
+
+// ── a developer ──
+
+class Developer {
+  readonly secret = secretFromSeed(crypto.getRandomValues(new Uint8Array(32)));
+  readonly hotkey = encodeSs58(getPublicKey(this.secret));
+
+  headers(method: string, target: string, body: string, change: { nonce?: string; at?: number } = {}): Record<string, string> {
+    const nonce = change.nonce ?? bytesToHex(crypto.getRandomValues(new Uint8Array(16)));
+    const timestampMs = change.at ?? Date.now();
+    const text = requestText({
+      origin: env.PUBLIC_ORIGIN,
+      method,
+      target,
+      bodySha256: bytesToHex(sha256(utf8.encode(body))),
+      timestampMs,
+      nonce,
+    });
+    return {
+      [SIGNED_HEADERS.hotkey]: this.hotkey,
+      [SIGNED_HEADERS.timestamp]: String(timestampMs),
+      [SIGNED_HEADERS.nonce]: nonce,
+      [SIGNED_HEADERS.signature]: bytesToHex(sign(this.secret, utf8.encode(text))),
+    };
+  }
+
+  async ask(method: string, target: string, body?: unknown, headers?: Record<string, string>) {
+    const text = body === undefined ? '' : JSON.stringify(body);
+    return ask(method, target, text, headers ?? this.headers(method, target, text));
+  }
+
+  async register(handle = `d${this.hotkey.slice(2, 12).toLowerCase()}`): Promise<string> {
+    const { status, json } = await this.ask('POST', '/accounts', { handle });
+    expect(status).toBe(201);
+    return String(json['account_id']);
+  }
+
+  async key(change: object = {}): Promise<string> {
+    const { status, json } = await this.ask('POST', '/keys', { name: 'test', scopes: ['invoke', 'read', 'keys'], ...change });
+    expect(status).toBe(201);
+    return String(json['secret_key']);
+  }
+}
+
+async function ask(method: string, target: string, text: string, headers: Record<string, string>) {
+  const init =
+    text === '' ? { method, headers } : { method, headers: { 'content-length': String(utf8.encode(text).length), ...headers }, body: text };
+  const response = await app.request(`https://anything.test${target}`, init, env);
+  const body = await response.text();
+  return { status: response.status, json: (body === '' ? {} : JSON.parse(body)) as Record<string, unknown> };
+}
+
+const withKey = (key: string) => ({ authorization: `Bearer ${key}` });
+
+async function openAsk(key: string, change: Partial<OpenAsk> = {}): Promise<OpenAsk> {
+  const claim = await parseKey(`Bearer ${key}`, env);
+  return {
+    call: crypto.randomUUID(),
+    claim,
+    chute: { id: 'cht_1', owner: claim.account, public: false },
+    version: 'v',
+    quote: 0n,
+    agents: ['agt_1'],
+    deadlineMs: 60_000,
+    ...change,
+  };
+}
+
+function settlement(ask: OpenAsk, change: Partial<Settlement> = {}): Settlement {
+  const { call, claim } = ask;
+  return {
+    call,
+    attempt: 0,
+    account: claim.account,
+    key: claim.key,
+    chute: 'cht_1',
+    version: 'v',
+    instance: 'ins_1',
+    agent: 'agt_1',
+    hotkey: '5M',
+    outcome: 'completed',
+    code: '',
+    final: true,
+    bytes: 12,
+    tokensIn: 1,
+    tokensOut: 2,
+    startedAt: Date.now(),
+    firstByteMs: 1,
+    lastByteMs: 2,
+    receipt: null,
+    ...change,
+  };
+}
+
+// ── registration and keys ──
+
+test('registers once, is idempotent for the same handle, and a handle does not change', async () => {
+  const developer = new Developer();
+  const account = await developer.register('first');
+  expect(account).toBe(await accountIdOf(developer.hotkey, env));
+  postgres = ({ query }) =>
+    query.startsWith('insert') ? rows([]) : rows([[account, developer.hotkey, 'first', '2026-01-01 00:00:00+00']]);
+  expect(await developer.ask('POST', '/accounts', { handle: 'first' })).toMatchObject({
+    status: 201,
+    json: { account_id: account, handle: 'first', hotkey: developer.hotkey },
+  });
+  expect(await developer.ask('POST', '/accounts', { handle: 'other' })).toMatchObject({ status: 409, json: { code: 'name_taken' } });
+  expect(await developer.ask('GET', '/accounts/me')).toMatchObject({ status: 200, json: { handle: 'first' } });
+});
+
+test.each([['A'], ['ab'], ['a-b'], ['ä'.repeat(5)], ['a'.repeat(25)]])('the handle %s is refused', async (handle) => {
+  expect(await new Developer().ask('POST', '/accounts', { handle })).toMatchObject({ status: 400, json: { param: 'handle' } });
+});
+
+test('a hotkey without an account may only register, and its object leaves nothing behind', async () => {
+  const developer = new Developer();
+  expect(await developer.ask('GET', '/accounts/me')).toMatchObject({ status: 403, json: { code: 'insufficient_scope' } });
+  const stub = accountStub(env, await accountIdOf(developer.hotkey, env));
+  await runInDurableObject(stub, async (_, state) => {
+    const kinds = state.storage.sql.exec<{ kind: string }>('SELECT kind FROM rows').toArray();
+    expect(kinds).toEqual([{ kind: 'nonce' }]);
+    expect(await state.storage.getAlarm()).toBeGreaterThan(Date.now());
+  });
+});
+
+test('a made-up key touches no object; an unregistered object writes nothing', async () => {
+  expect(await ask('GET', '/keys', '', withKey(`rip_${'0'.repeat(48)}_${'0'.repeat(57)}`))).toMatchObject({
+    status: 401,
+    json: { code: 'invalid_api_key' },
+  });
+  const stub = accountStub(env, 'acc_never');
+  const claim = { account: 'acc_never', key: 'key_x', proof: 'x' };
+  expect(await stub.open({ call: crypto.randomUUID(), claim, chute: null, version: 'v', quote: 0n, agents: [], deadlineMs: 1 })).toEqual({
+    ok: false,
+    code: 'invalid_api_key',
+  });
+  await runInDurableObject(stub, async (_, state) => {
+    expect(state.storage.sql.exec("SELECT 1 FROM sqlite_master WHERE name = 'rows'").toArray()).toEqual([]);
+    expect(await state.storage.getAlarm()).toBeNull();
+  });
+});
+
+test('keys: made, listed without the secret, used, revoked at once, and told to Postgres', async () => {
+  const developer = new Developer();
+  const account = await developer.register();
+  const key = await developer.key();
+  const list = await ask('GET', '/keys', '', withKey(key));
+  expect(list).toMatchObject({ status: 200, json: { items: [{ name: 'test', scopes: ['invoke', 'read', 'keys'], expires_at: null }] } });
+  expect(JSON.stringify(list.json)).not.toContain(key.slice(53));
+  expect((await accountStub(env, account).open(await openAsk(key))).ok).toBe(true);
+  await runDurableObjectAlarm(accountStub(env, account));
+  expect(statements.some((s) => s.query.startsWith('insert into "keys"'))).toBe(true);
+  const id = (list.json['items'] as { key_id: string }[])[0]?.key_id ?? '';
+  expect(await ask('DELETE', `/keys/${id}`, '', withKey(key))).toMatchObject({ status: 204 });
+  expect(await ask('GET', '/keys', '', withKey(key))).toMatchObject({ status: 401 });
+  expect(await accountStub(env, account).open(await openAsk(key))).toEqual({ ok: false, code: 'invalid_api_key' });
+  expect(await developer.ask('DELETE', `/keys/${id}`)).toMatchObject({ status: 404 });
+});
+
+test('a key without the scope is refused, an expiry in the past too', async () => {
+  const developer = new Developer();
+  await developer.register();
+  const key = await developer.key({ scopes: ['invoke'] });
+  expect(await ask('GET', '/keys', '', withKey(key))).toMatchObject({ status: 403, json: { code: 'insufficient_scope' } });
+  expect(await developer.ask('POST', '/keys', { name: 'x', expires_at: '2020-01-01T00:00:00Z' })).toMatchObject({
+    status: 400,
+    json: { param: 'expires_at' },
+  });
+  expect(await developer.ask('POST', '/keys', { name: 'x', scopes: ['root'] })).toMatchObject({ status: 400 });
+});
+
+test('a captured signed request is refused: again, as something else, and after an eviction', async () => {
+  const developer = new Developer();
+  const account = await developer.register();
+  const body = { name: 'captured' };
+  const captured = developer.headers('POST', '/keys', JSON.stringify(body));
+  expect(await developer.ask('POST', '/keys', body, captured)).toMatchObject({ status: 201 });
+  expect(await developer.ask('POST', '/keys', body, captured)).toMatchObject({ status: 409, json: { code: 'nonce_used' } });
+  await evictDurableObject(accountStub(env, account));
+  expect(await developer.ask('POST', '/keys', body, captured)).toMatchObject({ status: 409, json: { code: 'nonce_used' } });
+  expect(await developer.ask('POST', '/keys', { name: 'other' }, captured)).toMatchObject({
+    status: 401,
+    json: { code: 'invalid_signature' },
+  });
+  expect(await developer.ask('POST', '/accounts', body, captured)).toMatchObject({ status: 401 });
+  const stale = developer.headers('GET', '/keys', '', { at: Date.now() - 31_000 });
+  expect(await developer.ask('GET', '/keys', undefined, stale)).toMatchObject({ status: 401 });
+});
+
+// ── calls ──
+
+test('a call from hold to story, and another tenant does not see it', async () => {
+  const developer = new Developer();
+  const account = await developer.register();
+  const key = await developer.key();
+  const call = await openAsk(key);
+  const stub = accountStub(env, account);
+  expect(await stub.open(call)).toEqual({ ok: true });
+  expect(await stub.open(call)).toEqual({ ok: false, code: 'duplicate_call' });
+  expect(await ask('GET', `/calls/${call.call}`, '', withKey(key))).toMatchObject({ json: { state: 'running', attempts: [] } });
+  expect(await stub.settle([settlement(call), settlement(call)])).toEqual([`${call.call}/0`, `${call.call}/0`]);
+  expect(await ask('GET', `/calls/${call.call}`, '', withKey(key))).toMatchObject({
+    status: 200,
+    json: {
+      call_id: call.call,
+      state: 'completed',
+      chute_id: 'cht_1',
+      cost_nanousd: '0',
+      attempts: [{ attempt: 0, miner_hotkey: '5M', instance_id: 'ins_1', outcome: 'completed', bytes: 12, tokens_in: 1, tokens_out: 2 }],
+    },
+  });
+  const stranger = new Developer();
+  await stranger.register();
+  const foreign = await stranger.key();
+  expect(await ask('GET', `/calls/${call.call}`, '', withKey(foreign))).toMatchObject({ status: 404, json: { code: 'call_not_found' } });
+  expect(await ask('GET', '/calls', '', withKey(foreign))).toMatchObject({ json: { items: [] } });
+  expect(await ask('GET', '/calls', '', withKey(key))).toMatchObject({ json: { items: [{ call_id: call.call }] } });
+});
+
+test('usage reaches Postgres once, after an eviction and while it was down', async () => {
+  const developer = new Developer();
+  const account = await developer.register();
+  const key = await developer.key();
+  const stub = accountStub(env, account);
+  const call = await openAsk(key);
+  await stub.open(call);
+  await evictDurableObject(stub);
+  await stub.settle([settlement(call)]);
+  postgres = () => new Response('down', { status: 503 });
+  await alarmUntil(stub, () => sentUsage().length > 0);
+  postgres = () => undefined;
+  await evictDurableObject(stub);
+  await alarmUntil(stub, () => sentUsage().length > 1);
+  expect(sentUsage().at(-1)).toMatchObject([{ callId: call.call, attempt: 0 }]);
+  await evictDurableObject(stub);
+  const before = sentUsage().length;
+  await stub.settle([settlement(call)]);
+  await runDurableObjectAlarm(stub);
+  expect(sentUsage()).toHaveLength(before);
+});
+
+test('a row that Postgres refuses is set aside and the others arrive', async () => {
+  const developer = new Developer();
+  const account = await developer.register();
+  const key = await developer.key();
+  const stub = accountStub(env, account);
+  const calls = await Promise.all([0, 1, 2].map(() => openAsk(key)));
+  for (const call of calls) await stub.open(call);
+  await stub.settle(calls.map((call) => settlement(call)));
+  const bad = calls[1]?.call ?? '';
+  postgres = ({ params }) =>
+    String(params[0]).includes(bad) ? Response.json({ message: 'invalid input', code: '22P02' }, { status: 400 }) : undefined;
+  await alarmUntil(stub, () =>
+    sentUsage().some((batch) => batch.some((row) => row.callId === calls[2]?.call) && !batch.some((row) => row.callId === bad)),
+  );
+  await runInDurableObject(stub, (_, state) => {
+    expect(state.storage.sql.exec("SELECT 1 FROM rows WHERE kind = 'poison'").toArray()).toHaveLength(1);
+  });
+});
+
+test('the deadline inquiry of an agent that never had the call frees the hold', async () => {
+  const developer = new Developer();
+  const account = await developer.register();
+  const key = await developer.key();
+  const stub = accountStub(env, account);
+  const call = await openAsk(key, { deadlineMs: 1, agents: ['agt_nobody'] });
+  await stub.open(call);
+  vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 11_000 });
+  try {
+    await runDurableObjectAlarm(stub);
+  } finally {
+    vi.useRealTimers();
+  }
+  expect(await ask('GET', `/calls/${call.call}`, '', withKey(key))).toMatchObject({ json: { state: 'failed', code: 'timeout' } });
+});
+
+/** Rings the alarm until what is expected happened; what waits for a time comes by itself. */
+async function alarmUntil(stub: ReturnType<typeof accountStub>, done: () => boolean): Promise<void> {
+  await vi.waitUntil(
+    async () => {
+      if (!done()) await runDurableObjectAlarm(stub);
+      return done();
+    },
+    { timeout: 10_000, interval: 50 },
+  );
+}
