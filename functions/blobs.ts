@@ -35,10 +35,12 @@ type Store = Omit<Blobs, 'get'> & { get(hash: string, offset: number): Promise<R
 async function check(hash: string, bytes: Uint8Array): Promise<void> {
   if (!HASH.test(hash)) throw new RipcordError('invalid_request', { message: 'A blob is named by 64 hex digits.', param: 'sha256' });
   if (bytes.byteLength === 0) throw new RipcordError('invalid_request', { message: 'The blob is empty.' });
-  if (bytes.byteLength > LIMITS.codeBytes) throw new RipcordError('body_too_large', { message: `A code folder may have ${LIMITS.codeBytes} bytes when packed.` });
+  if (bytes.byteLength > LIMITS.codeBytes)
+    throw new RipcordError('body_too_large', { message: `A code folder may have ${LIMITS.codeBytes} bytes when packed.` });
   const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', bytes));
   const actual = [...digest].map((byte) => byte.toString(16).padStart(2, '0')).join('');
-  if (actual !== hash) throw new RipcordError('invalid_request', { message: 'The SHA-256 of the body is not the name of the blob.', param: 'sha256' });
+  if (actual !== hash)
+    throw new RipcordError('invalid_request', { message: 'The SHA-256 of the body is not the name of the blob.', param: 'sha256' });
 }
 
 function bucketStore(bucket: R2Bucket): Store {
@@ -68,7 +70,8 @@ function diskStore(disk: Fetcher): Store {
       if (reply.status === 404) return null;
       // All of it was read before.
       if (reply.status === 416) return new Blob([]).stream();
-      if (!reply.ok || reply.body === null || (offset > 0 && reply.status !== 206)) throw new RipcordError('unavailable', { message: `The blob store answered ${reply.status}.` });
+      if (!reply.ok || reply.body === null || (offset > 0 && reply.status !== 206))
+        throw new RipcordError('unavailable', { message: `The blob store answered ${reply.status}.` });
       return reply.body;
     },
     async has(hash) {

@@ -1,0 +1,91 @@
+/** Chutes as clients see them; field names are Chutes' own where the idea is the same. */
+import type { Listing } from '../calls/ports.ts';
+import type { ChuteView, InstanceView } from '../chute/view.ts';
+
+/** `owner` sees what goes on inside; `public` sees that it runs. Nobody sees the values of `env`. */
+export function chuteItem(view: ChuteView, eyes: 'owner' | 'public') {
+  const { config } = view;
+  const { gpu } = config;
+  const item = {
+    chute_id: view.chute,
+    name: view.name,
+    slug: view.slug,
+    tagline: config.tagline,
+    public: config.public,
+    version: view.version,
+    template: config.template,
+    cords: config.cords.map(({ path, method, retry }) => ({ path, method, retry })),
+    node_selector:
+      gpu === undefined ? null : { gpu_count: gpu.count, min_vram_gb_per_gpu: gpu.min_vram_gb, include: gpu.include, exclude: gpu.exclude },
+    concurrency: config.concurrency,
+    min_instances: config.min,
+    max_instances: config.max,
+    price: config.price,
+    hot: view.instances.some((instance) => instance.state === 'live'),
+    created_at: new Date(view.created).toISOString(),
+    instances: view.instances
+      .filter((instance) => eyes === 'owner' || instance.state === 'live' || instance.state === 'draining')
+      .map((instance) => instanceItem(instance, eyes)),
+  };
+  if (eyes === 'public') return item;
+  return {
+    ...item,
+    updated_at: new Date(view.deployed).toISOString(),
+    image: config.image ?? null,
+    command: config.command ?? null,
+    env_names: Object.keys(config.env).toSorted(),
+    wanted_instances: view.wanted,
+    missing_instances: view.need,
+    waiting_calls: view.waiting,
+    last_error:
+      view.lastError === null
+        ? null
+        : {
+            at: new Date(view.lastError.at).toISOString(),
+            message: view.lastError.text,
+            failed_starts: view.lastError.count,
+            crash_loop: view.lastError.loop,
+          },
+  };
+}
+
+function instanceItem(instance: InstanceView, eyes: 'owner' | 'public') {
+  const item = {
+    instance_id: instance.instance,
+    region: instance.region,
+    active: instance.state === 'live',
+    // Verdicts are kept where paid traffic is gated, in the Miner object; see GET /miners.
+    verified: null,
+    state: instance.state,
+    version: instance.version,
+    hotkey: instance.hotkey,
+  };
+  return eyes === 'public' ? item : { ...item, detail: instance.detail, slots: instance.slots, busy: instance.busy };
+}
+
+/** A chute in a list whose object is not asked. */
+export function listedItem(
+  row: { id: string; name: string; slug: string; public: boolean; version: string; createdAt: Date },
+  listing: Listing | undefined,
+) {
+  return {
+    chute_id: row.id,
+    name: row.name,
+    slug: row.slug,
+    tagline: listing?.tagline ?? '',
+    public: row.public,
+    version: row.version,
+    template: listing?.template ?? null,
+    created_at: row.createdAt.toISOString(),
+  };
+}
+
+export function versionItem(version: { version: string; created: number; deployed: number; current: boolean; code: string | null }) {
+  return {
+    version: version.version,
+    created_at: new Date(version.created).toISOString(),
+    deployed_at: new Date(version.deployed).toISOString(),
+    current: version.current,
+    code_sha256: version.code,
+  };
+}

@@ -1,0 +1,208 @@
+/**
+ * Deploy and look after chutes. A chute that the caller may not see is one that is not there; whoever may see it but does
+ * not own it gets its public face only.
+ */
+import { Hono } from 'hono';
+import type { Context } from 'hono';
+import { bodyLimit } from 'hono/body-limit';
+import * as z from 'zod/mini';
+import * as db from '#db';
+import { CHUTE_NAME, HANDLE, LIMITS, chuteConfigSchema } from '#protocol';
+import { blobs } from '../blobs.ts';
+import { versionOf } from '../chute/version-hash.ts';
+import type { ChuteView } from '../chute/view.ts';
+import type { Env } from '../env.ts';
+import { RipcordError } from '../errors.ts';
+import { authenticate, authenticateAccount } from '../gate/authenticate.ts';
+import type { Caller } from '../gate/authenticate.ts';
+import { checkId, chuteIdOf, slugOf } from '../gate/ids.ts';
+import { marketListings } from '../market/copy.ts';
+import { chuteStub } from '../stubs.ts';
+import { chuteItem, listedItem, versionItem } from './chute-items.ts';
+import { DEPLOY_BYTES, readDeploy } from './deploy-body.ts';
+import type { Vars } from './vars.ts';
+
+type Ctx = Context<{ Bindings: Env; Variables: Vars }>;
+
+export const chutesApi = new Hono<{ Bindings: Env; Variables: Vars }>();
+
+const tooLarge = (): never => {
+  throw new RipcordError('body_too_large');
+};
+const deployLimit = bodyLimit({ maxSize: DEPLOY_BYTES, onError: tooLarge });
+const blobLimit = bodyLimit({ maxSize: LIMITS.codeBytes, onError: tooLarge });
+
+/** Own chutes in a list that are asked for their state; the rest is listed without. */
+const LIST_STATES = 100;
+
+chutesApi.get('/schema/chute.json', (c) => {
+  const schema = {
+    $id: `${c.env.PUBLIC_ORIGIN}/schema/chute.json`,
+    title: 'Ripcord chute config',
+    ...z.toJSONSchema(chuteConfigSchema, { io: 'input' }),
+  };
+  return c.json(schema, 200, { 'cache-control': 'public, max-age=300' });
+});
+
+chutesApi.put('/blobs/:sha256', blobLimit, async (c) => {
+  await authenticate(c, 'write');
+  const sha256 = c.req.param('sha256');
+  const bytes = new Uint8Array(await c.req.arrayBuffer());
+  await blobs(c.env).put(sha256, bytes);
+  return c.json({ sha256, bytes: bytes.byteLength }, 201);
+});
+
+// HEAD only: code is given to agents that hold a grant, through their sockets.
+chutesApi.get('/blobs/:sha256', async (c) => {
+  if (c.req.method !== 'HEAD') throw new RipcordError('method_not_allowed');
+  await authenticate(c, 'write');
+  return c.body(null, (await blobs(c.env).has(c.req.param('sha256'))) ? 200 : 404);
+});
+
+chutesApi.post('/chutes', deployLimit, async (c) => {
+  const caller = await authenticateAccount(c, 'write');
+  const { config, code } = await readDeploy(c.req.raw.headers, await c.req.text());
+  const slug = slugOf(caller.handle, config.name);
+  if (slug.length > 63)
+    throw new RipcordError('invalid_config', {
+      message: `name: with the owner's handle it is longer than a host name may be (${slug}).`,
+      param: 'name',
+    });
+  if (code !== null && !(await blobs(c.env).has(code.sha256))) {
+    throw new RipcordError('invalid_config', {
+      message: 'code: there is no blob with this SHA-256.',
+      hint: `Send it first: PUT /blobs/${code.sha256}.`,
+      param: 'code.sha256',
+    });
+  }
+  const [chute, version] = await Promise.all([chuteIdOf(slug, c.env), versionOf(config, code)]);
+  const name = `${caller.handle}/${config.name}`;
+  await recorded(async (base) => {
+    await db.upsertChute(base, { id: chute, accountId: caller.account, name, slug, public: config.public, version });
+    await db.insertVersion(base, { chuteId: chute, version, config: withoutSecrets(config), code });
+  }, c.env);
+  const deployed = await chuteStub(c.env, chute).deploy({ spec: { chute, name, account: caller.account, version, config, code }, slug });
+  return c.json({ chute_id: chute, name, slug, version, created: deployed.created }, 201);
+});
+
+/** Own and public chutes by name; `?after=` the last name of the page before, `?limit=`. */
+chutesApi.get('/chutes', async (c) => {
+  const caller = await authenticate(c, 'read');
+  const limit = Math.min(200, Math.max(1, Number(c.req.query('limit') ?? 200) || 200));
+  const rows = await recorded((base) => db.listChutes(base, caller.account, c.req.query('after') ?? '', limit), c.env);
+  const asked = rows.filter((row) => row.accountId === caller.account).slice(0, LIST_STATES);
+  const [listings, views] = await Promise.all([
+    marketListings(c.env),
+    Promise.all(asked.map((row) => chuteStub(c.env, row.id).describe())),
+  ]);
+  const own = new Map(views.filter((view) => view !== null).map((view) => [view.chute, view]));
+  const listed = new Map(listings.map((listing) => [listing.chute, listing]));
+  const items = rows.map((row) => {
+    const view = own.get(row.id);
+    return view === undefined ? listedItem(row, listed.get(row.id)) : chuteItem(view, 'owner');
+  });
+  return c.json({ items, next: rows.length < limit ? null : (rows.at(-1)?.name ?? null) });
+});
+
+// A chute is `/chutes/{chute_id}` or `/chutes/{owner}/{name}`; an id has an underscore, a handle has none.
+for (const at of ['/chutes/:id{cht_[^/]+}', '/chutes/:owner{[a-z0-9]+}/:name'] as const) {
+  chutesApi.get(at, async (c) => {
+    const caller = await authenticate(c, 'read');
+    const view = await visible(c, caller);
+    return c.json(chuteItem(view, view.owner === caller.account ? 'owner' : 'public'));
+  });
+
+  chutesApi.delete(at, async (c) => {
+    const view = await owned(c, 'write');
+    await recorded((base) => db.deleteChute(base, view.chute), c.env);
+    await chuteStub(c.env, view.chute).remove();
+    return c.json({ chute_id: view.chute, name: view.name, deleted: true });
+  });
+
+  chutesApi.get(`${at}/versions`, async (c) => {
+    const view = await owned(c, 'read');
+    const versions = await chuteStub(c.env, view.chute).versions();
+    return c.json({ items: versions.map(versionItem) });
+  });
+
+  chutesApi.post(`${at}/rollback`, deployLimit, async (c) => {
+    const view = await owned(c, 'write');
+    const version = readVersion(await c.req.text());
+    const stub = chuteStub(c.env, view.chute);
+    if (!(await stub.rollback(version)))
+      throw new RipcordError('not_found', {
+        message: 'The chute keeps no such version.',
+        hint: 'GET …/versions lists what it keeps.',
+        param: 'version',
+      });
+    const now = await stub.describe();
+    if (now === null) throw new RipcordError('chute_not_found');
+    await recorded(
+      (base) =>
+        db.upsertChute(base, {
+          id: now.chute,
+          accountId: now.owner,
+          name: now.name,
+          slug: now.slug,
+          public: now.config.public,
+          version: now.version,
+        }),
+      c.env,
+    );
+    return c.json({ chute_id: now.chute, name: now.name, slug: now.slug, version: now.version });
+  });
+
+  /** NDJSON; with `?follow=1` it goes on until the client leaves. */
+  chutesApi.get(`${at}/logs`, async (c) => {
+    const view = await owned(c, 'read');
+    const stream = await chuteStub(c.env, view.chute).followLogs(c.req.query('follow') === '1');
+    if (stream === null) throw new RipcordError('rate_limited', { message: 'Too many clients follow this log.', retryAfterMs: 5_000 });
+    return c.body(stream, 200, { 'content-type': 'application/x-ndjson', 'cache-control': 'no-store' });
+  });
+}
+
+/** The chute of the path, if the caller may see it; throws `chute_not_found` otherwise, whatever the reason. */
+async function visible(c: Ctx, caller: Caller): Promise<ChuteView> {
+  const id = await idOf(c);
+  const view = id === null ? null : await chuteStub(c.env, id).describe();
+  if (view === null || (view.owner !== caller.account && !view.config.public)) throw new RipcordError('chute_not_found');
+  return view;
+}
+
+/** The chute of the path, if the caller owns it. A public chute of another owner is there, but not for this. */
+async function owned(c: Ctx, scope: 'read' | 'write'): Promise<ChuteView> {
+  const caller = await authenticate(c, scope);
+  const view = await visible(c, caller);
+  if (view.owner !== caller.account) throw new RipcordError('insufficient_scope', { message: 'The chute belongs to another account.' });
+  return view;
+}
+
+async function idOf(c: Ctx): Promise<string | null> {
+  const { id, owner = '', name = '' } = c.req.param() as { id?: string; owner?: string; name?: string };
+  if (id !== undefined) return (await checkId('cht', id, c.env)) ? id : null;
+  return HANDLE.test(owner) && CHUTE_NAME.test(name) ? chuteIdOf(slugOf(owner, name), c.env) : null;
+}
+
+/** Postgres, or `unavailable`: a deploy that is not on record has not happened. */
+async function recorded<T>(work: (base: db.Database) => Promise<T>, env: Env): Promise<T> {
+  try {
+    return await work(db.connect(env));
+  } catch {
+    throw new RipcordError('unavailable', { message: 'The record of chutes does not answer.', retryAfterMs: 5_000 });
+  }
+}
+
+/** The record says which variables there were, never what they held. */
+function withoutSecrets<T extends { env: Record<string, string> }>(config: T): T {
+  return { ...config, env: Object.fromEntries(Object.keys(config.env).map((name) => [name, ''])) };
+}
+
+const rollbackSchema = z.strictObject({ version: z.string().check(z.regex(/^[0-9a-f]{64}$/)) });
+
+function readVersion(text: string): string {
+  try {
+    return rollbackSchema.parse(JSON.parse(text)).version;
+  } catch {
+    throw new RipcordError('invalid_request', { message: 'version: 64 hex digits are expected.', param: 'version' });
+  }
+}

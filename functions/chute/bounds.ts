@@ -1,0 +1,55 @@
+/** Every bound and delay of a Chute object; each says what it prevents. Tests may pass their own. */
+export const BOUNDS = {
+  /** Versions kept to roll back to. */
+  versions: 20,
+  /** Milliseconds a grant may stay without any report before it is void. */
+  grantMs: 30_000,
+  /** Milliseconds after a socket is gone that its instances still count as running, so that a short cut brings no new starts. */
+  resumeMs: 10_000,
+  /** Milliseconds after a socket is gone that its instances are still known; later reports of them are answered with stop. */
+  graceMs: 90_000,
+  /** Milliseconds added to the notice of a drain before the row is dropped whatever the agent says. */
+  drainSlackMs: 30_000,
+  /** An instance that fails within this many milliseconds of being live counts as a failed start. */
+  earlyFailureMs: 60_000,
+  /** Failed starts of a version by one agent that make a crash loop. */
+  crashLoop: 3,
+  /** Milliseconds an agent waits after a failed start, doubled per failure up to `coolMaxMs`. */
+  coolMs: 5_000,
+  coolMaxMs: 1_800_000,
+  /** Failure records kept per chute. */
+  strikes: 256,
+  /** Milliseconds a level of demand is remembered: an instance idle for that long is scaled down. */
+  idleMs: 300_000,
+  /** Milliseconds over which load is smoothed before it alone asks for one more instance. */
+  smoothMs: 30_000,
+  /** Share of all slots that may be busy for long before one more instance is wanted. */
+  target: 0.8,
+  /** Milliseconds an unmet need of a chute with nothing running gives a call hope enough to wait. */
+  hopeMs: 60_000,
+  /** Waiting calls per slot the chute may have, and the floor and ceiling of the queue. */
+  queuePerSlot: 16,
+  queueMin: 64,
+  queueMax: 1024,
+  /** Milliseconds an answer of the queue is kept for a Worker that has not asked yet; the Miner keeps the slot as long. */
+  outcomeMs: 5_000,
+  /** Milliseconds between two looks at the free slots while calls wait: mends a wake-up that a dying object swallowed. */
+  rewatchMs: 5_000,
+  /** Milliseconds before a failed watch or unwatch is tried again, and unwatches tried in a row. */
+  relinkMs: 1_000,
+  unlinkTries: 8,
+  /** Milliseconds after which an unanswered watch counts as failed. */
+  linkMs: 10_000,
+  /** Tries to have a Miner stop an instance; after that its next report does it. */
+  stopTries: 6,
+  /** Milliseconds between two posts of a need whose urgency grows. */
+  postMs: 5_000,
+  /** Log bytes and chunks kept per instance, bytes of one chunk, instances whose logs are kept, streams that follow. */
+  logBytes: 256 * 1024,
+  logChunks: 512,
+  logChunkBytes: 64 * 1024,
+  logInstances: 16,
+  followers: 16,
+  /** Bytes a follower may lag before it is cut. */
+  followBytes: 1024 * 1024,
+} as const;

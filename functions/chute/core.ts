@@ -1,0 +1,227 @@
+/**
+ * The Chute: every rule about versions, instances, need and the queue of one chute. Each method is one turn: it takes
+ * the facts and the time, and gives the answer and what the shell must do, rows first. No clock, no I/O; `rows` rebuild it.
+ */
+import type { InstanceReport } from '#protocol';
+import type { AgentFacts, CallId, ClaimAnswer, QueueAnswer, ReportAnswer, Snapshot, Ticket, WaitAnswer } from '../calls/ports.ts';
+import { BOUNDS } from './bounds.ts';
+import * as instances from './instances.ts';
+import * as need from './need.ts';
+import * as queue from './queue.ts';
+import { currentSpec, dropRow, emptyDemand, rebuild } from './state.ts';
+import type { Effect, State, StoredRow, Turn } from './state.ts';
+import * as versions from './versions.ts';
+import * as view from './view.ts';
+import * as wake from './wake.ts';
+
+export interface Outcome<T> {
+  answer: T;
+  effects: Effect[];
+}
+
+export class ChuteCore {
+  readonly #state: State;
+  readonly #bounds: typeof BOUNDS;
+
+  constructor(rows: Iterable<StoredRow>, bounds: typeof BOUNDS = BOUNDS) {
+    this.#state = rebuild(rows);
+    this.#bounds = bounds;
+  }
+
+  // ── the developer ──
+
+  deploy(ask: versions.DeployAsk, now: number): Outcome<versions.DeployAnswer> {
+    return this.#turn(now, (turn) => versions.deploy(turn, ask, this.#bounds));
+  }
+
+  rollback(version: string, now: number): Outcome<boolean> {
+    return this.#turn(now, (turn) => versions.rollback(turn, version));
+  }
+
+  /** Ends the chute: every instance is stopped, every waiting call refused, every row dropped. */
+  remove(now: number): Outcome<boolean> {
+    return this.#turn(now, (turn) => {
+      const { state } = turn;
+      if (state.chute === null) return false;
+      for (const row of state.instances.values()) {
+        instances.forget(turn, row);
+        instances.stop(turn, row, 'deleted', 0);
+      }
+      for (const key of state.versions.keys()) dropRow(turn, 'version', key);
+      for (const key of state.strikes.keys()) dropRow(turn, 'strike', key);
+      dropRow(turn, 'demand', state.chute.chute);
+      dropRow(turn, 'chute', state.chute.chute);
+      turn.effects.push({ do: 'post', chute: state.chute.chute, offer: null, listing: null });
+      state.versions.clear();
+      state.strikes.clear();
+      state.demand = emptyDemand();
+      state.savedDemand = emptyDemand();
+      state.chute = null;
+      state.snapshot = null;
+      state.posted = null;
+      return true;
+    });
+  }
+
+  versions(): ReturnType<typeof versions.versionList> {
+    return versions.versionList({ state: this.#state });
+  }
+
+  describe(now: number): view.ChuteView | null {
+    return view.describe(this.#state, now, this.#bounds);
+  }
+
+  // ── calls ──
+
+  snapshot(now: number): Snapshot | null {
+    return view.snapshot(this.#state, now);
+  }
+
+  enqueue(ticket: Ticket, now: number): Outcome<QueueAnswer> {
+    return this.#turn(now, (turn) => queue.join(turn, ticket, this.#bounds));
+  }
+
+  /** The answer if it is known; null: it comes as a `resolve` effect; undefined: this call does not wait here (ask again). */
+  wait(call: CallId): WaitAnswer | null | undefined {
+    return wake.outcomeOf(this.#state, call);
+  }
+
+  leave(call: CallId, now: number): Outcome<void> {
+    return this.#turn(now, (turn) => wake.leave(turn, call));
+  }
+
+  // ── Miner objects ──
+
+  claim(facts: AgentFacts, version: string, fresh: string, now: number): Outcome<ClaimAnswer> {
+    return this.#turn(now, (turn) => instances.claim(turn, facts, version, fresh, this.#bounds));
+  }
+
+  report(facts: AgentFacts, told: InstanceReport, busy: number, now: number): Outcome<ReportAnswer> {
+    return this.#turn(now, (turn) => {
+      const { answer, becameLive } = instances.report(turn, facts, told, busy, this.#bounds);
+      const fresh = becameLive && told.version === this.#state.chute?.current;
+      need.balance(turn, fresh, this.#bounds);
+      if (answer.known && told.state === 'live') wake.lookAgain(turn, facts.agent);
+      return answer;
+    });
+  }
+
+  load(agent: string, loads: { instance: string; busy: number }[], now: number): Outcome<void> {
+    return this.#turn(now, (turn) => {
+      for (const { instance, busy } of loads) {
+        const row = this.#state.instances.get(instance);
+        if (row === undefined || row.agent !== agent || row.goneAt !== null) continue;
+        this.#state.busy.set(instance, Math.min(Math.max(0, busy), row.slots));
+        this.#state.snapshot = null;
+        need.used(turn);
+      }
+    });
+  }
+
+  freed(agent: string, instance: string, now: number): Outcome<CallId | null> {
+    return this.#turn(now, (turn) => wake.freed(turn, agent, instance, this.#bounds));
+  }
+
+  gone(agent: string, now: number): Outcome<void> {
+    return this.#turn(now, (turn) => instances.gone(turn, agent));
+  }
+
+  // ── what came of the effects ──
+
+  watched(agent: string, told: { instance: string; free: number }[] | null, now: number): Outcome<void> {
+    return this.#turn(now, (turn) => wake.watched(turn, agent, told));
+  }
+
+  unwatched(agent: string, ok: boolean, now: number): Outcome<void> {
+    return this.#turn(now, (turn) => wake.unwatched(turn, agent, ok));
+  }
+
+  reserved(instance: string, call: CallId, ok: boolean, now: number): Outcome<void> {
+    return this.#turn(now, (turn) => wake.reserved(turn, instance, call, ok, this.#bounds));
+  }
+
+  stopTold(instance: string, ok: boolean, now: number): Outcome<void> {
+    return this.#turn(now, (turn) => instances.stopTold(turn, instance, ok));
+  }
+
+  /** The market did not take the last post; it is sent again. */
+  postFailed(now: number): Outcome<void> {
+    return this.#turn(now, (turn) => {
+      turn.state.postFailed = true;
+    });
+  }
+
+  alarm(now: number): Outcome<void> {
+    this.#state.alarmAt = null;
+    return this.#turn(now, () => undefined);
+  }
+
+  /** The chute's id; null while there is none. */
+  get chute(): string | null {
+    return this.#state.chute?.chute ?? null;
+  }
+
+  /** Whether the agent may write to the log of this instance. */
+  owns(agent: string, instance: string): boolean {
+    return this.#state.instances.get(instance)?.agent === agent;
+  }
+
+  /** For tests and the simulator: slots known to be free, and calls that wait. */
+  get facts(): { free: ReadonlyMap<string, number>; waiting: CallId[] } {
+    return { free: this.#state.free, waiting: [...this.#state.tickets.keys()] };
+  }
+
+  /** One turn: what happened, then everything that follows from it. */
+  #turn<T>(now: number, happen: (turn: Turn) => T): Outcome<T> {
+    const turn: Turn = { state: this.#state, now, effects: [] };
+    const answer = happen(turn);
+    instances.expire(turn, this.#bounds);
+    instances.retryStops(turn, this.#bounds);
+    wake.expireTickets(turn, this.#bounds);
+    need.feel(turn, 0, this.#bounds);
+    need.balance(turn, false, this.#bounds);
+    wake.pump(turn, this.#bounds);
+    this.#post(turn);
+    this.#arm(turn);
+    return { answer, effects: turn.effects };
+  }
+
+  /** Tells the market what changed; a growing urgency only every few seconds. */
+  #post(turn: Turn): void {
+    const { state, now } = turn;
+    if (state.chute === null) return;
+    const offer = need.offer(turn, this.#bounds);
+    const listing = view.listing(state);
+    const key = JSON.stringify([offer === null ? null : { ...offer, urgency: 0 }, listing]);
+    const text = `${key}${offer?.urgency ?? ''}`;
+    const due = now - state.postedAt >= this.#bounds.postMs;
+    const changed = state.posted !== text && (due || !(state.posted ?? '').startsWith(key));
+    if (!changed && !(state.postFailed && due)) return;
+    state.posted = text;
+    state.postedAt = now;
+    state.postFailed = false;
+    turn.effects.push({ do: 'post', chute: state.chute.chute, offer, listing });
+  }
+
+  /** One alarm, at the first moment that time alone changes something. It may come early, never late. */
+  #arm(turn: Turn): void {
+    const { state, now } = turn;
+    const times: number[] = [];
+    for (const row of state.instances.values()) {
+      if (row.deadline !== null) times.push(row.deadline);
+      if (row.goneAt !== null) times.push(row.goneAt + this.#bounds.graceMs);
+    }
+    for (const order of state.stops.values()) times.push(order.next);
+    const needAt = need.nextNeedAt(turn, this.#bounds);
+    if (needAt !== null) times.push(needAt);
+    const wakeAt = wake.nextWakeAt(state, this.#bounds);
+    if (wakeAt !== null) times.push(wakeAt);
+    const growing = state.demand.unmetSince !== null && now - state.demand.unmetSince < 300_000 && currentSpec(state) !== null;
+    const postAt = state.postedAt + this.#bounds.postMs;
+    if (growing || state.postFailed) times.push(postAt > now ? postAt : now + this.#bounds.postMs);
+    const at = times.length === 0 ? null : Math.max(now + 1, Math.min(...times));
+    if (at === null || (state.alarmAt !== null && state.alarmAt > now && state.alarmAt <= at)) return;
+    state.alarmAt = at;
+    turn.effects.push({ do: 'alarm', at });
+  }
+}

@@ -1,0 +1,163 @@
+/**
+ * How many instances a chute should have, how many it misses, and which are too many. Demand has a memory: a level that
+ * was needed within the idle time is kept, so a pause between calls stops nothing.
+ */
+import type { ChuteConfig } from '#protocol';
+import type { Offer } from '../calls/ports.ts';
+import type { BOUNDS } from './bounds.ts';
+import { drain, forget, stop } from './instances.ts';
+import { currentSpec, putRow, serves } from './state.ts';
+import type { InstanceRow, State, Turn } from './state.ts';
+
+/** Instances that calls ask for now. `smoothed` is the busy slots over a while; the queue counts at once. */
+export function asked(
+  config: Pick<ChuteConfig, 'concurrency' | 'max'>,
+  facts: { busy: number; smoothed: number; waiting: number },
+  target: number,
+): number {
+  const byCalls = Math.ceil((facts.busy + facts.waiting) / config.concurrency);
+  const byLoad = Math.ceil(facts.smoothed / (config.concurrency * target) - 1e-9);
+  return Math.min(config.max, Math.max(byCalls, byLoad));
+}
+
+/** Brings the memory of demand up to now. `extra` counts calls that were sent away. */
+export function feel(turn: Turn, extra: number, bounds: typeof BOUNDS): void {
+  const { state, now } = turn;
+  const spec = currentSpec(state);
+  if (spec === null) return;
+  const busy = busySlots(state);
+  smooth(state, busy, now, bounds.smoothMs);
+  const level = asked(spec.config, { busy, smoothed: state.load.value, waiting: state.tickets.size + extra }, bounds.target);
+  const { neededAt } = state.demand;
+  for (let k = 0; k < level; k++) neededAt[k] = now;
+  neededAt.length = Math.min(neededAt.length, spec.config.max);
+  const unmet = missing(turn, bounds) > 0;
+  if (unmet !== (state.demand.unmetSince !== null)) state.demand.unmetSince = unmet ? now : null;
+  persist(turn, bounds);
+}
+
+/** What was busy until now weighs by how long it was. */
+function smooth(state: State, busy: number, now: number, overMs: number): void {
+  const { value, busy: before, at } = state.load;
+  const past = Math.exp(-Math.max(0, now - at) / overMs);
+  state.load = { value: before + (value - before) * past, busy, at: now };
+}
+
+/** Calls came: at least one instance is needed, however short they were. */
+export function used(turn: Turn): void {
+  turn.state.demand.neededAt[0] = turn.now;
+}
+
+/** Instances wanted now: between `min` and `max`, by the highest level needed within the idle time. */
+export function wanted(turn: Pick<Turn, 'state' | 'now'>, bounds: typeof BOUNDS): number {
+  const spec = currentSpec(turn.state);
+  if (spec === null) return 0;
+  const { min, max } = spec.config;
+  let level = 0;
+  for (const [k, at] of turn.state.demand.neededAt.entries()) if (at + bounds.idleMs > turn.now) level = k + 1;
+  return Math.min(max, Math.max(min, level));
+}
+
+/**
+ * Starts the chute would grant now. While older versions serve, one instance more than wanted may exist: the new one
+ * comes first, then an old one goes.
+ */
+export function missing(turn: Pick<Turn, 'state' | 'now'>, bounds: typeof BOUNDS): number {
+  const { state, now } = turn;
+  const want = wanted(turn, bounds);
+  const counted = [...state.instances.values()].filter(
+    (row) => row.state !== 'draining' && (row.goneAt === null || row.goneAt + bounds.resumeMs > now),
+  );
+  const fresh = counted.filter((row) => row.version === state.chute?.current).length;
+  const old = counted.length - fresh;
+  const room = want + (old > 0 ? 1 : 0) - counted.length;
+  return Math.max(0, Math.min(want - fresh, room));
+}
+
+/** Stops what the chute has too much of; `becameLive` means one of the current version just did for the first time. */
+export function balance(turn: Turn, becameLive: boolean, bounds: typeof BOUNDS): void {
+  const { state } = turn;
+  const current = state.chute?.current;
+  for (const row of state.instances.values()) {
+    if (row.version === current || (row.state !== 'granted' && row.state !== 'starting')) continue;
+    forget(turn, row);
+    stop(turn, row, 'replaced', 0);
+  }
+  const live = removalOrder([...state.instances.values()].filter(serves), current);
+  const old = live.filter((row) => row.version !== current);
+  const surplus = Math.max(0, live.length - wanted(turn, bounds));
+  // A live newcomer pays for one old instance, even where more are wanted than there are.
+  const go = live.slice(0, Math.max(surplus, becameLive && old.length > 0 ? 1 : 0));
+  for (const row of go) drain(turn, row, row.version === current ? 'scaled_down' : 'replaced', bounds);
+}
+
+/** Which instance goes first: old versions, then the newest. */
+export function removalOrder(rows: InstanceRow[], current: string | undefined): InstanceRow[] {
+  return rows.toSorted(
+    (a, b) =>
+      Number(a.version === current) - Number(b.version === current) ||
+      (b.liveSince ?? 0) - (a.liveSince ?? 0) ||
+      (a.instance < b.instance ? 1 : -1),
+  );
+}
+
+/** The line on the public board, or null when nothing is missing. */
+export function offer(turn: Pick<Turn, 'state' | 'now'>, bounds: typeof BOUNDS): Offer | null {
+  const { state, now } = turn;
+  const spec = currentSpec(state);
+  const need = missing(turn, bounds);
+  if (state.chute === null || spec === null || need === 0) return null;
+  const { config } = spec;
+  return {
+    chute: state.chute.chute,
+    name: state.chute.name,
+    version: spec.version,
+    need,
+    urgency: urgency(turn),
+    // Nobody pays bounties yet, so none is promised.
+    bounty_nanousd: 0,
+    price: config.price,
+    gpu: config.gpu ?? null,
+    runtime: config.image === undefined ? 'command' : 'image',
+    image: config.image ?? null,
+    code: spec.code?.sha256 ?? null,
+    owner: state.chute.owner,
+    since: state.demand.unmetSince ?? now,
+  };
+}
+
+/** 0 to 1000, in steps of 25: grows while an instance is missing, faster when nothing serves, fastest while calls wait. */
+export function urgency(turn: Pick<Turn, 'state' | 'now'>): number {
+  const { state, now } = turn;
+  const waiting = state.tickets.size;
+  const cold = ![...state.instances.values()].some(serves);
+  const seconds = (now - (state.demand.unmetSince ?? now)) / 1000;
+  const byTime = Math.min(500, seconds * (waiting > 0 ? 20 : cold ? 5 : 2));
+  const byCalls = (cold && waiting > 0 ? 200 : 0) + Math.min(200, waiting * 10);
+  return Math.floor((100 + byTime + byCalls) / 25) * 25;
+}
+
+/** When time alone changes something here; null if it does not. */
+export function nextNeedAt(turn: Pick<Turn, 'state' | 'now'>, bounds: typeof BOUNDS): number | null {
+  const { state, now } = turn;
+  const times = state.demand.neededAt.map((at) => at + bounds.idleMs).filter((at) => at > now);
+  for (const row of state.instances.values())
+    if (row.goneAt !== null && row.goneAt + bounds.resumeMs > now) times.push(row.goneAt + bounds.resumeMs);
+  if (busySlots(state) > 0) times.push(state.load.at + bounds.smoothMs);
+  return times.length === 0 ? null : Math.min(...times);
+}
+
+function busySlots(state: State): number {
+  let busy = 0;
+  for (const row of state.instances.values()) if (serves(row)) busy += state.busy.get(row.instance) ?? 0;
+  return busy;
+}
+
+/** Writes the demand when it changed by more than a tenth of the idle time, not on every call. */
+function persist(turn: Turn, bounds: typeof BOUNDS): void {
+  const { demand, savedDemand, chute } = turn.state;
+  const moved = demand.neededAt.some((at, k) => at - (savedDemand.neededAt[k] ?? 0) > bounds.idleMs / 10);
+  if (chute === null || (!moved && demand.unmetSince === savedDemand.unmetSince)) return;
+  turn.state.savedDemand = structuredClone(demand);
+  putRow(turn, 'demand', chute.chute, demand);
+}

@@ -1,0 +1,233 @@
+/** The shell of a chute: feeds the core RPCs, alarms and the clock, keeps its rows, and does what it asks for. */
+import { DurableObject } from 'cloudflare:workers';
+import type { InstanceReport, LogLine, StopReason } from '#protocol';
+import type {
+  AgentFacts,
+  CallId,
+  ClaimAnswer,
+  MinerPort,
+  QueueAnswer,
+  ReportAnswer,
+  Snapshot,
+  Ticket,
+  WaitAnswer,
+} from '../calls/ports.ts';
+import type { Env } from '../env.ts';
+import { event } from '../events.ts';
+import { makeId } from '../gate/ids.ts';
+import { marketStub, minerStub } from '../stubs.ts';
+import { BOUNDS } from './bounds.ts';
+import { ChuteCore } from './core.ts';
+import type { Outcome } from './core.ts';
+import { Followers } from './followers.ts';
+import { LogBook } from './logs.ts';
+import type { Appended } from './logs.ts';
+import type { Effect } from './state.ts';
+import { ChuteStore } from './store.ts';
+import type { DeployAnswer, DeployAsk, versionList } from './versions.ts';
+import type { ChuteView } from './view.ts';
+
+export class ChuteObject extends DurableObject<Env> {
+  readonly #store: ChuteStore;
+  readonly #core: ChuteCore;
+  readonly #logs: LogBook;
+  readonly #followers = new Followers(BOUNDS);
+  /** Workers that wait for a slot, by call; one that asks twice is answered twice. */
+  readonly #waiters = new Map<CallId, ((answer: WaitAnswer) => void)[]>();
+
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env);
+    this.#store = new ChuteStore(ctx.storage.sql);
+    this.#core = new ChuteCore(this.#store.rows(), BOUNDS);
+    this.#logs = new LogBook(this.#store.chunks(), BOUNDS);
+  }
+
+  // ── the developer; ownership is checked at the door ──
+
+  /** Makes this version the current one. The same version again only moves the pointer. */
+  deploy(ask: DeployAsk): DeployAnswer {
+    return this.#run(this.#core.deploy(ask, Date.now()));
+  }
+
+  /** Makes a kept version the current one; false if it is not kept. */
+  rollback(version: string): boolean {
+    return this.#run(this.#core.rollback(version, Date.now()));
+  }
+
+  /** Stops and forgets everything; false if there was no chute. Throws while the market cannot be told. */
+  async remove(): Promise<boolean> {
+    const chute = this.#core.describe(Date.now())?.chute;
+    if (chute === undefined) return false;
+    // First, because afterwards nobody is left to try again.
+    await marketStub(this.env).post(chute, null, null);
+    this.#store.clearLogs();
+    this.#logs.clear();
+    return this.#run(this.#core.remove(Date.now()));
+  }
+
+  versions(): ReturnType<typeof versionList> {
+    return this.#core.versions();
+  }
+
+  describe(): ChuteView | null {
+    return this.#core.describe(Date.now());
+  }
+
+  /** NDJSON `{instance_id, seq, at, source, text}`; null when too many follow already. */
+  followLogs(follow: boolean): ReadableStream<Uint8Array> | null {
+    return follow && this.#followers.full ? null : this.#followers.stream(this.#store.logs(), follow);
+  }
+
+  // ── calls ──
+
+  snapshot(): Snapshot | null {
+    return this.#core.snapshot(Date.now());
+  }
+
+  enqueue(ticket: Ticket): QueueAnswer {
+    return this.#run(this.#core.enqueue(ticket, Date.now()));
+  }
+
+  /** Throws when the call does not wait here (any more): the Worker enqueues it again with the same `since`. */
+  wait(call: CallId): Promise<WaitAnswer> {
+    const known = this.#core.wait(call);
+    if (known === undefined) return Promise.reject(new Error('this call does not wait here'));
+    if (known !== null) return Promise.resolve(known);
+    return new Promise((resolve) => this.#waiters.set(call, [...(this.#waiters.get(call) ?? []), resolve]));
+  }
+
+  leave(call: CallId): void {
+    this.#resolve(call, { kind: 'refused', code: 'queue_timeout', retryAfterMs: 1_000 });
+    this.#run(this.#core.leave(call, Date.now()));
+  }
+
+  // ── Miner objects ──
+
+  async claim(agent: AgentFacts, version: string): Promise<ClaimAnswer> {
+    const fresh = await makeId('ins', this.env);
+    return this.#run(this.#core.claim(agent, version, fresh, Date.now()));
+  }
+
+  report(agent: AgentFacts, report: InstanceReport, busy: number): ReportAnswer {
+    return this.#run(this.#core.report(agent, report, busy, Date.now()));
+  }
+
+  load(agent: string, loads: { instance: string; busy: number }[]): void {
+    this.#run(this.#core.load(agent, loads, Date.now()));
+  }
+
+  freed(agent: string, instance: string): CallId | null {
+    return this.#run(this.#core.freed(agent, instance, Date.now()));
+  }
+
+  gone(agent: string): void {
+    this.#run(this.#core.gone(agent, Date.now()));
+  }
+
+  log(agent: string, instance: string, seq: number, lines: LogLine[]): void {
+    if (this.#core.owns(agent, instance)) this.#write(this.#logs.append(instance, seq, lines));
+  }
+
+  override alarm(): void {
+    this.#run(this.#core.alarm(Date.now()));
+  }
+
+  // ── effects ──
+
+  #run<T>(outcome: Outcome<T>): T {
+    for (const effect of outcome.effects) this.#do(effect);
+    return outcome.answer;
+  }
+
+  #do(effect: Effect): void {
+    switch (effect.do) {
+      case 'put':
+        return this.#store.put(effect);
+      case 'delete':
+        return this.#store.delete(effect.kind, effect.key);
+      case 'alarm':
+        return this.#later(this.ctx.storage.setAlarm(effect.at), 'alarm');
+      case 'resolve':
+        return this.#resolve(effect.call, effect.answer);
+      case 'note':
+        return this.#write(this.#logs.note(effect.instance, effect.at, effect.text));
+      default:
+        return this.#later(this.#ask(effect), effect.do);
+    }
+  }
+
+  /** Asks another object, and tells the core what came of it. */
+  async #ask(effect: Extract<Effect, { do: 'watch' | 'unwatch' | 'reserve' | 'release' | 'stop' | 'post' }>): Promise<void> {
+    switch (effect.do) {
+      case 'watch': {
+        const told = await this.#miner(effect.agent).watch(this.#name(), effect.instances).catch(failed('watch', null));
+        return this.#run(this.#core.watched(effect.agent, told, Date.now()));
+      }
+      case 'unwatch': {
+        const told = await this.#miner(effect.agent)
+          .unwatch(this.#name())
+          .then(() => true, failed('unwatch', false));
+        return this.#run(this.#core.unwatched(effect.agent, told, Date.now()));
+      }
+      case 'reserve': {
+        const kept = await this.#miner(effect.agent).reserve(effect.instance, effect.call).catch(failed('reserve', false));
+        return this.#run(this.#core.reserved(effect.instance, effect.call, kept, Date.now()));
+      }
+      case 'release':
+        // Best effort: a slot kept in vain is offered anew by the Miner object after a few seconds.
+        return this.#miner(effect.agent).release(effect.instance, effect.call).catch(failed('release', undefined));
+      case 'stop': {
+        const told = await this.#stop(effect.agent, effect.instance, effect.reason, effect.noticeMs);
+        return this.#run(this.#core.stopTold(effect.instance, told, Date.now()));
+      }
+      case 'post': {
+        const posted = await marketStub(this.env)
+          .post(effect.chute, effect.offer, effect.listing)
+          .then(() => true, failed('post', false));
+        if (!posted) this.#run(this.#core.postFailed(Date.now()));
+        return;
+      }
+    }
+  }
+
+  #stop(agent: string, instance: string, reason: StopReason, noticeMs: number): Promise<boolean> {
+    return this.#miner(agent)
+      .stop(instance, reason, noticeMs)
+      .then(() => true, failed('stop', false));
+  }
+
+  /** The stub as its port: RPC turns every answer into a promise, which the stub's own type says less plainly. */
+  #miner(agent: string): MinerPort {
+    return minerStub(this.env, agent) as unknown as MinerPort;
+  }
+
+  /** The chute id, which is what Miner objects know this object by. */
+  #name(): string {
+    return this.#core.chute ?? '';
+  }
+
+  #resolve(call: CallId, answer: WaitAnswer): void {
+    for (const resolve of this.#waiters.get(call) ?? []) resolve(answer);
+    this.#waiters.delete(call);
+  }
+
+  #write(appended: Appended): void {
+    for (const chunk of appended.put) {
+      this.#store.putChunk(chunk);
+      this.#followers.tell(chunk);
+    }
+    this.#store.dropChunks(appended.drop);
+  }
+
+  #later(work: Promise<void>, what: string): void {
+    this.ctx.waitUntil(work.catch(failed(what, undefined)));
+  }
+}
+
+/** A failed request to another object: counted, and answered by what the core takes for "not done". */
+function failed<T>(what: string, answer: T): (error: unknown) => T {
+  return (error) => {
+    event('ask_failed', { what: `chute ${what}`, why: error instanceof Error ? error.name : 'unknown' });
+    return answer;
+  };
+}

@@ -1,0 +1,114 @@
+/** What others see of a Chute: the snapshot that calls are routed by, its public listing, and the owner's view. */
+import type { ChuteConfig } from '#protocol';
+import type { Listing, Snapshot, SnapshotInstance } from '../calls/ports.ts';
+import type { BOUNDS } from './bounds.ts';
+import { missing, wanted } from './need.ts';
+import { currentSpec } from './state.ts';
+import type { InstanceRow, State } from './state.ts';
+import { lastError } from './strikes.ts';
+
+export function toSnapshot(state: State, row: InstanceRow): SnapshotInstance {
+  return {
+    instance: row.instance,
+    agent: row.agent,
+    hotkey: row.hotkey,
+    version: row.version,
+    slots: row.slots,
+    busy: state.busy.get(row.instance) ?? 0,
+    region: row.region,
+    state: row.state === 'draining' ? 'draining' : 'live',
+    open: true,
+    liveSince: row.liveSince ?? 0,
+  };
+}
+
+/** Built once per change; instances whose agent is away are not in it. */
+export function snapshot(state: State, now: number): Snapshot | null {
+  const spec = currentSpec(state);
+  if (state.chute === null || spec === null) return null;
+  state.snapshot ??= {
+    chute: state.chute.chute,
+    name: state.chute.name,
+    slug: state.chute.slug,
+    owner: state.chute.owner,
+    public: spec.config.public,
+    version: spec.version,
+    config: spec.config,
+    instances: [...state.instances.values()]
+      .filter((row) => row.goneAt === null && (row.state === 'live' || row.state === 'draining'))
+      .map((row) => toSnapshot(state, row)),
+    at: now,
+  };
+  return { ...state.snapshot, at: now };
+}
+
+/** The public line of a public chute, else null. */
+export function listing(state: State): Listing | null {
+  const spec = currentSpec(state);
+  if (state.chute === null || spec === null || !spec.config.public) return null;
+  const { tagline, template } = spec.config;
+  return { chute: state.chute.chute, name: state.chute.name, slug: state.chute.slug, tagline, template, created: state.chute.created };
+}
+
+export interface InstanceView {
+  instance: string;
+  agent: string;
+  hotkey: string;
+  region: string;
+  version: string;
+  state: 'granted' | 'starting' | 'live' | 'draining' | 'away';
+  slots: number;
+  busy: number;
+  detail: string;
+}
+
+/** The whole chute as its owner may see it. `config.env` holds secrets: the API shows names only. */
+export interface ChuteView {
+  chute: string;
+  name: string;
+  slug: string;
+  owner: string;
+  created: number;
+  deployed: number;
+  version: string;
+  config: ChuteConfig;
+  instances: InstanceView[];
+  wanted: number;
+  need: number;
+  waiting: number;
+  lastError: { at: number; agent: string; text: string; count: number; loop: boolean } | null;
+}
+
+export function describe(state: State, now: number, bounds: typeof BOUNDS): ChuteView | null {
+  const spec = currentSpec(state);
+  if (state.chute === null || spec === null) return null;
+  const strike = lastError(state);
+  return {
+    chute: state.chute.chute,
+    name: state.chute.name,
+    slug: state.chute.slug,
+    owner: state.chute.owner,
+    created: state.chute.created,
+    deployed: state.versions.get(spec.version)?.deployed ?? state.chute.created,
+    version: spec.version,
+    config: spec.config,
+    instances: [...state.instances.values()].map((row) => ({
+      instance: row.instance,
+      agent: row.agent,
+      hotkey: row.hotkey,
+      region: row.region,
+      version: row.version,
+      state: row.goneAt === null ? row.state : 'away',
+      slots: row.slots,
+      busy: state.busy.get(row.instance) ?? 0,
+      detail: row.detail,
+    })),
+    wanted: wanted({ state, now }, bounds),
+    need: missing({ state, now }, bounds),
+    waiting: state.tickets.size,
+    lastError:
+      strike === null
+        ? null
+        : { at: strike.at, agent: strike.agent, text: strike.error, count: strike.count, loop: strike.count >= bounds.crashLoop },
+  };
+}

@@ -1,0 +1,44 @@
+import { expect, test } from 'vitest';
+import { BOUNDS } from '../../../functions/chute/bounds.ts';
+import { versionOf } from '../../../functions/chute/version-hash.ts';
+import { canonicalJson } from '../../../functions/chute/versions.ts';
+import { World, config } from './world.ts';
+
+test('a version is what it holds: order and absence of fields do not matter, values and code do', async () => {
+  expect(canonicalJson({ b: [1, { d: 1, c: undefined }], a: null })).toBe('{"a":null,"b":[1,{"d":1}]}');
+  const code = { sha256: 'c'.repeat(64), bytes: 1 };
+  const one = await versionOf(config({ env: { A: '1', B: '2' } }), null);
+  expect(one).toMatch(/^[0-9a-f]{64}$/);
+  expect(await versionOf(config({ env: { B: '2', A: '1' } }), null)).toBe(one);
+  expect(await versionOf(config({ env: { A: '1', B: '3' } }), null)).not.toBe(one);
+  expect(await versionOf(config({ env: { A: '1', B: '2' } }), code)).not.toBe(one);
+  expect(await versionOf(config({ env: { A: '1', B: '2' } }), { ...code, bytes: 2 })).toBe(
+    await versionOf(config({ env: { A: '1', B: '2' } }), code),
+  );
+});
+
+test('the same version again moves the pointer only', () => {
+  const world = new World();
+  expect(world.deploy('a')).toEqual({ version: 'a'.repeat(64), created: true });
+  world.deploy('b');
+  const rows = world.rows.size;
+  expect(world.deploy('a')).toMatchObject({ created: false });
+  expect(world.rows.size).toBe(rows);
+  expect(world.core.versions().map((v) => [v.version[0], v.current])).toEqual([
+    ['a', true],
+    ['b', false],
+  ]);
+  expect(world.do(world.core.rollback('f'.repeat(64), world.now))).toBe(false);
+});
+
+test('the history is bounded; what runs and what is current stay', () => {
+  const world = new World();
+  world.deploy('0', { min: 1 });
+  const instance = world.live('m1', '0');
+  for (let k = 1; k <= BOUNDS.versions + 5; k++) world.deploy(k.toString(16).padStart(2, '0').slice(-2), { tagline: String(k) });
+  const kept = world.core.versions();
+  expect(kept).toHaveLength(BOUNDS.versions);
+  expect(kept.some((v) => v.version === '0'.repeat(64))).toBe(true);
+  expect(world.states()).toHaveProperty(instance);
+  expect([...world.rows.values()].filter((row) => row.kind === 'version')).toHaveLength(BOUNDS.versions);
+});
