@@ -61,7 +61,7 @@ chutesApi.get('/blobs/:sha256', async (c) => {
 
 chutesApi.post('/chutes', deployLimit, async (c) => {
   const caller = await authenticateAccount(c, 'write');
-  const { config, code } = await readDeploy(c.req.raw.headers, await c.req.text());
+  const { config, code } = readDeploy(c.req.raw.headers, await c.req.text());
   const slug = slugOf(caller.handle, config.name);
   if (slug.length > 63)
     throw new RipcordError('invalid_config', {

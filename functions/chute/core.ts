@@ -4,6 +4,7 @@
  */
 import type { InstanceReport } from '#protocol';
 import type { AgentFacts, CallId, ClaimAnswer, QueueAnswer, ReportAnswer, Snapshot, Ticket, WaitAnswer } from '../calls/ports.ts';
+import { balance } from './balance.ts';
 import { BOUNDS } from './bounds.ts';
 import * as instances from './instances.ts';
 import * as need from './need.ts';
@@ -100,7 +101,7 @@ export class ChuteCore {
     return this.#turn(now, (turn) => {
       const { answer, becameLive } = instances.report(turn, facts, told, busy, this.#bounds);
       const fresh = becameLive && told.version === this.#state.chute?.current;
-      need.balance(turn, fresh, this.#bounds);
+      balance(turn, fresh, this.#bounds);
       if (answer.known && told.state === 'live') wake.lookAgain(turn, facts.agent);
       return answer;
     });
@@ -179,7 +180,7 @@ export class ChuteCore {
     instances.retryStops(turn, this.#bounds);
     wake.expireTickets(turn, this.#bounds);
     need.feel(turn, 0, this.#bounds);
-    need.balance(turn, false, this.#bounds);
+    balance(turn, false, this.#bounds);
     wake.pump(turn, this.#bounds);
     this.#post(turn);
     this.#arm(turn);

@@ -1,13 +1,12 @@
 /**
- * How many instances a chute should have, how many it misses, and which are too many. Demand has a memory: a level that
- * was needed within the idle time is kept, so a pause between calls stops nothing.
+ * How many instances a chute should have, and how many it misses. Demand has a memory: a level that was needed within
+ * the idle time is kept, so a pause between calls stops nothing.
  */
 import type { ChuteConfig } from '#protocol';
 import type { Offer } from '../calls/ports.ts';
 import type { BOUNDS } from './bounds.ts';
-import { drain, forget, stop } from './instances.ts';
 import { currentSpec, putRow, serves } from './state.ts';
-import type { InstanceRow, State, Turn } from './state.ts';
+import type { State, Turn } from './state.ts';
 
 /** Instances that calls ask for now. `smoothed` is the busy slots over a while; the queue counts at once. */
 export function asked(
@@ -72,33 +71,6 @@ export function missing(turn: Pick<Turn, 'state' | 'now'>, bounds: typeof BOUNDS
   const old = counted.length - fresh;
   const room = want + (old > 0 ? 1 : 0) - counted.length;
   return Math.max(0, Math.min(want - fresh, room));
-}
-
-/** Stops what the chute has too much of; `becameLive` means one of the current version just did for the first time. */
-export function balance(turn: Turn, becameLive: boolean, bounds: typeof BOUNDS): void {
-  const { state } = turn;
-  const current = state.chute?.current;
-  for (const row of state.instances.values()) {
-    if (row.version === current || (row.state !== 'granted' && row.state !== 'starting')) continue;
-    forget(turn, row);
-    stop(turn, row, 'replaced', 0);
-  }
-  const live = removalOrder([...state.instances.values()].filter(serves), current);
-  const old = live.filter((row) => row.version !== current);
-  const surplus = Math.max(0, live.length - wanted(turn, bounds));
-  // A live newcomer pays for one old instance, even where more are wanted than there are.
-  const go = live.slice(0, Math.max(surplus, becameLive && old.length > 0 ? 1 : 0));
-  for (const row of go) drain(turn, row, row.version === current ? 'scaled_down' : 'replaced', bounds);
-}
-
-/** Which instance goes first: old versions, then the newest. */
-export function removalOrder(rows: InstanceRow[], current: string | undefined): InstanceRow[] {
-  return rows.toSorted(
-    (a, b) =>
-      Number(a.version === current) - Number(b.version === current) ||
-      (b.liveSince ?? 0) - (a.liveSince ?? 0) ||
-      (a.instance < b.instance ? 1 : -1),
-  );
 }
 
 /** The line on the public board, or null when nothing is missing. */

@@ -151,7 +151,12 @@ export class ChuteObject extends DurableObject<Env> {
         return this.#resolve(effect.call, effect.answer);
       case 'note':
         return this.#write(this.#logs.note(effect.instance, effect.at, effect.text));
-      default:
+      case 'watch':
+      case 'unwatch':
+      case 'reserve':
+      case 'release':
+      case 'stop':
+      case 'post':
         return this.#later(this.#ask(effect), effect.do);
     }
   }

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { BOUNDS } from '../../../functions/chute/bounds.ts';
-import { asked, removalOrder } from '../../../functions/chute/need.ts';
+import { removalOrder } from '../../../functions/chute/balance.ts';
+import { asked } from '../../../functions/chute/need.ts';
 import type { InstanceRow } from '../../../functions/chute/state.ts';
 import { World, config } from './world.ts';
 
