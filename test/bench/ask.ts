@@ -6,6 +6,8 @@ import { hash } from 'node:crypto';
 
 /** The same for every target, so that bodies are equal to the byte. */
 export const MODEL = 'demo/bench';
+/** The same engine behind several agents: an instance takes 256 calls at most. */
+export const WIDE_MODEL = 'demo/wide';
 
 export interface Ask {
   /** Number of the run this call belongs to. */
@@ -16,6 +18,8 @@ export interface Ask {
   rate: number;
   /** Tokens in the reply. */
   tokens: number;
+  /** Default: `MODEL`. */
+  model?: string;
 }
 
 const PROMPT = 'Say numbers, one after the other, until you are told to stop. '.repeat(4);
@@ -27,7 +31,7 @@ function pad(value: number, width: number): string {
 
 export function chatBody(ask: Ask): string {
   return JSON.stringify({
-    model: MODEL,
+    model: ask.model ?? MODEL,
     messages: [{ role: 'user', content: PROMPT }],
     max_tokens: ask.tokens,
     stream: ask.rate > 0,

@@ -40,9 +40,7 @@ const { values: flags } = parseArgs({
 const only = flags.only.split(',').filter((name) => name !== '');
 for (const name of only) {
   if (!TARGETS.some((t) => t === name) && name !== IDLE && !CASES.some((c) => c.name === name))
-    throw new Error(
-      `--only: ${name} is no target (${TARGETS.join(', ')}) and no case (${[...CASES.map((c) => c.name), IDLE].join(', ')})`,
-    );
+    throw new Error(`--only: ${name} is no target (${TARGETS.join(', ')}) and no case (${[...CASES.map((c) => c.name), IDLE].join(', ')})`);
 }
 const chosen = <T extends string>(all: readonly T[]) =>
   all.some((name) => only.includes(name)) ? all.filter((name) => only.includes(name)) : all;
@@ -75,9 +73,7 @@ const starters: Record<TargetName, () => Promise<Target>> = {
   floor: () => startFloor(engine.origin),
   portkey: () => startPortkey(engine.origin),
   ripcord: async () =>
-    flags.origin === undefined
-      ? startRipcord(engine.origin)
-      : attachRipcord({ origin: flags.origin, key: flags.key, pids: flags.pids }),
+    flags.origin === undefined ? startRipcord(engine.origin) : attachRipcord({ origin: flags.origin, key: flags.key, pids: flags.pids }),
 };
 
 const idleStarters: Partial<Record<TargetName, () => Promise<IdleEdge>>> = {
@@ -191,8 +187,7 @@ const warmed: Target[] = [];
 for (const target of targets) {
   await warm(target).then(
     () => warmed.push(target),
-    (error: unknown) =>
-      notes.push(`${target.name} was not measured: ${error instanceof Error ? error.message : String(error)}`),
+    (error: unknown) => notes.push(`${target.name} was not measured: ${error instanceof Error ? error.message : String(error)}`),
   );
 }
 const samples = await measure(warmed);

@@ -67,7 +67,6 @@ export class CpuWatch {
 
 /** Throws if a run did not reach the engine as it was sent: every figure of an unfair run is worthless. */
 export function assertReached(what: string, sent: { calls: number; digest: number }, record: RunRecord): void {
-  if (record.calls !== sent.calls)
-    throw new Error(`${what}: ${sent.calls} calls sent, ${record.calls} reached the engine`);
+  if (record.calls !== sent.calls) throw new Error(`${what}: ${sent.calls} calls sent, ${record.calls} reached the engine`);
   if (record.digest !== sent.digest) throw new Error(`${what}: other bodies reached the engine than were sent`);
 }

@@ -14,9 +14,7 @@ export function figure(samples: Samples, what: string, target: TargetName, name:
 /** The median over rounds of one target's figure divided by another's in the same round. */
 export function ratio(samples: Samples, what: string, name: string, target: TargetName, peer: TargetName): number {
   const [own, other] = [samples[what]?.[target] ?? [], samples[what]?.[peer] ?? []];
-  return median(
-    own.slice(0, other.length).map((figures, i) => (figures[name] ?? Number.NaN) / (other[i]?.[name] ?? Number.NaN)),
-  );
+  return median(own.slice(0, other.length).map((figures, i) => (figures[name] ?? Number.NaN) / (other[i]?.[name] ?? Number.NaN)));
 }
 
 export interface Row {
@@ -89,45 +87,17 @@ export function lines(samples: Samples): Line[] {
     text,
     value,
     bound: `${side} ${bound}${unit}`,
-    verdict: Number.isNaN(value)
-      ? 'not measured'
-      : (side === '<=' ? value <= bound : value >= bound)
-        ? 'met'
-        : 'missed',
+    verdict: Number.isNaN(value) ? 'not measured' : (side === '<=' ? value <= bound : value >= bound) ? 'met' : 'missed',
   });
   return [
-    line(
-      'added p50 at 1 in flight, over the bare relay',
-      of('single', 'p50_ms') - of('single', 'p50_ms', 'floor'),
-      '<=',
-      0.5,
-      ' ms',
-    ),
-    line(
-      'calls/s at 32 in flight, over Portkey',
-      ratio(samples, 'parallel', 'calls_s', 'ripcord', 'portkey'),
-      '>=',
-      1.5,
-      ' x',
-    ),
+    line('added p50 at 1 in flight, over the bare relay', of('single', 'p50_ms') - of('single', 'p50_ms', 'floor'), '<=', 0.5, ' ms'),
+    line('calls/s at 32 in flight, over Portkey', ratio(samples, 'parallel', 'calls_s', 'ripcord', 'portkey'), '>=', 1.5, ' x'),
     line('edge CPU per token, raw', of('light', 'edge_us'), '<=', 120, ' us'),
     line('edge CPU per token, under load', of('heavy', 'edge_us'), '<=', 25, ' us'),
     line('20,000 tok/s over 200 streams, delivered', of('heavy', 'delivered'), '>=', 0.95, ''),
     line('512 streams without a lost frame', of('wide', 'clean'), '>=', 512, ''),
-    line(
-      'first byte added, alone (p50)',
-      of('first-alone', 'p50_ms') - of('first-alone', 'p50_ms', 'direct'),
-      '<=',
-      5,
-      ' ms',
-    ),
-    line(
-      'first byte added, p99 at 100 streams',
-      of('first-busy', 'p99_ms') - of('first-busy', 'p50_ms', 'direct'),
-      '<=',
-      50,
-      ' ms',
-    ),
+    line('first byte added, alone (p50)', of('first-alone', 'p50_ms') - of('first-alone', 'p50_ms', 'direct'), '<=', 5, ' ms'),
+    line('first byte added, p99 at 100 streams', of('first-busy', 'p99_ms') - of('first-busy', 'p50_ms', 'direct'), '<=', 50, ' ms'),
     line('cancel reaches the engine, p99', of('cancel', 'p99_ms'), '<=', 50, ' ms'),
   ];
 }
@@ -135,8 +105,7 @@ export function lines(samples: Samples): Line[] {
 export function table(samples: Samples, targets: readonly TargetName[]): string {
   const peers = targets.includes('ripcord') ? targets.filter((t) => t === 'floor' || t === 'portkey') : [];
   const header = ['', ...targets, ...peers.map((peer) => `ripcord / ${peer}`)];
-  const measured = (row: Row) =>
-    Object.values(samples[row.what] ?? {}).some((rounds) => rounds.some((figures) => row.name in figures));
+  const measured = (row: Row) => Object.values(samples[row.what] ?? {}).some((rounds) => rounds.some((figures) => row.name in figures));
   const body = [...ROWS, ...IDLE_ROWS, ...BACK_ROWS]
     .filter(measured)
     .map((row) => [

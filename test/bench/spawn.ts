@@ -37,8 +37,7 @@ export async function start(command: string, args: readonly string[], options: S
   const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()));
   void exited.then(() => running.delete(child));
   let said = '';
-  for (const stream of [child.stdout, child.stderr])
-    stream?.on('data', (d: Buffer) => (said = (said + d.toString()).slice(-4096)));
+  for (const stream of [child.stdout, child.stderr]) stream?.on('data', (d: Buffer) => (said = (said + d.toString()).slice(-4096)));
   const line = await readiness(child, channel, options).catch((error: Error) => {
     child.kill('SIGKILL');
     throw new Error(`${command} ${args[0] ?? ''}: ${error.message}\n${said}`);
@@ -52,8 +51,7 @@ export async function start(command: string, args: readonly string[], options: S
 
 function readiness(child: ChildProcess, channel: 1 | 3, options: StartOptions): Promise<string> {
   const source = child.stdio[channel];
-  if (source === null || source === undefined || !('read' in source))
-    return Promise.reject(new Error('no output to wait for'));
+  if (source === null || source === undefined || !('read' in source)) return Promise.reject(new Error('no output to wait for'));
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => reject(new Error('not ready in time')), options.timeoutMs ?? 20_000);
     child.once('error', reject);

@@ -15,8 +15,7 @@ async function run(context: Context, target: Target, load: Omit<CallLoad, 'run'>
     const result = await calls(client, { ...load, run: number });
     const spent = cpu.spent();
     const used = process.cpuUsage(own);
-    if (result.failed > 0)
-      throw new Error(`${target.name}: ${result.failed} of ${result.sent} calls failed, first: ${result.failure}`);
+    if (result.failed > 0) throw new Error(`${target.name}: ${result.failed} of ${result.sent} calls failed, first: ${result.failure}`);
     assertReached(target.name, { calls: result.sent, digest: result.digest }, await context.engine.record(number));
     return {
       p50_ms: median(result.latencies) / 1000,

@@ -23,11 +23,7 @@ export const cancel: Case = {
         const index = worker * 100 + k;
         let seen = 0;
         const { promise: midway, resolve } = Promise.withResolvers<void>();
-        const stream = openStream(
-          client,
-          { run: number, index, rate: 50, tokens: 2000 },
-          () => (seen += 1) === 3 && resolve(),
-        );
+        const stream = openStream(client, { run: number, index, rate: 50, tokens: 2000 }, () => (seen += 1) === 3 && resolve());
         const result = await Promise.race([midway, stream.done]);
         if (result !== undefined) throw new Error(`${target.name}: stream ${result.end}: ${result.failure}`);
         leftAt[index] = stream.cancel();
@@ -41,9 +37,7 @@ export const cancel: Case = {
       client.close();
     }
     const { cancelled } = await context.engine.record(number);
-    const waits = leftAt
-      .map((at, index) => (cancelled[index] ?? Number.POSITIVE_INFINITY) - at)
-      .filter((wait) => !Number.isNaN(wait));
+    const waits = leftAt.map((at, index) => (cancelled[index] ?? Number.POSITIVE_INFINITY) - at).filter((wait) => !Number.isNaN(wait));
     return {
       p50_ms: percentile(waits, 0.5) / 1000,
       p99_ms: percentile(waits, 0.99) / 1000,

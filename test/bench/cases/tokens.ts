@@ -1,5 +1,5 @@
 /** Token streams at a fixed rate: what a relayed token costs, how many of the tokens offered arrive, and when. */
-import { addDigest, chatBody, type Ask } from '../ask.ts';
+import { addDigest, chatBody, WIDE_MODEL, type Ask } from '../ask.ts';
 import { micros } from '../clock.ts';
 import { assertReached, CpuWatch, type Case, type Context, type Figures } from '../context.ts';
 import { Client, openStream, type OpenStream } from '../load.ts';
@@ -53,14 +53,11 @@ async function steady(context: Context, target: Target, load: Steady): Promise<F
     const results = await Promise.all(open.map((s) => s.done));
     const broken = results.reduce((sum, r) => sum + r.broken, 0);
     if (ended.length > 0)
-      context.note(
-        `${target.name}: ${ended.length} of ${load.streams} streams ended before their time, first: ${ended[0]}`,
-      );
+      context.note(`${target.name}: ${ended.length} of ${load.streams} streams ended before their time, first: ${ended[0]}`);
     if (broken > 0) context.note(`${target.name}: ${broken} tokens out of order`);
     const record = await context.engine.record(number);
     assertReached(`${target.name}, ${load.streams} streams`, { calls: load.streams, digest }, record);
-    if (record.rateAsked !== load.streams * load.rate)
-      throw new Error(`${target.name}: rate ${record.rateAsked} reached the engine`);
+    if (record.rateAsked !== load.streams * load.rate) throw new Error(`${target.name}: rate ${record.rateAsked} reached the engine`);
     return {
       delivered: latencies.length / (load.streams * load.rate * seconds),
       p50_ms: percentile(latencies, 0.5) / 1000,
@@ -83,8 +80,7 @@ export const light: Case = {
   name: 'light',
   rounds: [4, 2],
   concurrency: 20,
-  measure: (context, target) =>
-    steady(context, target, { streams: 20, rate: 50, ramp: 0.2, window: context.quick ? 1.5 : 3 }),
+  measure: (context, target) => steady(context, target, { streams: 20, rate: 50, ramp: 0.2, window: context.quick ? 1.5 : 3 }),
 };
 
 /** 20,000 tokens a second offered over 200 streams. */
@@ -92,8 +88,7 @@ export const heavy: Case = {
   name: 'heavy',
   rounds: [4, 2],
   concurrency: 200,
-  measure: (context, target) =>
-    steady(context, target, { streams: 200, rate: 100, ramp: 0.8, window: context.quick ? 2 : 4 }),
+  measure: (context, target) => steady(context, target, { streams: 200, rate: 100, ramp: 0.8, window: context.quick ? 2 : 4 }),
 };
 
 /** 512 streams at once, each checked token by token to its end. */
@@ -108,7 +103,7 @@ export const wide: Case = {
     let digest = 0;
     const open: OpenStream[] = [];
     for (let index = 0; index < streams; index++) {
-      const ask: Ask = { run: number, index, rate, tokens };
+      const ask: Ask = { run: number, index, rate, tokens, model: WIDE_MODEL };
       digest = addDigest(digest, JSON.parse(chatBody(ask)) as Record<string, unknown>);
       open.push(openStream(client, ask, () => {}));
     }

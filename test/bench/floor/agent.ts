@@ -45,10 +45,7 @@ function open(stream: number, meta: { method: string; path: string; type: string
 
 function take(frame: Frame): void {
   if (frame.type === FRAME.OPEN) {
-    calls.set(
-      frame.stream,
-      open(frame.stream, JSON.parse(Buffer.from(frame.payload).toString()) as Parameters<typeof open>[1]),
-    );
+    calls.set(frame.stream, open(frame.stream, JSON.parse(Buffer.from(frame.payload).toString()) as Parameters<typeof open>[1]));
     return;
   }
   const call = calls.get(frame.stream);

@@ -107,8 +107,7 @@ export class RelayObject extends DurableObject<Env> {
     } else {
       this.#replies.delete(frame.stream);
       reply.ended = true;
-      if (frame.type === FRAME.RESET && reply.head === null)
-        reply.resolve(new Response('agent failed', { status: 502 }));
+      if (frame.type === FRAME.RESET && reply.head === null) reply.resolve(new Response('agent failed', { status: 502 }));
       else reply.controller?.close();
     }
   }
@@ -116,8 +115,7 @@ export class RelayObject extends DurableObject<Env> {
   /** The head came in this message: bytes if the whole reply did too, else a stream. */
   #answer(reply: Reply, socket: WebSocket): void {
     const init = { status: reply.head!.status, headers: { 'content-type': reply.head!.type } };
-    if (reply.ended)
-      return reply.resolve(new Response(reply.chunks.length === 1 ? reply.chunks[0]! : new Blob(reply.chunks), init));
+    if (reply.ended) return reply.resolve(new Response(reply.chunks.length === 1 ? reply.chunks[0]! : new Blob(reply.chunks), init));
     const body = new ReadableStream<Uint8Array>({
       start: (controller) => {
         reply.controller = controller;

@@ -16,8 +16,7 @@ import { login, LoginRefused } from '../../../miner-agent/identity/login.ts';
 import { makeSessionKeys } from '../../../miner-agent/identity/session.ts';
 
 const [, , mode, origin] = process.argv;
-if (origin === undefined || (mode !== 'floor' && mode !== 'ripcord'))
-  throw new Error('usage: agents.ts floor|ripcord ORIGIN');
+if (origin === undefined || (mode !== 'floor' && mode !== 'ripcord')) throw new Error('usage: agents.ts floor|ripcord ORIGIN');
 
 /** Connections that are being made at a time, and how long all may take to come back. */
 const DIALLING = 48;
@@ -64,8 +63,7 @@ async function turn<T>(work: () => Promise<T>): Promise<T> {
 async function dial(index: number): Promise<void> {
   const name = `idle-${index}`;
   const url = mode === 'floor' ? `${origin}/agent/${name}` : `${origin}/agents/connect`;
-  const headers: Record<string, string> =
-    mode === 'floor' ? {} : { [LOGIN_HEADER]: await login(origin!, hotkey, name, keys, Date.now()) };
+  const headers: Record<string, string> = mode === 'floor' ? {} : { [LOGIN_HEADER]: await login(origin!, hotkey, name, keys, Date.now()) };
   const socket = new WebSocket(url.replace(/^http/, 'ws'), {
     headers,
     perMessageDeflate: false,
@@ -76,9 +74,7 @@ async function dial(index: number): Promise<void> {
     socket.on('unexpected-response', (_request, response) => {
       const seconds = Number(response.headers['retry-after']);
       socket.terminate();
-      reject(
-        new LoginRefused(`status ${response.statusCode}`, false, Number.isFinite(seconds) ? seconds * 1000 : null),
-      );
+      reject(new LoginRefused(`status ${response.statusCode}`, false, Number.isFinite(seconds) ? seconds * 1000 : null));
     });
     socket.once('close', () => reject(new Error('closed')));
     if (mode === 'floor') socket.once('open', () => resolve());

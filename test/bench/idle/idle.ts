@@ -31,11 +31,7 @@ interface Back {
 }
 
 /** Figures per count of agents, e.g. `kib_1000`; the last count is the one that survives the kill. */
-export async function measureIdle(
-  edge: IdleEdge,
-  counts: readonly number[],
-  note: (text: string) => void,
-): Promise<Figures> {
+export async function measureIdle(edge: IdleEdge, counts: readonly number[], note: (text: string) => void): Promise<Figures> {
   const agents = await start(process.execPath, [join(import.meta.dirname, 'agents.ts'), edge.mode, edge.origin]);
   const { stdin, stdout } = agents.child;
   if (stdin === null || stdout === null) throw new Error('agents without pipes');

@@ -24,11 +24,10 @@ async function install(): Promise<string> {
   if (existsSync(script)) return script;
   mkdirSync(PEERS, { recursive: true });
   writeFileSync(join(PEERS, 'package.json'), JSON.stringify(MANIFEST, null, 2));
-  await promisify(execFile)(
-    'npm',
-    ['install', '--no-audit', '--no-fund', '--no-package-lock', '--ignore-scripts', '--omit=dev'],
-    { cwd: PEERS, timeout: 180_000 },
-  );
+  await promisify(execFile)('npm', ['install', '--no-audit', '--no-fund', '--no-package-lock', '--ignore-scripts', '--omit=dev'], {
+    cwd: PEERS,
+    timeout: 180_000,
+  });
   return script;
 }
 

@@ -2,17 +2,17 @@
  * The real path with everything on: Postgres, the edge, an account with a key, a chute whose engine is the stub, and one
  * agent that reaches it by its `url` runtime. The same network `npm start` raises, in a folder of its own.
  */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { chuteConfigSchema } from '#protocol';
+import { chuteConfigSchema, type ChuteConfig } from '#protocol';
 import { Client } from '../../../cli/client.ts';
 import { openFolder, type DataFolder } from '../../../dev/folder.ts';
 import { hotkeyIn } from '../../../dev/hotkeys.ts';
 import { raiseNetwork, ROOT, type Network } from '../../../dev/network.ts';
 import { workerdVersion } from '../../../dev/workerd.ts';
-import { chatBody, MODEL } from '../ask.ts';
+import { chatBody, MODEL, WIDE_MODEL } from '../ask.ts';
 import type { IdleEdge } from '../idle/idle.ts';
 import type { Target } from './target.ts';
 
@@ -64,40 +64,32 @@ async function raise(): Promise<Raised> {
   return { network, folder, close };
 }
 
-/** Calls one instance takes, and instances: 512 streams and some must fit. */
+/** Calls one instance takes. */
 const SLOTS = 256;
-const INSTANCES = 3;
+/** Agents of the wide chute; the first one also serves the other, alone. */
+const AGENTS = 3;
 
 export async function startRipcord(engine: string): Promise<Target> {
   const { network, folder, close } = await raise();
   try {
     const owner = new Client({ api: network.api, hotkey: hotkeyIn(folder.file('demo-hotkey')) });
-    const [handle, name] = MODEL.split('/');
-    const { account_id: account } = await owner.signUp(handle ?? '');
+    await owner.signUp(handleOf(MODEL));
     const { secret_key: key } = await owner.createKey({ name: 'bench', scopes: ['invoke', 'read', 'write', 'keys'] });
-    const config = chuteConfigSchema.parse({
-      name,
-      public: true,
-      template: 'openai',
-      command: ['unused'],
-      concurrency: SLOTS,
-      min: INSTANCES,
-      max: INSTANCES,
-    });
-    await new Client({ api: network.api, key }).deploy(config, null);
-    const agent = await startAgent(network, folder, engine, account);
-    const headers = { authorization: `Bearer ${key}` };
-    await untilLive(network.api, headers);
+    const deployer = new Client({ api: network.api, key });
+    await deployer.deploy(configOf(MODEL, 1), null);
+    await deployer.deploy(configOf(WIDE_MODEL, AGENTS), null);
+    const agents: number[] = [];
+    for (let i = 0; i < AGENTS; i++)
+      agents.push(await startAgent(network, folder, i, i === 0 ? [MODEL, WIDE_MODEL] : [WIDE_MODEL], engine));
+    await untilLive(deployer, MODEL, 1);
+    await untilLive(deployer, WIDE_MODEL, AGENTS);
     return {
       name: 'ripcord',
       origin: network.api,
-      headers,
-      processes: [
-        { role: 'edge', pid: network.edge.pid ?? 0 },
-        { role: 'agent', pid: agent },
-      ],
-      concurrency: SLOTS * INSTANCES,
-      version: workerdVersion(ROOT),
+      headers: { authorization: `Bearer ${key}` },
+      processes: [{ role: 'edge', pid: network.edge.pid ?? 0 }, ...agents.map((pid) => ({ role: 'agent', pid }))],
+      concurrency: SLOTS * AGENTS,
+      version: `workerd ${workerdVersion(ROOT)}`,
       close,
     };
   } catch (error) {
@@ -106,21 +98,29 @@ export async function startRipcord(engine: string): Promise<Target> {
   }
 }
 
-async function startAgent(network: Network, folder: DataFolder, engine: string, account: string): Promise<number> {
-  const home = folder.folder('agents', 'bench');
+function handleOf(model: string): string {
+  return model.slice(0, model.indexOf('/'));
+}
+
+function configOf(model: string, instances: number): ChuteConfig {
+  const name = model.slice(model.indexOf('/') + 1);
+  return chuteConfigSchema.parse({ name, template: 'openai', command: ['unused'], concurrency: SLOTS, min: instances, max: instances });
+}
+
+async function startAgent(network: Network, folder: DataFolder, index: number, models: string[], engine: string): Promise<number> {
+  const home = folder.folder('agents', String(index));
   const keyFile = join(home, 'hotkey');
   hotkeyIn(keyFile);
-  const config = join(home, 'miner.toml');
-  writeFileSync(config, `[chutes."${MODEL}"]\nurl = "${engine}"\ninstances = ${INSTANCES}\n`);
-  const flags = { edge: network.api, hotkey: keyFile, name: 'bench', data: home, 'allow-account': account, config };
+  const flags = { api: network.api, hotkey: keyFile, name: 'bench', data: home };
   const part = await network.add({
-    name: 'agent',
-    log: 'agent',
+    name: `agent ${index}`,
+    log: `agent-${index}`,
     command: process.execPath,
     args: [
-      join(ROOT, 'miner-agent/main.ts'),
+      join(ROOT, 'miner-agent/bin.ts'),
       'up',
       ...Object.entries(flags).flatMap(([flag, value]) => [`--${flag}`, value]),
+      ...models.flatMap((model) => ['--url', `${model}=${engine}`]),
     ],
     env: process.env,
     cwd: home,
@@ -131,19 +131,17 @@ async function startAgent(network: Network, folder: DataFolder, engine: string, 
   return part.pid ?? 0;
 }
 
-/** Until every instance serves, or at least one has for a while. */
-async function untilLive(api: string, headers: Record<string, string>): Promise<void> {
+/** Until this many instances of the chute are live and it answers. */
+async function untilLive(client: Client, model: string, instances: number): Promise<void> {
   const deadline = performance.now() + 60_000;
-  const body = chatBody({ run: 0, index: 0, rate: 0, tokens: 1 });
-  for (let last = ''; ; await sleep(100)) {
-    const reply = await fetch(`${api}/v1/chat/completions`, {
-      method: 'POST',
-      headers: { ...headers, 'content-type': 'application/json' },
-      body,
-    });
-    last = `${reply.status} ${(await reply.text()).slice(0, 300)}`;
-    if (reply.ok) return;
-    if (performance.now() > deadline) throw new Error(`no answer through the network: ${last}`);
+  const body = chatBody({ run: 0, index: 0, rate: 0, tokens: 1, model });
+  for (; ; await sleep(100)) {
+    const chute = await client.chute(model);
+    const live = chute.instances.filter((i) => i.state === 'live').length;
+    const reply = await client.request('POST', '/v1/chat/completions', { body, headers: { 'content-type': 'application/json' } });
+    const text = await reply.text();
+    if (reply.ok && live >= instances) return;
+    if (performance.now() > deadline) throw new Error(`${model}: ${live} of ${instances} instances, ${reply.status} ${text.slice(0, 300)}`);
   }
 }
 
@@ -156,7 +154,7 @@ export async function startRipcordEdge(): Promise<IdleEdge> {
     pid: () => network.edge.pid ?? 0,
     restart: async () => {
       const before = network.edge.pid;
-      network.edge.kill();
+      network.edge.signal('SIGKILL');
       // The supervisor starts it again; until then there is no process, or still the old one.
       const deadline = performance.now() + 30_000;
       while (network.edge.pid === undefined || network.edge.pid === before) {
