@@ -2,6 +2,7 @@
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { challengeReplySchema } from '#protocol';
+import { PidNotes } from '../miner-agent/runtimes/leftovers.ts';
 import { StartFailure } from './failure.ts';
 import type { DataFolder } from './folder.ts';
 import { hotkeyIn } from './hotkeys.ts';
@@ -52,6 +53,8 @@ export async function startAgent({ network, folder, index, allowAccount }: Agent
     env: { ...process.env, PATH: `${dirname(process.execPath)}:${process.env['PATH']}` },
     cwd: home,
     stopSignal: 'SIGTERM',
+    // Its programs run in groups of their own; a killed agent cannot end them.
+    after: () => void new PidNotes(home).reap(),
     graceMs: GRACE_MS,
     // It connects by itself, again and again; whether it serves is asked by a call.
     ready: () => sleep(0),

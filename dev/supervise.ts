@@ -21,6 +21,8 @@ export interface PartSpec {
   graceMs: number;
   /** Runs before each start, e.g. to clear what a killed process left. */
   before?: () => Promise<void>;
+  /** Runs after each stop, e.g. to end what a killed process left running. */
+  after?: () => void;
   /** Resolves once the part serves; polled by the part itself until the signal aborts. */
   ready: (signal: AbortSignal) => Promise<void>;
   /** The numeric user and group to run as, where the supervisor may choose. */
@@ -116,13 +118,8 @@ export function makePart(spec: PartSpec, leash: Leash, say: Say): Part {
     async stop(how) {
       wanted = false;
       clearTimeout(pendingRestart);
-      const running = child;
-      if (!running) return;
-      const exited = exitOf(running);
-      killGroup(running, how === 'hard' ? 'SIGKILL' : spec.stopSignal);
-      const hard = setTimeout(() => killGroup(running, 'SIGKILL'), spec.graceMs);
-      await exited;
-      clearTimeout(hard);
+      if (child) await end(child, how === 'hard' ? 'SIGKILL' : spec.stopSignal, spec.graceMs);
+      spec.after?.();
     },
     async start() {
       wanted = true;
@@ -146,6 +143,14 @@ function spawnGroup(spec: PartSpec): ChildProcess {
   } finally {
     closeSync(log);
   }
+}
+
+async function end(child: ChildProcess, signal: NodeJS.Signals, graceMs: number): Promise<void> {
+  const exited = exitOf(child);
+  killGroup(child, signal);
+  const hard = setTimeout(() => killGroup(child, 'SIGKILL'), graceMs);
+  await exited;
+  clearTimeout(hard);
 }
 
 function exitOf(child: ChildProcess): Promise<string> {
@@ -194,7 +199,7 @@ export interface Leash {
 
 /**
  * A shell that reads which groups live and waits for the end of its input, which comes also when the supervisor is
- * killed. Then it ends what is left: politely, and for good two seconds later.
+ * killed. Then it ends what is left: politely, and for good three seconds later.
  */
 const LEASH = `
 held=
@@ -204,9 +209,9 @@ while read -r op pid signal; do
   [ "$op" = + ] && kept="$kept $pid:$signal"
   held=$kept
 done
-for one in $held; do kill -"\${one#*:}" -- -"\${one%:*}" 2>/dev/null; done
-[ -n "$held" ] && sleep 2
-for one in $held; do kill -KILL -- -"\${one%:*}" 2>/dev/null; done
+for one in $held; do kill -s "\${one#*:}" -- -"\${one%:*}" 2>/dev/null; done
+[ -n "$held" ] && sleep 3
+for one in $held; do kill -s KILL -- -"\${one%:*}" 2>/dev/null; done
 `;
 
 export function makeLeash(signal: AbortSignal = new AbortController().signal): Leash {

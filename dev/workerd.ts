@@ -37,8 +37,6 @@ const wranglerSchema = z.object({
 
 /** Bigger young generations: fewer of the pauses that show above the 99th percentile (docs: performance). */
 const V8_FLAGS = ['--min-semi-space-size=32', '--max-semi-space-size=64'];
-/** An open WebSocket keeps workerd from ending by itself, and every object survives a crash by design. */
-const GRACE_MS = 300;
 
 export async function startWorker(ask: WorkerAsk, leash: Leash, say: Say): Promise<Part> {
   const script = await bundle(ask, leash.signal);
@@ -55,8 +53,9 @@ export async function startWorker(ask: WorkerAsk, leash: Leash, say: Say): Promi
       env: { PATH: process.env['PATH'], ...prefixed(ask.vars) },
       cwd: ask.folder,
       logFile: ask.logFile,
-      stopSignal: 'SIGTERM',
-      graceMs: GRACE_MS,
+      // A polite signal would let open WebSockets keep it for ever, and objects survive a crash by design.
+      stopSignal: 'SIGKILL',
+      graceMs: 1_000,
       ready: (signal) => accepting(ask.port, signal),
     },
     leash,
