@@ -38,8 +38,8 @@ let postgres: (statement: Statement) => Response | undefined = () => undefined;
 beforeEach(() => {
   statements = [];
   postgres = () => undefined;
-  vi.stubGlobal('fetch', async (_: string, init: RequestInit) => {
-    const statement = JSON.parse(String(init.body)) as Statement;
+  vi.stubGlobal('fetch', async (_: string, init: { body: string }) => {
+    const statement = JSON.parse(init.body) as Statement;
     statements.push(statement);
     return postgres(statement) ?? rows(statement.query.startsWith('insert into "accounts"') ? [statement.params.map(String)] : []);
   });
