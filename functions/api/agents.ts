@@ -31,7 +31,8 @@ agentsApi.post('/agents/challenge', async (c) => {
 });
 
 agentsApi.get('/agents/connect', async (c) => {
-  if (c.req.header('upgrade')?.toLowerCase() !== 'websocket') throw new RipcordError('invalid_request', { message: 'This route is a WebSocket.' });
+  if (c.req.header('upgrade')?.toLowerCase() !== 'websocket')
+    throw new RipcordError('invalid_request', { message: 'This route is a WebSocket.' });
   admit();
   const login = parseLogin(c.req.header(LOGIN_HEADER));
   await checkLogin(login, c.env);
@@ -63,14 +64,20 @@ function parseLogin(header: string | undefined): Login {
 
 async function checkLogin(login: Login, env: Env): Promise<void> {
   const now = Date.now();
-  if (login.origin !== env.PUBLIC_ORIGIN) throw new RipcordError('invalid_signature', { message: `This login is for ${login.origin}, not for this edge.` });
-  if (chooseVersion(login.versions) === null) throw new RipcordError('invalid_request', { message: 'No common protocol version.', hint: 'Update the agent.' });
+  if (login.origin !== env.PUBLIC_ORIGIN)
+    throw new RipcordError('invalid_signature', { message: `This login is for ${login.origin}, not for this edge.` });
+  if (chooseVersion(login.versions) === null)
+    throw new RipcordError('invalid_request', { message: 'No common protocol version.', hint: 'Update the agent.' });
   const [at, random, mac] = login.challenge.split('.');
   const expected = await challengeMac(env, `${at}.${random}`, login.hotkey, login.agent);
-  if (mac === undefined || !sameText(mac, expected)) throw new RipcordError('invalid_signature', { message: 'The challenge is not of this edge.' });
-  if (Math.abs(now - Number(at)) > LIMITS.challengeMs) throw new RipcordError('invalid_signature', { message: 'The challenge is too old.' });
-  if (login.expires < now || login.expires > now + LIMITS.sessionMs + LIMITS.challengeMs) throw new RipcordError('invalid_signature', { message: 'The session expiry is out of range.' });
-  if (login.agent !== (await agentIdOf(login.hotkey, login.name, env))) throw new RipcordError('invalid_signature', { message: 'The agent id is of another hotkey or name.' });
+  if (mac === undefined || !sameText(mac, expected))
+    throw new RipcordError('invalid_signature', { message: 'The challenge is not of this edge.' });
+  if (Math.abs(now - Number(at)) > LIMITS.challengeMs)
+    throw new RipcordError('invalid_signature', { message: 'The challenge is too old.' });
+  if (login.expires < now || login.expires > now + LIMITS.sessionMs + LIMITS.challengeMs)
+    throw new RipcordError('invalid_signature', { message: 'The session expiry is out of range.' });
+  if (login.agent !== (await agentIdOf(login.hotkey, login.name, env)))
+    throw new RipcordError('invalid_signature', { message: 'The agent id is of another hotkey or name.' });
   if (!verifyHotkey(loginText(login), login.signature, login.hotkey)) throw new RipcordError('invalid_signature');
 }
 
@@ -79,5 +86,8 @@ async function challengeMac(env: Env, open: string, hotkey: string, agent: strin
 }
 
 function base64url(bytes: Uint8Array): string {
-  return btoa(String.fromCharCode(...bytes)).replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '');
+  return btoa(String.fromCharCode(...bytes))
+    .replaceAll('+', '-')
+    .replaceAll('/', '_')
+    .replaceAll('=', '');
 }

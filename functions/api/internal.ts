@@ -43,5 +43,6 @@ function stubOf(env: Env, object: string, id: string): Resettable | null {
 
 function operatorOnly(c: Context<{ Bindings: Env; Variables: Vars }>): void {
   const token = /^Bearer (.+)$/.exec(c.req.header('authorization') ?? '')?.[1];
-  if (c.env.INTERNAL_TOKEN === undefined || token === undefined || !sameText(token, c.env.INTERNAL_TOKEN)) throw new RipcordError('not_found');
+  if (c.env.INTERNAL_TOKEN === undefined || token === undefined || !sameText(token, c.env.INTERNAL_TOKEN))
+    throw new RipcordError('not_found');
 }

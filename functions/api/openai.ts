@@ -21,7 +21,15 @@ openaiApi.get('/v1/models', async (c) => {
   const models = (await marketListings(c.env)).filter((l) => l.template === 'openai');
   return c.json({
     object: 'list',
-    data: models.map((l) => ({ id: l.name, object: 'model', created: Math.floor(l.created / 1000), owned_by: l.name.split('/')[0], chute_id: l.chute, root: l.name, parent: null })),
+    data: models.map((l) => ({
+      id: l.name,
+      object: 'model',
+      created: Math.floor(l.created / 1000),
+      owned_by: l.name.split('/')[0],
+      chute_id: l.chute,
+      root: l.name,
+      parent: null,
+    })),
   });
 });
 

@@ -73,7 +73,16 @@ class Conductor {
     const { call, world } = this;
     const snapshot = call.chute === null ? null : await world.find(call.chute);
     const now = world.now();
-    const candidates = snapshot === null ? [] : pick(snapshot.instances, { version: snapshot.version, affinity: call.affinity, instance: call.instance, now, random: world.random() });
+    const candidates =
+      snapshot === null
+        ? []
+        : pick(snapshot.instances, {
+            version: snapshot.version,
+            affinity: call.affinity,
+            instance: call.instance,
+            now,
+            random: world.random(),
+          });
     const timeout = snapshot?.config.timeout ?? 1;
     this.deadline = now + timeout * 1000;
     const opened = await world.account(call.claim.account).open({
@@ -81,8 +90,14 @@ class Conductor {
       claim: call.claim,
       chute: snapshot === null ? null : { id: snapshot.chute, owner: snapshot.owner, public: snapshot.public },
       version: snapshot?.version ?? '',
-      quote: snapshot === null ? 0n : quote(snapshot.config.price, { requestBytes: bodyBytes(call.body), maxTokens: call.maxTokens, timeoutSeconds: timeout }),
-      agents: agentsOf(snapshot, candidates.map((c) => c.instance)),
+      quote:
+        snapshot === null
+          ? 0n
+          : quote(snapshot.config.price, { requestBytes: bodyBytes(call.body), maxTokens: call.maxTokens, timeoutSeconds: timeout }),
+      agents: agentsOf(
+        snapshot,
+        candidates.map((c) => c.instance),
+      ),
       deadlineMs: timeout * 1000,
     });
     if (!opened.ok) throw new RipcordError(opened.code, opened.retryAfterMs === undefined ? {} : { retryAfterMs: opened.retryAfterMs });
@@ -174,7 +189,9 @@ class Conductor {
 
   private async enqueue(snapshot: Snapshot, tried: string[]): Promise<void> {
     const deadlineMs = this.deadline - this.world.now();
-    const answer = await this.world.chute(snapshot.chute).enqueue({ call: this.call.id, account: this.call.claim.account, since: this.since(), tried, deadlineMs });
+    const answer = await this.world
+      .chute(snapshot.chute)
+      .enqueue({ call: this.call.id, account: this.call.claim.account, since: this.since(), tried, deadlineMs });
     if (answer.kind === 'refused') throw new RipcordError(answer.code, { retryAfterMs: answer.retryAfterMs });
   }
 
@@ -187,7 +204,11 @@ class Conductor {
   /** The queue's answer; when its object goes down the call asks again and keeps its place by the time it first asked. */
   private async waitForSlot(snapshot: Snapshot): Promise<SnapshotInstance> {
     const { call, world } = this;
-    const leave = (): void => void world.chute(snapshot.chute).leave(call.id).catch(() => {});
+    const leave = (): void =>
+      void world
+        .chute(snapshot.chute)
+        .leave(call.id)
+        .catch(() => {});
     call.signal.addEventListener('abort', leave, { once: true });
     try {
       for (;;) {
@@ -196,7 +217,8 @@ class Conductor {
           if (answer.kind === 'slot') return answer.instance;
           throw new RipcordError(answer.code, { retryAfterMs: answer.retryAfterMs });
         } catch (error) {
-          if (error instanceof RipcordError || call.signal.aborted || world.now() >= this.deadline) throw error instanceof RipcordError ? error : this.failure('queue_timeout');
+          if (error instanceof RipcordError || call.signal.aborted || world.now() >= this.deadline)
+            throw error instanceof RipcordError ? error : this.failure('queue_timeout');
           await world.sleep(REATTACH_PAUSE_MS);
           await this.enqueue(snapshot, []);
         }

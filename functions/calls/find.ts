@@ -25,7 +25,12 @@ export class Finder {
    * `background` keeps a fetch alive after the request that started it. A request without a usable snapshot fetches for
    * itself: the promise of another request may die with it.
    */
-  async find(chute: string, now: number, fetch: (chute: string) => Promise<Snapshot | null>, background: (work: Promise<unknown>) => void): Promise<Snapshot | null> {
+  async find(
+    chute: string,
+    now: number,
+    fetch: (chute: string) => Promise<Snapshot | null>,
+    background: (work: Promise<unknown>) => void,
+  ): Promise<Snapshot | null> {
     const entry = this.entry(chute);
     const age = now - entry.at;
     if (entry.snapshot === null ? age < ABSENT_MS : age < FRESH_MS) return entry.snapshot;
@@ -47,7 +52,12 @@ export class Finder {
     entry.snapshot = { ...entry.snapshot, instances };
   }
 
-  private async refresh(entry: Entry, chute: string, now: number, fetch: (chute: string) => Promise<Snapshot | null>): Promise<Snapshot | null> {
+  private async refresh(
+    entry: Entry,
+    chute: string,
+    now: number,
+    fetch: (chute: string) => Promise<Snapshot | null>,
+  ): Promise<Snapshot | null> {
     entry.fetchingSince = now;
     try {
       entry.snapshot = await fetch(chute);

@@ -40,7 +40,12 @@ export function pick(instances: readonly SnapshotInstance[], facts: PickFacts): 
   const lowest = Math.min(...pool.map(utilisation));
   const ranked = pool
     .map((instance) => ({ instance, inBand: utilisation(instance) <= lowest + LOAD_BAND, weight: rendezvous(facts.affinity, instance) }))
-    .sort((a, b) => Number(b.inBand) - Number(a.inBand) || (a.inBand ? b.weight - a.weight : utilisation(a.instance) - utilisation(b.instance)) || compare(a.instance, b.instance));
+    .sort(
+      (a, b) =>
+        Number(b.inBand) - Number(a.inBand) ||
+        (a.inBand ? b.weight - a.weight : utilisation(a.instance) - utilisation(b.instance)) ||
+        compare(a.instance, b.instance),
+    );
   const ordered: Candidate[] = ranked.map(({ instance, inBand }) => ({ instance, reason: inBand ? 'affinity' : 'least_busy' }));
   return spread(newcomerFirst(ordered, facts)).slice(0, MAX_CANDIDATES);
 }

@@ -69,7 +69,10 @@ async function waitForReply(it: Streamed, out: Output): Promise<ByteSource> {
   for (;;) {
     const reply = await Promise.race([first, it.sleep(HEARTBEAT_MS).then(() => null)]);
     if (reply !== null) {
-      if (reply.status !== 200) throw new RipcordError(reply.status < 500 ? 'invalid_request' : 'engine_error', { message: `The instance answered ${reply.status}.` });
+      if (reply.status !== 200)
+        throw new RipcordError(reply.status < 500 ? 'invalid_request' : 'engine_error', {
+          message: `The instance answered ${reply.status}.`,
+        });
       return reply.body instanceof Uint8Array ? bytesSource(asEvents(reply.headers, reply.body)) : reply.body;
     }
     if (it.signal.aborted) throw new RipcordError('cancelled');

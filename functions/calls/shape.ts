@@ -3,7 +3,17 @@ import { LIMITS } from '#protocol';
 import { RipcordError } from '../errors.ts';
 
 /** Request headers that reach an engine; the caller's key and cookies never do. */
-const REQUEST_HEADERS = new Set(['content-type', 'content-language', 'accept', 'accept-language', 'range', 'if-none-match', 'if-modified-since', 'if-range', 'user-agent']);
+const REQUEST_HEADERS = new Set([
+  'content-type',
+  'content-language',
+  'accept',
+  'accept-language',
+  'range',
+  'if-none-match',
+  'if-modified-since',
+  'if-range',
+  'user-agent',
+]);
 const WITHHELD = /^x-(ripcord|forwarded|real|api|auth)/;
 
 export function engineHeaders(headers: Headers): [string, string][] {
@@ -13,7 +23,8 @@ export function engineHeaders(headers: Headers): [string, string][] {
     if (value.length > 4096) throw new RipcordError('invalid_request', { message: `The header ${name} is too long.`, param: name });
     kept.push([name, value]);
   }
-  if (kept.length > 32) throw new RipcordError('invalid_request', { message: 'Too many headers.', hint: 'At most 32 headers reach an instance.' });
+  if (kept.length > 32)
+    throw new RipcordError('invalid_request', { message: 'Too many headers.', hint: 'At most 32 headers reach an instance.' });
   return kept;
 }
 
@@ -46,9 +57,15 @@ export interface ChatShape {
 export function chatShape(body: Uint8Array): ChatShape {
   const fields = parseObject(body);
   const model = fields['model'];
-  if (typeof model !== 'string' || model === '') throw new RipcordError('invalid_request', { message: 'The field model is missing.', hint: 'Name a chute as owner/name; GET /v1/models lists them.', param: 'model' });
+  if (typeof model !== 'string' || model === '')
+    throw new RipcordError('invalid_request', {
+      message: 'The field model is missing.',
+      hint: 'Name a chute as owner/name; GET /v1/models lists them.',
+      param: 'model',
+    });
   const stream = fields['stream'] ?? false;
-  if (typeof stream !== 'boolean') throw new RipcordError('invalid_request', { message: 'The field stream must be true or false.', param: 'stream' });
+  if (typeof stream !== 'boolean')
+    throw new RipcordError('invalid_request', { message: 'The field stream must be true or false.', param: 'stream' });
   return { model, stream, maxTokens: maxTokens(fields), affinity: prefixOf(fields) };
 }
 
@@ -59,13 +76,17 @@ function parseObject(body: Uint8Array): Record<string, unknown> {
   } catch {
     // Falls through: not JSON and not an object are the same mistake.
   }
-  throw new RipcordError('invalid_request', { message: 'The body is not a JSON object.', hint: 'Send Content-Type: application/json with an object.' });
+  throw new RipcordError('invalid_request', {
+    message: 'The body is not a JSON object.',
+    hint: 'Send Content-Type: application/json with an object.',
+  });
 }
 
 function maxTokens(fields: Record<string, unknown>): number | null {
   const value = fields['max_completion_tokens'] ?? fields['max_tokens'] ?? null;
   if (value === null) return null;
-  if (typeof value !== 'number' || !Number.isInteger(value) || value < 1) throw new RipcordError('invalid_request', { message: 'max_tokens must be a whole number above 0.', param: 'max_tokens' });
+  if (typeof value !== 'number' || !Number.isInteger(value) || value < 1)
+    throw new RipcordError('invalid_request', { message: 'max_tokens must be a whole number above 0.', param: 'max_tokens' });
   return value;
 }
 

@@ -1,5 +1,5 @@
 /** One running attempt as its Miner object holds it: request bytes on their way to the agent, reply bytes on theirs to the client. */
-import { FLAG_TRIM, FRAME, LIMITS, dataFrames, encodeU64, frame, type Frame, type Head, type Receipt } from '#protocol';
+import { FLAG_TRIM, FRAME, LIMITS, ProtocolError, dataFrames, encodeU64, frame, type Frame, type Head, type Receipt } from '#protocol';
 import { sealCheckpoint, type Mac } from './checkpoint.ts';
 import { meteredTokens } from './meter.ts';
 import { isEventStream, replyFilter, replyHeaders, type Checkpoint, type ReplyFilter } from './reply.ts';
@@ -25,15 +25,18 @@ export class Attempt {
   /** Reply bytes taken from the agent, and up to where it may send. */
   received = 0;
   private credit: number = LIMITS.windowBytes;
-  /** Bytes for the client that the shell has not asked for yet (before the head is answered). */
-  ready: Uint8Array[] = [];
   private filter: ReplyFilter | null = null;
   private checkpointAt: number;
   private checkpointed = 0;
   private trimmed = 0;
   private sealed: { client: number; bytes: Uint8Array; offset: number }[] = [];
   /** Client bytes to leave out after a resume, because the client has them. */
-  skip = 0;
+  private skip = 0;
+  /** Client bytes handed on, by this object and the one before it. */
+  handedOn = 0;
+  /** Set by a resume: the agent says HEAD again. */
+  private headAgain = false;
+  private resumedFrom: Checkpoint | null = null;
 
   /** Request bytes: kept from `requestBase` on, sent up to `requestSent`. */
   private request: Uint8Array[] = [];
@@ -123,28 +126,38 @@ export class Attempt {
 
   // ── reply ──
 
-  onHead(head: Head): void {
+  /** Throws `ProtocolError` for a head that comes twice without a resume between. */
+  onHead(head: Head, now: number): void {
+    if (this.head !== null && !this.headAgain) throw new ProtocolError('state', 'HEAD comes once');
+    this.headAgain = false;
     this.head = { status: head.status, headers: replyHeaders(head.headers) };
-    this.filter ??= replyFilter(isEventStream(head.headers), this.row.ask.template);
+    this.filter ??= replyFilter(this.isEvents, this.row.ask.template, this.resumedFrom ?? undefined);
+    this.lastByteAt = now;
   }
 
-  /** Bytes for the client out of bytes of the agent. */
+  /** Bytes for the client out of bytes of the agent. Throws `ProtocolError` when the reply breaks its own rules. */
   onData(bytes: Uint8Array, now: number): Uint8Array {
+    const filter = this.replying('DATA');
+    if (this.received + bytes.byteLength > this.credit) throw new ProtocolError('limit', 'DATA beyond the credit');
     this.received += bytes.byteLength;
     this.lastByteAt = now;
     this.firstByteAt ??= now;
-    return this.forClient(this.filter?.push(bytes) ?? bytes);
+    return this.forClient(filter.push(bytes));
   }
 
   onEnd(receipt: Receipt, now: number): Uint8Array {
+    const filter = this.replying('END');
+    if (receipt.attempt !== this.key || receipt.bytes !== this.received)
+      throw new ProtocolError('malformed', 'the receipt is of another reply');
     this.ended = true;
     this.receipt = receipt;
     this.lastByteAt = now;
-    return this.forClient(this.filter?.end() ?? new Uint8Array(0));
+    return this.forClient(filter.end());
   }
 
-  overCredit(bytes: number): boolean {
-    return this.received + bytes > this.credit;
+  private replying(what: string): ReplyFilter {
+    if (this.filter === null || this.headAgain || this.ended) throw new ProtocolError('state', `${what} outside a reply`);
+    return this.filter;
   }
 
   get isEvents(): boolean {
@@ -187,45 +200,39 @@ export class Attempt {
 
   /** Goes on after a reconnect of the agent to the same object. */
   resume(): Frame {
-    this.credit = this.received + LIMITS.windowBytes;
     return this.resumeFrame(this.received);
   }
 
   /** Takes a cold attempt up from a checkpoint; `client` is how far the client got. */
   warm(from: Checkpoint | null, client: number): Frame {
-    const start = from ?? { offset: 0, client: 0, meter: { bytes: 0, events: 0, text: 0, claimIn: null, claimOut: null } };
     this.cold = false;
     this.handed = true;
-    this.received = start.offset;
-    this.checkpointed = start.offset;
-    this.skip = client - start.client;
-    this.resumeFrom = start;
-    this.credit = this.received + LIMITS.windowBytes;
-    return this.resumeFrame(start.offset);
-  }
-  private resumeFrom: Checkpoint | null = null;
-
-  /** After `warm` the head comes again and says how to read on. */
-  onHeadAgain(head: Head): void {
-    this.head = { status: head.status, headers: replyHeaders(head.headers) };
-    if (this.filter === null) this.filter = replyFilter(isEventStream(head.headers), this.row.ask.template, this.resumeFrom ?? undefined);
+    this.resumedFrom = from;
+    this.received = from?.offset ?? 0;
+    this.checkpointed = this.received;
+    this.skip = client - (from?.client ?? 0);
+    this.handedOn = client;
+    return this.resumeFrame(this.received);
   }
 
   private resumeFrame(offset: number): Frame {
+    this.headAgain = true;
+    this.credit = offset + LIMITS.windowBytes;
     return frame(FRAME.RESUME, this.stream, encodeU64(offset, this.credit));
   }
 
   private forClient(bytes: Uint8Array): Uint8Array {
-    if (this.skip === 0 || bytes.byteLength === 0) return bytes;
     const left = bytes.subarray(Math.min(this.skip, bytes.byteLength));
     this.skip -= bytes.byteLength - left.byteLength;
+    this.handedOn += left.byteLength;
     return left;
   }
 
-  settlement(agent: string, outcome: Settlement['outcome'], code: string, final: boolean, known: Checkpoint | null): Settlement {
-    const { ask, hotkey, startedAt } = this.row;
+  settlement(outcome: Settlement['outcome'], code: string, final: boolean, known: Checkpoint | null): Settlement {
+    const { ask, agent, hotkey, startedAt } = this.row;
     const meter = this.filter?.checkpoint().meter ?? known?.meter ?? null;
-    const tokens = meter === null ? { tokensIn: null, tokensOut: null } : meteredTokens(meter, Math.max(this.requestTotal, this.row.requestBytes));
+    const tokens =
+      meter === null ? { tokensIn: null, tokensOut: null } : meteredTokens(meter, Math.max(this.requestTotal, this.row.requestBytes));
     return {
       call: ask.call,
       attempt: ask.attempt,

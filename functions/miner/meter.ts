@@ -57,7 +57,8 @@ function toolBytes(calls: unknown): number {
   if (!Array.isArray(calls)) return 0;
   let bytes = 0;
   for (const call of calls) {
-    if (isObject(call) && isObject(call['function'])) bytes += textBytes(call['function']['arguments']) + textBytes(call['function']['name']);
+    if (isObject(call) && isObject(call['function']))
+      bytes += textBytes(call['function']['arguments']) + textBytes(call['function']['name']);
   }
   return bytes;
 }

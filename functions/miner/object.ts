@@ -1,6 +1,20 @@
 /** The shell of a Miner object: the agent's socket, the rows, the alarm, and the streams of its calls. Rules are in `core.ts`. */
 import { DurableObject } from 'cloudflare:workers';
-import { CLOSE, KEEPALIVE, LIMITS, ProtocolError, VERSION_HEADER, chooseVersion, decodeFrames, firstIssue, packMessages, upSchema, type Frame, type StopReason, type Up } from '#protocol';
+import {
+  CLOSE,
+  KEEPALIVE,
+  LIMITS,
+  ProtocolError,
+  VERSION_HEADER,
+  chooseVersion,
+  decodeFrames,
+  firstIssue,
+  packMessages,
+  upSchema,
+  type Frame,
+  type StopReason,
+  type Up,
+} from '#protocol';
 import { hmac } from '@noble/hashes/hmac.js';
 import { sha256 } from '@noble/hashes/sha2.js';
 import * as db from '#db';
@@ -82,7 +96,7 @@ export class MinerObject extends DurableObject<Env> {
     const pair = new WebSocketPair();
     for (const old of this.ctx.getWebSockets()) old.close(CLOSE.superseded, 'a newer session took over');
     this.run(this.core.onClose(this.core.epoch, Date.now()));
-    this.run(this.core.onLogin(login.agent, login.hotkey, login.name));
+    this.run(this.core.onLogin(login.agent, login.hotkey, login.name, Date.now()));
     this.ctx.acceptWebSocket(pair[1]);
     this.socket = pair[1];
     this.heardAt = Date.now();
@@ -97,7 +111,11 @@ export class MinerObject extends DurableObject<Env> {
     for (const [c, until] of this.challenges) if (until < now) this.challenges.delete(c);
     const stored = this.ctx.storage.kv.get<Record<string, number>>('challenges') ?? {};
     if (this.challenges.has(challenge) || (stored[challenge] ?? 0) > now) return false;
-    const fresh = Object.fromEntries(Object.entries(stored).filter(([, until]) => until > now).slice(-32));
+    const fresh = Object.fromEntries(
+      Object.entries(stored)
+        .filter(([, until]) => until > now)
+        .slice(-32),
+    );
     this.ctx.storage.kv.put('challenges', { ...fresh, [challenge]: now + 2 * LIMITS.challengeMs });
     return true;
   }
@@ -214,7 +232,7 @@ export class MinerObject extends DurableObject<Env> {
       for (;;) {
         const part = await reader?.read();
         const room = new Promise<void>((resolve) => this.rooms.set(key, resolve));
-        this.run(this.core.onRequest(key, part?.value ?? null, part?.done ?? true));
+        this.run(this.core.onRequest(key, part?.value ?? null, part?.done ?? true, Date.now()));
         if (part === undefined || part.done) return;
         await room;
         if (!this.readers.has(key) && !this.answers.has(key)) return;
@@ -249,12 +267,12 @@ export class MinerObject extends DurableObject<Env> {
   }
 
   stop(instance: string, reason: StopReason, noticeMs: number): void {
-    this.run(this.core.stop(instance, reason, noticeMs));
+    this.run(this.core.stop(instance, reason, noticeMs, Date.now()));
   }
 
-  facts(): (AgentFacts & { connected: boolean; instances: ReturnType<MinerCore['instances']> }) | null {
+  facts(): (AgentFacts & { connected: boolean; instances: ReturnType<MinerCore['listInstances']> }) | null {
     const facts = this.core.facts();
-    return facts === null ? null : { ...facts, connected: this.core.connected, instances: this.core.instances() };
+    return facts === null ? null : { ...facts, connected: this.core.connected, instances: this.core.listInstances() };
   }
 
   /** Milliseconds of one ping to the agent and back; null without a connection or an answer within 5 s. */
@@ -327,7 +345,11 @@ export class MinerObject extends DurableObject<Env> {
         this.pings.get(effect.id)?.(Date.now());
         return;
       case 'blob':
-        this.ctx.waitUntil(this.blobStreams.start(effect.stream, blobs(this.env), effect.sha256, effect.offset).finally(() => this.core.onBlobDone(effect.stream)));
+        this.ctx.waitUntil(
+          this.blobStreams
+            .start(effect.stream, blobs(this.env), effect.sha256, effect.offset)
+            .finally(() => this.core.onBlobDone(effect.stream)),
+        );
         return;
       case 'blobCredit':
         this.blobStreams.credit(effect.stream, effect.offset);
@@ -349,7 +371,9 @@ export class MinerObject extends DurableObject<Env> {
   }
 
   /** Requests to other objects. One that fails is made again by the core's alarm. */
-  private async ask(effect: Extract<Effect, { do: 'settle' | 'report' | 'load' | 'freed' | 'claim' | 'gone' | 'log' | 'record' }>): Promise<void> {
+  private async ask(
+    effect: Extract<Effect, { do: 'settle' | 'report' | 'load' | 'freed' | 'claim' | 'gone' | 'log' | 'record' }>,
+  ): Promise<void> {
     const facts = this.core.facts();
     if (effect.do === 'settle') {
       const taken = await accountStub(this.env, effect.account).settle(effect.settlements);
@@ -360,7 +384,7 @@ export class MinerObject extends DurableObject<Env> {
     switch (effect.do) {
       case 'report': {
         const answer = await chuteStub(this.env, effect.chute).report(facts, effect.report, effect.busy);
-        this.run(this.core.onReportAnswer(effect.report, answer));
+        this.run(this.core.onReportAnswer(effect.report, answer, Date.now()));
         return;
       }
       case 'load':
@@ -373,7 +397,7 @@ export class MinerObject extends DurableObject<Env> {
       }
       case 'claim': {
         const answer = await chuteStub(this.env, effect.chute).claim(facts, effect.version);
-        this.run(this.core.onClaimAnswer(effect.ref, answer));
+        this.run(this.core.onClaimAnswer(effect.ref, answer, Date.now()));
         return;
       }
       case 'gone':

@@ -155,7 +155,8 @@ class EventFilter implements ReplyFilter {
   private rebuildObject(data: string): string {
     if (data === '[DONE]') return 'data: [DONE]\n\n';
     const object = parseObject(data);
-    if (object === null || data.includes('\n')) throw new ProtocolError('malformed', 'an event of the reply is not a JSON object on one line');
+    if (object === null || data.includes('\n'))
+      throw new ProtocolError('malformed', 'an event of the reply is not a JSON object on one line');
     meterObject(this.meter, object);
     return `data: ${data}\n\n`;
   }

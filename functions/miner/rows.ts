@@ -18,6 +18,7 @@ export interface AttemptRow {
   kind: 'attempt';
   key: string;
   ask: Omit<RelayAsk, 'headers' | 'path' | 'method'>;
+  agent: string;
   hotkey: string;
   stream: number;
   startedAt: number;

@@ -23,7 +23,8 @@ export class Slots {
 
   put(row: InstanceRow): void {
     const known = this.instances.get(row.instance);
-    if (known === undefined) this.instances.set(row.instance, { ...row, running: new Set(), kept: new Map(), offered: new Map(), watched: false });
+    if (known === undefined)
+      this.instances.set(row.instance, { ...row, running: new Set(), kept: new Map(), offered: new Map(), watched: false });
     else Object.assign(known, row);
   }
 

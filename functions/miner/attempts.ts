@@ -1,0 +1,422 @@
+/**
+ * The attempts that cross the agent's socket, from dispatch to settlement:
+ * relay (row, OPEN) → HEAD → DATA … → END → drained → settled. Each ends exactly once, in `finish`.
+ */
+import {
+  FRAME,
+  LIMITS,
+  ProtocolError,
+  decodeJson,
+  decodeU64,
+  encodeJson,
+  frame,
+  headSchema,
+  receiptSchema,
+  resetSchema,
+  type Frame,
+  type HeldStream,
+  type ResetCode,
+} from '#protocol';
+import type { CallId, InquiryAnswer, RelayAsk, RelayRefusal, Settlement } from '../calls/ports.ts';
+import { Attempt } from './attempt.ts';
+import { openCheckpoint, type Mac } from './checkpoint.ts';
+import type { Instances } from './instances.ts';
+import type { Outbox } from './outbox.ts';
+import { concat, type Checkpoint } from './reply.ts';
+import { attemptKey, type AgentRow, type AttemptRow } from './rows.ts';
+import type { Tombstones } from './tombstones.ts';
+import type { Turn } from './turn.ts';
+
+/** Milliseconds an attempt of which nothing reached the client waits for its agent, before another miner gets the call. */
+const EARLY_LOSS_MS = 1_500;
+/** Milliseconds an attempt of an object that started again waits for the Worker to come back for it. */
+const REATTACH_MS = 5_000;
+
+export class Attempts {
+  private readonly running = new Map<string, Attempt>();
+  private readonly streams = new Map<number, Attempt>();
+  /** Streams of cold attempts that the agent still holds. */
+  private readonly held = new Map<string, HeldStream>();
+  /** Client offsets of Workers that came back for a cold attempt. */
+  private readonly reattached = new Map<string, number>();
+  private readonly startedAt: number;
+  private nextStream: number;
+  private readonly mac: Mac;
+  private readonly instances: Instances;
+  private readonly outbox: Outbox;
+  private readonly tombstones: Tombstones;
+
+  constructor(firstStream: number, mac: Mac, startedAt: number, instances: Instances, outbox: Outbox, tombstones: Tombstones) {
+    this.nextStream = (firstStream & 0x7ffffffe) >>> 0;
+    this.mac = mac;
+    this.startedAt = startedAt;
+    this.instances = instances;
+    this.outbox = outbox;
+    this.tombstones = tombstones;
+  }
+
+  restore(row: AttemptRow): void {
+    this.running.set(row.key, new Attempt(row, this.startedAt, true));
+  }
+
+  /** After all rows are read: running attempts hold their slots. */
+  holdSlots(): void {
+    for (const attempt of this.running.values()) this.instances.slots.restore(attempt.row.ask.instance, attempt.key);
+  }
+
+  /** A hibernated object wakes: what ran is known by its rows alone. */
+  chill(): void {
+    for (const attempt of this.running.values()) attempt.cold = true;
+  }
+
+  list(): { attempt: string; stream: number; cold: boolean }[] {
+    return [...this.running.values()].map((a) => ({ attempt: a.key, stream: a.stream, cold: a.cold }));
+  }
+
+  // ── a call comes ──
+
+  /** Dispatches one attempt, or refuses it. `body`: the whole request body, or null when it comes by `request`. */
+  relay(turn: Turn, agent: AgentRow | null, ask: RelayAsk, body: Uint8Array | null): void {
+    const key = attemptKey(ask.call, ask.attempt);
+    const refusal = this.refusal(turn, ask, key);
+    if (refusal !== null || agent === null) {
+      const busy = this.instances.slots.busy(ask.instance);
+      turn.do({ do: 'answer', attempt: key, answer: { kind: 'refused', code: refusal ?? 'offline', busy } });
+      return;
+    }
+    const attempt = new Attempt(this.rowOf(turn, agent, ask, key, body), turn.now, false);
+    this.running.set(key, attempt);
+    this.streams.set(attempt.stream, attempt);
+    turn.put(attempt.row);
+    const { instance, method, path, headers, deadlineMs } = ask;
+    const open = frame(FRAME.OPEN, attempt.stream, encodeJson({ attempt: key, instance, method, path, headers, deadlineMs }));
+    turn.send([open, ...attempt.offerRequest(body, body !== null)]);
+    attempt.handed = true;
+    this.instances.noteLoad(turn, instance);
+    turn.wake(this.expiresAt(attempt, null));
+  }
+
+  private refusal(turn: Turn, ask: RelayAsk, key: string): RelayRefusal | null {
+    if (this.tombstones.has(ask.call) || this.running.has(key) || this.outbox.has(key)) return 'late';
+    if (!turn.connected) return 'offline';
+    if (this.running.size >= LIMITS.streams) return 'busy';
+    return this.instances.slots.take(ask.instance, ask.version, ask.call, key);
+  }
+
+  private rowOf(turn: Turn, agent: AgentRow, ask: RelayAsk, key: string, body: Uint8Array | null): AttemptRow {
+    const { headers: _headers, method: _method, path: _path, ...kept } = ask;
+    do this.nextStream = (this.nextStream + 2) >>> 0;
+    while (this.streams.has(this.nextStream));
+    const requestBytes = body?.byteLength ?? 0;
+    return {
+      kind: 'attempt',
+      key,
+      ask: kept,
+      agent: agent.agent,
+      hotkey: agent.hotkey,
+      stream: this.nextStream,
+      startedAt: turn.now,
+      requestBytes,
+    };
+  }
+
+  /** More of a streamed request body. */
+  request(turn: Turn, key: string, bytes: Uint8Array | null, ended: boolean): void {
+    const attempt = this.running.get(key);
+    if (attempt === undefined) return;
+    turn.send(attempt.offerRequest(bytes, ended));
+    if (attempt.wantsRequest()) turn.do({ do: 'room', attempt: key });
+  }
+
+  /** What was pushed has been taken: more credit, or after the end the settlement. */
+  drained(turn: Turn, key: string): void {
+    const attempt = this.running.get(key);
+    if (attempt === undefined) return;
+    if (attempt.ended) {
+      this.complete(turn, attempt);
+      return;
+    }
+    const credit = attempt.drained();
+    if (credit !== null) turn.send([credit]);
+  }
+
+  /** The client or its Worker left: cancel the engine, settle what was handed on. */
+  readerGone(turn: Turn, key: string): void {
+    const attempt = this.running.get(key);
+    if (attempt === undefined) return;
+    if (attempt.ended) this.complete(turn, attempt);
+    else this.cancel(turn, attempt);
+  }
+
+  // ── a Worker comes back ──
+
+  /** A Worker whose stream broke comes back for a running attempt, with the client bytes it has. */
+  attach(turn: Turn, call: CallId, number: number, offset: number): void {
+    const key = attemptKey(call, number);
+    const attempt = this.running.get(key);
+    if (attempt === undefined) {
+      const settled = this.outbox.get(key);
+      const code = settled === undefined || settled.code === '' ? 'miner_lost' : settled.code;
+      turn.do({ do: 'answer', attempt: key, answer: { kind: 'failed', code, handed: settled !== undefined } });
+      return;
+    }
+    if (!attempt.cold) {
+      // This object lost its reader and learns it only now: nobody else can be reading.
+      this.cancel(turn, attempt);
+      turn.do({ do: 'answer', attempt: key, answer: { kind: 'failed', code: 'miner_lost', handed: true } });
+      return;
+    }
+    this.reattached.set(key, offset);
+    const held = this.held.get(key);
+    if (held !== undefined) this.warm(turn, attempt, held, offset);
+    else turn.wake(this.expiresAt(attempt, null));
+  }
+
+  private warm(turn: Turn, attempt: Attempt, held: HeldStream, offset: number): void {
+    const from = this.checkpointFor(attempt, held, offset);
+    if ((from?.offset ?? 0) < held.kept || !held.requestEnded) {
+      turn.reset(attempt.stream, 'gap');
+      this.fail(turn, attempt, 'miner_lost');
+      return;
+    }
+    this.held.delete(attempt.key);
+    this.reattached.delete(attempt.key);
+    turn.send([attempt.warm(from, offset)]);
+  }
+
+  /** The newest checkpoint that is not ahead of the client. */
+  private checkpointFor(attempt: Attempt, held: HeldStream, offset: number): Checkpoint | null {
+    for (const sealed of [held.latest, held.base]) {
+      const checkpoint = openCheckpoint(this.mac, attempt.key, fromBase64(sealed));
+      if (checkpoint !== null && checkpoint.client <= offset) return checkpoint;
+    }
+    return null;
+  }
+
+  // ── the agent comes back ──
+
+  reconcile(turn: Turn, streams: readonly HeldStream[]): void {
+    const told = new Map(streams.map((s) => [s.attempt, s]));
+    this.streams.clear();
+    for (const attempt of this.running.values()) {
+      const stream = told.get(attempt.key);
+      if (stream === undefined) this.fail(turn, attempt, 'miner_lost');
+      else if (attempt.cold) this.hold(turn, attempt, stream);
+      else this.resume(turn, attempt, stream);
+    }
+    for (const stream of streams) if (!this.running.has(stream.attempt)) turn.reset(stream.stream, 'cancelled');
+  }
+
+  private resume(turn: Turn, attempt: Attempt, stream: HeldStream): void {
+    attempt.stream = stream.stream;
+    this.streams.set(stream.stream, attempt);
+    if (attempt.ended) {
+      turn.send([attempt.finalAck()]);
+      return;
+    }
+    const request = attempt.resendRequest(stream.received, stream.requestEnded);
+    if (request === null || attempt.received < stream.kept || attempt.received > stream.produced) this.fail(turn, attempt, 'miner_lost');
+    else turn.send([attempt.resume(), ...request]);
+  }
+
+  private hold(turn: Turn, attempt: Attempt, stream: HeldStream): void {
+    attempt.stream = stream.stream;
+    this.streams.set(stream.stream, attempt);
+    this.held.set(attempt.key, stream);
+    const offset = this.reattached.get(attempt.key);
+    if (offset === undefined) turn.wake(this.expiresAt(attempt, null));
+    else this.warm(turn, attempt, stream, offset);
+  }
+
+  /** The socket went: what only it could tell is forgotten. */
+  disconnected(turn: Turn): void {
+    this.held.clear();
+    turn.wake(turn.now + EARLY_LOSS_MS);
+  }
+
+  /** An instance ended: what ran on it is over. */
+  instanceEnded(turn: Turn, instance: string): void {
+    for (const attempt of this.running.values()) {
+      if (attempt.row.ask.instance === instance && !attempt.ended) this.fail(turn, attempt, 'engine_error');
+    }
+  }
+
+  // ── frames of the agent ──
+
+  /** Frames of one message, in order: one push per attempt. */
+  frames(turn: Turn, frames: readonly Frame[]): void {
+    const touched = new Map<Attempt, Uint8Array[]>();
+    for (const f of frames) this.frame(turn, f, touched);
+    for (const [attempt, parts] of touched) this.handOn(turn, attempt, concat(parts));
+  }
+
+  private frame(turn: Turn, f: Frame, touched: Map<Attempt, Uint8Array[]>): void {
+    const attempt = this.streams.get(f.stream);
+    if (attempt === undefined) {
+      if (f.type === FRAME.HEAD || f.type === FRAME.END) turn.reset(f.stream, 'cancelled');
+      return;
+    }
+    if (attempt.cold) return;
+    try {
+      this.attemptFrame(turn, attempt, f, touched);
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error;
+      touched.delete(attempt);
+      turn.reset(attempt.stream, 'protocol');
+      this.fail(turn, attempt, 'engine_error');
+    }
+  }
+
+  private attemptFrame(turn: Turn, attempt: Attempt, f: Frame, touched: Map<Attempt, Uint8Array[]>): void {
+    const parts = touched.get(attempt) ?? [];
+    touched.set(attempt, parts);
+    switch (f.type) {
+      case FRAME.HEAD:
+        attempt.onHead(decodeJson(headSchema, f.payload, 'HEAD'), turn.now);
+        return;
+      case FRAME.DATA:
+        parts.push(attempt.onData(f.payload, turn.now));
+        return;
+      case FRAME.END:
+        parts.push(attempt.onEnd(decodeJson(receiptSchema, f.payload, 'receipt'), turn.now));
+        return;
+      case FRAME.RESET:
+        touched.delete(attempt);
+        this.wasReset(turn, attempt, decodeJson(resetSchema, f.payload, 'RESET').code);
+        return;
+      case FRAME.CREDIT:
+        turn.send(attempt.grantRequest(decodeU64(f.payload)));
+        if (attempt.wantsRequest() && !attempt.requestEnded) turn.do({ do: 'room', attempt: attempt.key });
+        return;
+      case FRAME.OPEN:
+      case FRAME.ACK:
+      case FRAME.RESUME:
+        throw new ProtocolError('state', 'an agent does not send this frame on a call');
+    }
+  }
+
+  /** A reply that is complete in its first message is answered as bytes. */
+  private handOn(turn: Turn, attempt: Attempt, bytes: Uint8Array): void {
+    if (!this.running.has(attempt.key) || attempt.head === null) return;
+    if (attempt.ended) this.instances.release(turn, attempt.row.ask.instance, attempt.key);
+    if (!attempt.answered) {
+      attempt.answered = true;
+      const whole = attempt.ended && !attempt.isEvents;
+      turn.do({ do: 'answer', attempt: attempt.key, answer: { kind: 'reply', ...attempt.head, body: whole ? bytes : null } });
+      if (whole) {
+        this.complete(turn, attempt);
+        return;
+      }
+    }
+    if (bytes.byteLength > 0) turn.do({ do: 'push', attempt: attempt.key, bytes });
+    if (attempt.ended) turn.do({ do: 'end', attempt: attempt.key });
+    else turn.send(attempt.checkpoint(this.mac, turn.now));
+  }
+
+  private wasReset(turn: Turn, attempt: Attempt, code: ResetCode): void {
+    if (!attempt.answered && (code === 'busy' || code === 'stale')) {
+      this.forget(turn, attempt);
+      turn.do({ do: 'delete', keys: [attempt.key] });
+      const busy = this.instances.slots.busy(attempt.row.ask.instance);
+      turn.do({ do: 'answer', attempt: attempt.key, answer: { kind: 'refused', code, busy } });
+      return;
+    }
+    this.fail(turn, attempt, code === 'engine_unreachable' || code === 'timeout' ? code : 'engine_error');
+  }
+
+  // ── ends ──
+
+  private complete(turn: Turn, attempt: Attempt): void {
+    turn.send([attempt.finalAck()]);
+    this.finish(turn, attempt, 'completed', '', true, null);
+  }
+
+  private cancel(turn: Turn, attempt: Attempt): void {
+    turn.reset(attempt.stream, 'cancelled');
+    this.finish(turn, attempt, 'cancelled', 'cancelled', true, this.lastKnown(attempt));
+  }
+
+  /** The engine or the agent failed the attempt. Final once bytes reached the client. */
+  private fail(turn: Turn, attempt: Attempt, code: string): void {
+    const known = this.lastKnown(attempt);
+    const reached = Math.max(attempt.handedOn, known?.client ?? 0, this.reattached.get(attempt.key) ?? 0) > 0;
+    if (attempt.answered) turn.do({ do: 'break', attempt: attempt.key });
+    else turn.do({ do: 'answer', attempt: attempt.key, answer: { kind: 'failed', code, handed: attempt.handed } });
+    this.finish(turn, attempt, 'failed', code, reached, known);
+  }
+
+  /** Of a cold attempt: the agent's newest checkpoint says what was handed on before. */
+  private lastKnown(attempt: Attempt): Checkpoint | null {
+    const held = this.held.get(attempt.key);
+    return held === undefined ? null : openCheckpoint(this.mac, attempt.key, fromBase64(held.latest));
+  }
+
+  private finish(
+    turn: Turn,
+    attempt: Attempt,
+    outcome: Settlement['outcome'],
+    code: string,
+    final: boolean,
+    known: Checkpoint | null,
+  ): void {
+    const settlement = attempt.settlement(outcome, code, final, known);
+    this.forget(turn, attempt);
+    this.outbox.add(turn, { kind: 'settlement', key: attempt.key, settlement });
+  }
+
+  private forget(turn: Turn, attempt: Attempt): void {
+    this.running.delete(attempt.key);
+    this.streams.delete(attempt.stream);
+    this.held.delete(attempt.key);
+    this.reattached.delete(attempt.key);
+    this.instances.release(turn, attempt.row.ask.instance, attempt.key);
+  }
+
+  // ── questions and time ──
+
+  inquire(turn: Turn, call: CallId): InquiryAnswer {
+    for (const attempt of this.running.values()) if (attempt.row.ask.call === call) return { kind: 'running' };
+    const settlements = this.outbox.of(call);
+    if (settlements.length > 0) return { kind: 'settled', settlements };
+    this.tombstones.add(turn, call);
+    return { kind: 'never' };
+  }
+
+  tick(turn: Turn, lostAt: number | null): void {
+    for (const attempt of this.running.values()) {
+      const code = this.expiry(turn.now, attempt, lostAt);
+      if (code === null) turn.wake(Math.max(this.expiresAt(attempt, lostAt), turn.now + 50));
+      else if (attempt.ended && !attempt.cold) this.finish(turn, attempt, 'cancelled', 'cancelled', true, null);
+      else {
+        turn.reset(attempt.stream, 'cancelled');
+        this.fail(turn, attempt, code);
+      }
+    }
+  }
+
+  /** Why an attempt cannot go on at this time, or null. */
+  private expiry(now: number, attempt: Attempt, lostAt: number | null): string | null {
+    if (now < this.expiresAt(attempt, lostAt)) return null;
+    const late = now >= attempt.row.startedAt + attempt.row.ask.deadlineMs;
+    return late || (!attempt.cold && lostAt === null) ? 'timeout' : 'miner_lost';
+  }
+
+  private expiresAt(attempt: Attempt, lostAt: number | null): number {
+    const deadline = attempt.row.startedAt + attempt.row.ask.deadlineMs;
+    return Math.min(deadline, this.patienceEnds(attempt, lostAt));
+  }
+
+  private patienceEnds(attempt: Attempt, lostAt: number | null): number {
+    if (attempt.cold) return this.startedAt + (this.reattached.has(attempt.key) ? LIMITS.resumeMs : REATTACH_MS);
+    if (lostAt !== null && !attempt.ended) return lostAt + (attempt.answered ? LIMITS.resumeMs : EARLY_LOSS_MS);
+    return attempt.lastByteAt + (attempt.firstByteAt === null ? LIMITS.firstByteMs : LIMITS.idleMs);
+  }
+}
+
+function fromBase64(text: string): Uint8Array {
+  try {
+    return Uint8Array.from(atob(text.replaceAll('-', '+').replaceAll('_', '/')), (c) => c.charCodeAt(0));
+  } catch {
+    return new Uint8Array(0);
+  }
+}

@@ -1,0 +1,157 @@
+/** What runs on the agent: claims and grants, reports, and the slots of each instance. Its Chute has the last word on each. */
+import { ProtocolError, type InstanceReport, type StopReason } from '#protocol';
+import type { CallId, ClaimAnswer, ReportAnswer } from '../calls/ports.ts';
+import { Loads } from './loads.ts';
+import { Owed } from './owed.ts';
+import { instanceRowKey, type InstanceRow } from './rows.ts';
+import { Slots } from './slots.ts';
+import type { Turn } from './turn.ts';
+
+/** Claims an agent may have in flight. */
+const CLAIMS = 64;
+
+export class Instances {
+  readonly slots = new Slots();
+  private readonly owed = new Owed();
+  private readonly loads = new Loads();
+  private readonly claims = new Map<string, string>();
+
+  restore(row: InstanceRow): void {
+    this.slots.put(row);
+  }
+
+  /** The agent's word on what runs replaces ours. Returns the instances that are gone. */
+  reconcile(turn: Turn, reports: readonly InstanceReport[]): string[] {
+    this.owed.back();
+    const told = new Set(reports.map((r) => r.instance));
+    const gone = this.slots.all().filter((known) => !told.has(known.instance));
+    for (const known of gone) this.drop(turn, known, { state: 'stopped', detail: 'not running any more' });
+    for (const report of reports) this.report(turn, report);
+    return gone.map((known) => known.instance);
+  }
+
+  claim(turn: Turn, ref: string, chute: string, version: string): void {
+    if (this.claims.size >= CLAIMS) throw new ProtocolError('limit', 'too many claims in flight');
+    this.claims.set(ref, chute);
+    turn.do({ do: 'claim', chute, version, ref });
+  }
+
+  claimAnswered(turn: Turn, ref: string, answer: ClaimAnswer): void {
+    const chute = this.claims.get(ref);
+    if (chute === undefined) return;
+    this.claims.delete(ref);
+    if (answer.kind === 'refusal') {
+      turn.tell({ type: 'refusal', ref, code: answer.code, retryAfterMs: answer.retryAfterMs });
+      return;
+    }
+    const { instance, deadlineMs, spec } = answer;
+    this.put(turn, {
+      instance,
+      chute,
+      version: spec.version,
+      slots: spec.config.concurrency,
+      state: 'starting',
+      code: spec.code?.sha256 ?? null,
+    });
+    turn.tell({ type: 'grant', ref, instance, deadlineMs, spec });
+  }
+
+  /** Returns true when the instance ended, with whatever ran on it. */
+  report(turn: Turn, report: InstanceReport): boolean {
+    const known = this.slots.get(report.instance);
+    if (report.state === 'failed' || report.state === 'stopped') {
+      if (known === undefined) this.owed.send(turn, { do: 'report', chute: report.chute, report, busy: 0 });
+      else this.drop(turn, known, report);
+      return known !== undefined;
+    }
+    const same = known?.chute === report.chute && known.version === report.version;
+    // A draining instance never takes calls again, whatever the agent says of it.
+    if (same && known.state !== report.state && known.state !== 'draining') this.put(turn, { ...known, state: report.state });
+    this.owed.send(turn, { do: 'report', chute: report.chute, report, busy: this.slots.busy(report.instance) });
+    return false;
+  }
+
+  reportAnswered(turn: Turn, report: InstanceReport, answer: ReportAnswer): void {
+    this.owed.reportArrived(report);
+    if (report.state === 'failed' || report.state === 'stopped') return;
+    const known = this.slots.get(report.instance);
+    if (!answer.known) {
+      if (known !== undefined) this.put(turn, { ...known, state: 'draining' });
+      turn.tell({ type: 'stop', instance: report.instance, reason: 'unknown_instance', noticeMs: 0 });
+      return;
+    }
+    const { instance, chute, version, state } = report;
+    if (known === undefined) this.put(turn, { instance, chute, version, slots: answer.slots, state, code: null });
+    else if (known.slots !== answer.slots) this.put(turn, { ...known, slots: answer.slots });
+  }
+
+  stop(turn: Turn, instance: string, reason: StopReason, noticeMs: number): void {
+    const known = this.slots.get(instance);
+    if (known !== undefined) this.put(turn, { ...known, state: 'draining' });
+    turn.tell({ type: 'stop', instance, reason, noticeMs });
+  }
+
+  drain(turn: Turn): void {
+    for (const instance of this.slots.all()) this.put(turn, { ...instance, state: 'draining' });
+    this.tellGone(turn);
+  }
+
+  tellGone(turn: Turn): void {
+    for (const chute of new Set(this.slots.all().map((i) => i.chute))) this.owed.send(turn, { do: 'gone', chute });
+  }
+
+  goneTold(chute: string): void {
+    this.owed.goneArrived(chute);
+  }
+
+  /** An attempt's slot is free: a Chute with waiting calls is offered it first. */
+  release(turn: Turn, instance: string, attempt: string): void {
+    const offer = this.slots.release(instance, attempt, turn.now);
+    if (offer !== null) turn.do({ do: 'freed', ...offer });
+    this.wakeForSlots(turn);
+    this.noteLoad(turn, instance);
+  }
+
+  noteLoad(turn: Turn, instance: string): void {
+    const it = this.slots.get(instance);
+    if (it !== undefined) this.loads.note(turn, it, this.slots.busy(instance));
+  }
+
+  freedAnswered(turn: Turn, instance: string, offer: number, call: CallId | null): void {
+    this.slots.answered(instance, offer, call, turn.now);
+    this.wakeForSlots(turn);
+  }
+
+  reserve(turn: Turn, instance: string, call: CallId): boolean {
+    const kept = turn.connected && this.slots.reserve(instance, call, turn.now);
+    this.wakeForSlots(turn);
+    return kept;
+  }
+
+  tick(turn: Turn): void {
+    for (const offer of this.slots.tick(turn.now)) turn.do({ do: 'freed', ...offer });
+    this.wakeForSlots(turn);
+    this.loads.tick(turn, (instance) => this.slots.busy(instance));
+    this.owed.tick(turn);
+  }
+
+  private drop(turn: Turn, known: InstanceRow, end: Pick<InstanceReport, 'state' | 'detail'>): void {
+    this.slots.remove(known.instance);
+    this.loads.forget(known.instance);
+    turn.do({ do: 'delete', keys: [known.key] });
+    const { instance, chute, version } = known;
+    this.owed.send(turn, { do: 'report', chute, report: { instance, chute, version, ...end }, busy: 0 });
+  }
+
+  private put(turn: Turn, it: Omit<InstanceRow, 'kind' | 'key'>): void {
+    const { instance, chute, version, slots, state, code } = it;
+    const row: InstanceRow = { kind: 'instance', key: instanceRowKey(instance), instance, chute, version, slots, state, code };
+    this.slots.put(row);
+    turn.put(row);
+  }
+
+  private wakeForSlots(turn: Turn): void {
+    const at = this.slots.nextAt();
+    if (at !== null) turn.wake(at);
+  }
+}
