@@ -39,7 +39,7 @@ const hotkey = z.string().check(z.minLength(40), z.maxLength(60));
 const count = z.number().check(z.int(), z.nonnegative());
 const millis = z.number().check(z.int(), z.nonnegative(), z.lte(3_600_000));
 
-export const auditInstanceSchema = z.object({
+const auditInstanceSchema = z.object({
   instance: id,
   chute: id,
   /** `owner/name`, the model's name on `/v1`. */
@@ -53,7 +53,7 @@ export const auditInstanceSchema = z.object({
 });
 export type AuditInstance = z.infer<typeof auditInstanceSchema>;
 
-export const auditAgentSchema = z.object({
+const auditAgentSchema = z.object({
   agent: id,
   hotkey,
   instances: z.array(auditInstanceSchema).check(z.maxLength(256)),
@@ -100,7 +100,7 @@ export const REASONS = {
 export type Reason = keyof typeof REASONS;
 export const REASON_NAMES = Object.keys(REASONS) as [Reason, ...Reason[]];
 
-export const observationSchema = z.strictObject({
+const observationSchema = z.strictObject({
   /** `observationId` of the judge that posts it. */
   id,
   type: z.enum(['rtt', 'canary']),
@@ -126,7 +126,7 @@ export const observationSchema = z.strictObject({
 export type Observation = z.infer<typeof observationSchema>;
 
 /** As the edge gives it back: with the judge whose signature it came under. */
-export const storedObservationSchema = z.extend(z.object(observationSchema.shape), { judge: hotkey });
+const storedObservationSchema = z.extend(z.object(observationSchema.shape), { judge: hotkey });
 export type StoredObservation = z.infer<typeof storedObservationSchema>;
 
 export const observationsPostSchema = z.strictObject({
@@ -139,7 +139,7 @@ export const observationsReplySchema = z.object({
 
 const part = z.number().check(z.int(), z.gte(0), z.lte(FULL_SCORE));
 
-export const scoreSchema = z.strictObject({
+const scoreSchema = z.strictObject({
   hotkey,
   epoch: count,
   /** The newest round it takes into account; an older score never replaces a newer one. */

@@ -39,7 +39,8 @@ test('the miner is pinged, called and scored, and anyone can score it again from
   expect(report).toMatchObject({ agents: 1, observations: 2, ok: 2 });
 
   const { items: seen } = await read<Observation>(`/audit/observations?epoch=${report.epoch}&miner=${hotkey}`);
-  expect(seen.map((o) => [o.type, o.reason, o.agent]).toSorted()).toEqual([
+  const byType = seen.toSorted((a, b) => (a.type < b.type ? -1 : 1));
+  expect(byType.map((o) => [o.type, o.reason, o.agent])).toEqual([
     ['canary', 'answered', agent],
     ['rtt', 'answered', agent],
   ]);
