@@ -4,6 +4,7 @@
  *
  *   score = success × availability × latency, each a share of FULL_SCORE
  *
+ * It says how well a miner serves, not how much. Without a canary that counts it is 0, and `parts.canaries` says so.
  * Order, duplicates and records of other epochs change nothing. What is nobody's doing (`void`) counts as never asked.
  */
 import { AUDIT_LIMITS, FULL_SCORE, REASONS, type Observation, type Score } from '#protocol/audit.ts';
