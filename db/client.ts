@@ -1,6 +1,6 @@
 /**
  * The way to Postgres: Neon over HTTP, one statement per request, no socket and no pool. With a HYPERDRIVE binding the
- * native driver goes through it instead; it is loaded at the first statement only. No interactive transactions either way.
+ * native driver goes through it instead (`functions/hyperdrive.ts`). No interactive transactions either way.
  */
 import { neon, neonConfig } from '@neondatabase/serverless';
 import { drizzle } from 'drizzle-orm/neon-http';
@@ -49,9 +49,25 @@ async function fetchInTime(input: string, init: RequestInit): Promise<Response> 
   }
 }
 
+/** A statement over a connection of the native driver. */
+export type NativeQuery = (
+  connectionString: string,
+  text: string,
+  values: unknown[],
+  rowMode: 'array' | 'object',
+  timeoutMs: number,
+) => Promise<unknown[]>;
+
+let native: NativeQuery | null = null;
+
+/** For the entry that brings the native driver along, `functions/hyperdrive.ts`; every other bundle stays without it. */
+export function useNativeDriver(query: NativeQuery): void {
+  native = query;
+}
+
 function viaHyperdrive(connectionString: string): Database {
   return drizzleProxy(async (text, params, method) => {
-    const { query } = await import('./native.ts');
-    return { rows: await query(connectionString, text, params, method === 'all' ? 'array' : 'object', STATEMENT_MS) };
+    if (native === null) throw new Error('HYPERDRIVE is bound, but the entry has no native driver: deploy functions/hyperdrive.ts');
+    return { rows: await native(connectionString, text, params, method === 'all' ? 'array' : 'object', STATEMENT_MS) };
   });
 }

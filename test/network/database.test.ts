@@ -6,6 +6,7 @@ import { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import * as db from '../../db/index.ts';
 import { migrate } from '../../db/migrate.ts';
+import { query } from '../../db/native.ts';
 import { startBridge, type Bridge } from '../../dev/bridge.ts';
 import { startPostgres, type Postgres } from '../../dev/postgres.ts';
 import { makeLeash } from '../../dev/supervise.ts';
@@ -233,6 +234,8 @@ test('observations and scores: once, by page, the newer round wins', async () =>
 
 test('the native driver gives the same answers as HTTP', async () => {
   const native = db.connect({ DATABASE_URL: postgres.url, HYPERDRIVE: { connectionString: postgres.url } });
+  await expect(db.listMiners(native)).rejects.toThrow();
+  db.useNativeDriver(query);
   expect(await db.listObservations(native, { epoch: 3600, limit: 10 })).toEqual(await db.listObservations(d, { epoch: 3600, limit: 10 }));
   expect(await db.listMiners(native)).toEqual(await db.listMiners(d));
   expect(await db.listAgentsOf(native, '5M')).toEqual(await db.listAgentsOf(d, '5M'));
