@@ -4,6 +4,8 @@ export const BOUNDS = {
   versions: 20,
   /** Milliseconds a grant may stay without any report before it is void. */
   grantMs: 30_000,
+  /** Milliseconds from grant to the first `live`, whatever progress is told. */
+  startMaxMs: 7_200_000,
   /** Milliseconds after a socket is gone that its instances still count as running, so that a short cut brings no new starts. */
   resumeMs: 10_000,
   /** Milliseconds after a socket is gone that its instances are still known; later reports of them are answered with stop. */
@@ -38,7 +40,7 @@ export const BOUNDS = {
   /** Milliseconds before a failed watch or unwatch is tried again, and unwatches tried in a row. */
   relinkMs: 1_000,
   unlinkTries: 8,
-  /** Milliseconds after which an unanswered watch counts as failed. */
+  /** Milliseconds after which an unanswered watch or post counts as failed. */
   linkMs: 10_000,
   /** Tries to have a Miner stop an instance; after that its next report does it. */
   stopTries: 6,

@@ -60,6 +60,7 @@ export class ChuteCore {
       state.chute = null;
       state.snapshot = null;
       state.posted = null;
+      state.postingSince = null;
       return true;
     });
   }
@@ -145,10 +146,11 @@ export class ChuteCore {
     return this.#turn(now, (turn) => instances.stopTold(turn, instance, ok));
   }
 
-  /** The market did not take the last post; it is sent again. */
-  postFailed(now: number): Outcome<void> {
+  /** Whether the market took the last post; if not, it is sent again. */
+  posted(ok: boolean, now: number): Outcome<void> {
     return this.#turn(now, (turn) => {
-      turn.state.postFailed = true;
+      turn.state.postingSince = null;
+      turn.state.postFailed = !ok;
     });
   }
 
@@ -165,11 +167,6 @@ export class ChuteCore {
   /** Whether the agent may write to the log of this instance. */
   owns(agent: string, instance: string): boolean {
     return this.#state.instances.get(instance)?.agent === agent;
-  }
-
-  /** For tests and the simulator: slots known to be free, and calls that wait. */
-  get facts(): { free: ReadonlyMap<string, number>; waiting: CallId[] } {
-    return { free: this.#state.free, waiting: [...this.#state.tickets.keys()] };
   }
 
   /** One turn: what happened, then everything that follows from it. */
@@ -190,7 +187,7 @@ export class ChuteCore {
   /** Tells the market what changed; a growing urgency only every few seconds. */
   #post(turn: Turn): void {
     const { state, now } = turn;
-    if (state.chute === null) return;
+    if (state.chute === null || (state.postingSince !== null && now - state.postingSince < this.#bounds.linkMs)) return;
     const offer = need.offer(turn, this.#bounds);
     const listing = view.listing(state);
     const key = JSON.stringify([offer === null ? null : { ...offer, urgency: 0 }, listing]);
@@ -201,6 +198,7 @@ export class ChuteCore {
     state.posted = text;
     state.postedAt = now;
     state.postFailed = false;
+    state.postingSince = now;
     turn.effects.push({ do: 'post', chute: state.chute.chute, offer, listing });
   }
 
@@ -219,7 +217,7 @@ export class ChuteCore {
     if (wakeAt !== null) times.push(wakeAt);
     const growing = state.demand.unmetSince !== null && now - state.demand.unmetSince < 300_000 && currentSpec(state) !== null;
     const postAt = state.postedAt + this.#bounds.postMs;
-    if (growing || state.postFailed) times.push(postAt > now ? postAt : now + this.#bounds.postMs);
+    if (growing || state.postFailed || state.postingSince !== null) times.push(postAt > now ? postAt : now + this.#bounds.postMs);
     const at = times.length === 0 ? null : Math.max(now + 1, Math.min(...times));
     if (at === null || (state.alarmAt !== null && state.alarmAt > now && state.alarmAt <= at)) return;
     state.alarmAt = at;

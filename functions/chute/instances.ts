@@ -94,7 +94,10 @@ export function report(
 function deadlineOf(turn: Turn, row: InstanceRow, next: InstanceRow['state'], bounds: typeof BOUNDS): number | null {
   if (next === 'live') return null;
   const config = turn.state.versions.get(row.version)?.spec.config;
-  if (next === 'starting') return turn.now + (config?.start_timeout ?? 300) * 1000;
+  if (next === 'starting') {
+    const at = turn.now + (config?.start_timeout ?? 300) * 1000;
+    return row.liveSince === null ? Math.min(at, row.granted + bounds.startMaxMs) : at;
+  }
   return row.state === 'draining' ? row.deadline : turn.now + (config?.timeout ?? 300) * 1000 + bounds.drainSlackMs;
 }
 
@@ -122,6 +125,8 @@ export function expire(turn: Turn, bounds: typeof BOUNDS): void {
   for (const row of state.instances.values()) {
     if (row.goneAt !== null && row.goneAt + bounds.graceMs <= now) forget(turn, row);
     else if (row.deadline !== null && row.deadline <= now) {
+      // A grant that is not used keeps others from starting: it counts like a failed start.
+      if (row.state === 'granted') strike(turn, row, 'the agent took the grant and did not start', bounds);
       if (row.state === 'starting') strike(turn, row, `no progress within the start timeout (last: ${row.detail || 'nothing'})`, bounds);
       forget(turn, row);
       stop(turn, row, row.state === 'draining' ? 'scaled_down' : 'start_timeout', 0);

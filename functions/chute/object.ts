@@ -189,8 +189,7 @@ export class ChuteObject extends DurableObject<Env> {
         const posted = await marketStub(this.env)
           .post(effect.chute, effect.offer, effect.listing)
           .then(() => true, failed('post', false));
-        if (!posted) this.#run(this.#core.postFailed(Date.now()));
-        return;
+        return this.#run(this.#core.posted(posted, Date.now()));
       }
     }
   }

@@ -145,6 +145,8 @@ export interface State {
   snapshot: Snapshot | null;
   posted: string | null;
   postedAt: number;
+  /** Since when a post is under way; one at a time, so that an older one never lands last. */
+  postingSince: number | null;
   postFailed: boolean;
   alarmAt: number | null;
 }
@@ -180,6 +182,7 @@ export function rebuild(rows: Iterable<StoredRow>): State {
     snapshot: null,
     posted: null,
     postedAt: 0,
+    postingSince: null,
     postFailed: false,
     alarmAt: null,
   };

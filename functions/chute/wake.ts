@@ -41,6 +41,7 @@ export function watched(turn: Turn, agent: string, told: { instance: string; fre
     // A slot offered while the answer was under way may be counted twice; the reserve that fails finds out.
     state.free.set(instance, Math.min(row.slots, Math.max(state.free.get(instance) ?? 0, free)));
     state.busy.set(instance, Math.max(0, row.slots - free));
+    state.snapshot = null;
   }
 }
 

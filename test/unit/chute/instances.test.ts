@@ -76,6 +76,21 @@ describe('claims', () => {
     expect(world.core.describe(world.now)?.lastError).toMatchObject({ text: expect.stringContaining('fetching 90 %') });
   });
 
+  test('an agent that takes grants and starts nothing has to wait, and progress told for ever ends too', () => {
+    const world = new World();
+    world.deploy('a', { min: 1, start_timeout: 3600 });
+    world.claim('m1', 'a');
+    world.pass(BOUNDS.grantMs);
+    expect(world.claim('m1', 'a')).toMatchObject({ code: 'cooling_down' });
+    const grant = world.claim('m2', 'a');
+    if (grant.kind !== 'grant') throw new Error(grant.code);
+    for (let k = 0; k < 8; k++) {
+      world.report('m2', grant.instance, 'a', 'starting', 0, `${k}`);
+      world.pass(BOUNDS.startMaxMs / 8);
+    }
+    expect(world.states()).toEqual({});
+  });
+
   test('an instance nobody granted is not known, and neither is one told by another agent or as another version', () => {
     const world = new World();
     world.deploy('a', { min: 1 });

@@ -3,7 +3,7 @@ import { BOUNDS } from '../../../functions/chute/bounds.ts';
 import { removalOrder } from '../../../functions/chute/balance.ts';
 import { asked } from '../../../functions/chute/need.ts';
 import type { InstanceRow } from '../../../functions/chute/state.ts';
-import { World, config } from './world.ts';
+import { World, config, spec } from './world.ts';
 
 describe('instances that calls ask for', () => {
   test.each([
@@ -80,6 +80,21 @@ describe('need', () => {
     expect(world.enqueue('c2')).toMatchObject({ kind: 'refused', code: 'no_capacity' });
     world.claim('m1', 'a');
     expect(world.enqueue('c3').kind).toBe('admitted');
+  });
+
+  test('one post at a time: what changed meanwhile follows, and a lost one is sent again', () => {
+    const world = new World();
+    const first = world.core.deploy({ spec: spec('a', { min: 1 }), slug: 's' }, world.now);
+    expect(first.effects.filter((effect) => effect.do === 'post')).toHaveLength(1);
+    const second = world.core.deploy({ spec: spec('b', { min: 1 }), slug: 's' }, world.now);
+    expect(second.effects.filter((effect) => effect.do === 'post')).toEqual([]);
+    const third = world.core.posted(true, world.now);
+    expect(third.effects).toMatchObject([{ do: 'post', offer: { version: 'b'.repeat(64) } }]);
+    world.core.posted(false, world.now);
+    expect(world.core.alarm(world.now + BOUNDS.postMs).effects).toMatchObject([
+      { do: 'post', offer: { version: 'b'.repeat(64) } },
+      { do: 'alarm' },
+    ]);
   });
 
   test('a public chute is listed, a private one is not', () => {

@@ -54,6 +54,8 @@ export class World {
       else if (effect.do === 'alarm') this.alarmAt = effect.at;
       this.effects.push(effect);
     }
+    // The market takes every post.
+    if (outcome.effects.some((effect) => effect.do === 'post')) this.do(this.core.posted(true, this.now));
     return outcome.answer;
   }
 
