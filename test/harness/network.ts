@@ -2,6 +2,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { AgentPart } from '../../dev/agent.ts';
 import { DEMO_CHUTES, raiseDemo, type Demo, type DemoChute } from '../../dev/demo.ts';
 import { openFolder, type DataFolder } from '../../dev/folder.ts';
 import { raiseNetwork, ROOT, type Network } from '../../dev/network.ts';
@@ -56,7 +57,7 @@ export interface TestNetwork extends Pick<Demo, 'api' | 'key' | 'account' | 'chu
     path: string,
     init?: { method?: string; body?: unknown; headers?: Record<string, string>; signal?: AbortSignal },
   ): Promise<Response>;
-  /** Stops everything and removes the folder. */
+  /** Stops everything and removes the folder. Safe to call twice. */
   close(): Promise<void>;
 }
 
@@ -65,7 +66,12 @@ export async function startNetwork(wish: NetworkWish = {}): Promise<TestNetwork>
   const folder = openFolder(path, { fresh: false, workerd: workerdVersion(ROOT) });
   const say = wish.loud ? (line: string) => console.error(line) : () => undefined;
   let network: Network | undefined;
-  const close = async () => {
+  let agents: AgentPart[] = [];
+  let closing: Promise<void> | undefined;
+  const close = () => (closing ??= closeAll());
+  const closeAll = async () => {
+    // Nobody waits for a polite good-bye here.
+    await Promise.all(agents.map(({ part }) => part.stop('hard')));
     await network?.stop();
     folder.release();
     await rm(path, { recursive: true, force: true });
@@ -73,8 +79,9 @@ export async function startNetwork(wish: NetworkWish = {}): Promise<TestNetwork>
   try {
     network = await raiseNetwork({ folder, port: 0, epochSeconds: 60, faults: wish.faults ?? true, durable: false, say });
     const chutes = wish.chutes ?? DEMO_CHUTES.slice(0, 1);
-    const { facts, agents } = await raiseDemo({ network, folder, chutes, agents: wish.agents ?? 1, judge: wish.judge ?? false, say });
-    return { ...facts, ...handles(network, folder, facts.key), agent: (index) => agentAt(agents, index, folder), close };
+    const demo = await raiseDemo({ network, folder, chutes, agents: wish.agents ?? 1, judge: wish.judge ?? false, say });
+    agents = demo.agents;
+    return { ...demo.facts, ...handles(network, folder, demo.facts.key), agent: (index) => agentAt(agents, index, folder), close };
   } catch (error) {
     await close();
     throw error;
@@ -100,7 +107,7 @@ function handles(network: Network, folder: DataFolder, key: string) {
   };
 }
 
-function agentAt(agents: { hotkey: string; agent: string; part: Part }[], index: number, folder: DataFolder) {
+function agentAt(agents: AgentPart[], index: number, folder: DataFolder) {
   const found = agents[index];
   if (!found) throw new Error(`There is no agent ${index}; the network has ${agents.length}.`);
   const { hotkey, agent, part } = found;
