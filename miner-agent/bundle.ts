@@ -1,4 +1,4 @@
-/** Packs the agent into one file that runs from an empty folder: `dist/ripcord-miner.mjs`. */
+/** Packs the agent into one file that runs from an empty folder: `dist/ripcord-miner.mjs`, or where the argument says. */
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 
@@ -7,7 +7,7 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 await build({
   absWorkingDir: root,
   entryPoints: ['miner-agent/bin.ts'],
-  outfile: 'dist/ripcord-miner.mjs',
+  outfile: process.argv[2] ?? 'dist/ripcord-miner.mjs',
   bundle: true,
   platform: 'node',
   format: 'esm',
