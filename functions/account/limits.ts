@@ -11,8 +11,8 @@ export const ACCOUNT_LIMITS = {
   attempts: 16,
   /** Agents one call may name; each is asked at the deadline. */
   agents: 16,
-  /** Nonces kept at a time. */
-  nonces: 2_000,
+  /** Nonces kept at a time: signed requests of one hotkey in two minutes. */
+  nonces: 10_000,
   /** Settled attempts that may wait for Postgres before new calls are refused; bounds memory while it is down. */
   outbox: 20_000,
   /** Usage rows of one statement, and how many make it leave at once. */

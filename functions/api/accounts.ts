@@ -21,7 +21,9 @@ accountsApi.post('/accounts', async (c) => {
     throw new RipcordError('invalid_signature', { message: 'An account is registered by its hotkey, not by a key.' });
   const { handle } = await readJson(c, registerSchema);
   const account = { id: caller.account, hotkey: caller.hotkey, handle };
-  const { kind, by } = await insertAccount(connect(c.env), account);
+  const { kind, by } = await insertAccount(connect(c.env), account).catch(() => {
+    throw new RipcordError('unavailable', { message: 'The database does not answer.', hint: 'Try again.', retryAfterMs: 5_000 });
+  });
   if (kind === 'taken') throw new RipcordError('name_taken', { message: takenBy(by.hotkey === account.hotkey, by.handle) });
   await accountStub(c.env, account.id).register({ account: account.id, hotkey: account.hotkey, handle });
   return c.json(view(account.id, account.hotkey, handle), 201);

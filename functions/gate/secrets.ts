@@ -6,10 +6,12 @@ export interface EdgeSecret {
   EDGE_SECRET: string;
 }
 
+type HmacKey = Awaited<ReturnType<typeof crypto.subtle.importKey>>;
+
 const encoder = new TextEncoder();
 
 /** Holds keys, never promises: a promise of one request must not be awaited by another under workerd. */
-const derived = new Map<string, CryptoKey>();
+const derived = new Map<string, HmacKey>();
 
 /** An HMAC over `text` by the edge's key of this label: 32 bytes (SHA-256) or 64 (SHA-512). */
 export async function edgeMac(env: EdgeSecret, label: string, text: string, hash: 'SHA-256' | 'SHA-512' = 'SHA-256'): Promise<Uint8Array> {
@@ -17,7 +19,7 @@ export async function edgeMac(env: EdgeSecret, label: string, text: string, hash
   return new Uint8Array(await crypto.subtle.sign('HMAC', key, encoder.encode(text)));
 }
 
-async function edgeKey(env: EdgeSecret, label: string, hash: string): Promise<CryptoKey> {
+async function edgeKey(env: EdgeSecret, label: string, hash: string): Promise<HmacKey> {
   const name = `${hash} ${label} ${env.EDGE_SECRET}`;
   const known = derived.get(name);
   if (known !== undefined) return known;
@@ -28,6 +30,6 @@ async function edgeKey(env: EdgeSecret, label: string, hash: string): Promise<Cr
   return key;
 }
 
-function importHmac(bytes: Uint8Array, hash: string): Promise<CryptoKey> {
+function importHmac(bytes: Uint8Array, hash: string): Promise<HmacKey> {
   return crypto.subtle.importKey('raw', new Uint8Array(bytes), { name: 'HMAC', hash }, false, ['sign']);
 }

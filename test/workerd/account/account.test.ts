@@ -178,6 +178,14 @@ test.each([['A'], ['ab'], ['a-b'], ['ä'.repeat(5)], ['a'.repeat(25)]])('the han
   expect(await new Developer().ask('POST', '/accounts', { handle })).toMatchObject({ status: 400, json: { param: 'handle' } });
 });
 
+test('a database that does not answer refuses a registration, and a repeat mends it', async () => {
+  const developer = new Developer();
+  postgres = () => new Response('down', { status: 503 });
+  expect(await developer.ask('POST', '/accounts', { handle: 'later' })).toMatchObject({ status: 503, json: { code: 'unavailable' } });
+  postgres = () => undefined;
+  expect(await developer.ask('POST', '/accounts', { handle: 'later' })).toMatchObject({ status: 201 });
+});
+
 test('a hotkey without an account may only register, and its object leaves nothing behind', async () => {
   const developer = new Developer();
   expect(await developer.ask('GET', '/accounts/me')).toMatchObject({ status: 403, json: { code: 'insufficient_scope' } });
