@@ -3,7 +3,7 @@
  * the host: a user namespace, or else a user id that exists already.
  */
 import { execFile } from 'node:child_process';
-import { chownSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
@@ -49,6 +49,8 @@ interface Identity {
 export async function startPostgres(ask: PostgresAsk, leash: Leash, say: Say): Promise<Postgres> {
   const bin = await binaries();
   const identity = await identityFor(bin.postgres);
+  // Another user has to get through our folder to its own; the files in it stay ours.
+  if (identity.uid !== undefined) chmodSync(dirname(ask.folder), 0o711);
   await endLeftover(ask.folder);
   if (!existsSync(join(ask.folder, 'PG_VERSION'))) {
     say('Making a Postgres cluster.');
@@ -163,12 +165,12 @@ async function runsAs({ prefix, uid, gid }: Identity, program: string): Promise<
 /** User ids that exist on this machine: who owns the packages, then the customary ones. */
 function otherUsers(program: string): { uid: number; gid: number }[] {
   const owner = statSync(program);
-  const users = readFileSync('/etc/passwd', 'utf8')
-    .split('\n')
-    .map((line) => line.split(':'))
-    .filter(([name]) => name === 'postgres' || name === 'nobody')
-    .map(([, , uid, gid]) => ({ uid: Number(uid), gid: Number(gid) }));
-  return [{ uid: owner.uid, gid: owner.gid }, ...users].filter(({ uid }) => uid !== 0);
+  const passwd = readFileSync('/etc/passwd', 'utf8').split('\n');
+  const customary = ['postgres', 'nobody'].flatMap((name) => {
+    const [, , uid, gid] = passwd.find((line) => line.startsWith(`${name}:`))?.split(':') ?? [];
+    return uid === undefined ? [] : [{ uid: Number(uid), gid: Number(gid) }];
+  });
+  return [{ uid: owner.uid, gid: owner.gid }, ...customary].filter(({ uid }) => uid !== 0);
 }
 
 async function initialise(initdb: string, identity: Identity, ask: PostgresAsk, signal: AbortSignal): Promise<void> {
