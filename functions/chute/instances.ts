@@ -75,7 +75,15 @@ export function report(
     forget(turn, row);
     return { answer, becameLive: false };
   }
-  // A draining instance stays draining: no report brings it back.
+  // No report brings a draining instance back; an agent that believes it serves has missed the word.
+  if (row.state === 'draining' && told.state === 'live') {
+    stop(
+      turn,
+      row,
+      row.version === state.chute?.current ? 'scaled_down' : 'replaced',
+      Math.max(0, (row.deadline ?? now) - bounds.drainSlackMs - now),
+    );
+  }
   const next = row.state === 'draining' ? 'draining' : told.state;
   const becameLive = next === 'live' && row.liveSince === null;
   save(turn, {

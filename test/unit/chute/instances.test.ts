@@ -159,6 +159,21 @@ describe('an agent whose socket is gone', () => {
   });
 });
 
+test('an agent that missed the word to stop, being away, is told again when it is back', () => {
+  const world = new World();
+  world.deploy('a', { min: 1, timeout: 100 });
+  const instance = world.live('m1', 'a');
+  world.deploy('b', { min: 1, timeout: 100 });
+  world.live('m2', 'b');
+  expect(world.take('stop')).toMatchObject([{ instance, reason: 'replaced', noticeMs: 100_000 }]);
+  world.do(world.core.stopTold(instance, true, world.now));
+  world.do(world.core.gone('m1', world.now));
+  world.pass(40_000);
+  expect(world.report('m1', instance, 'a', 'live')).toMatchObject({ known: true });
+  expect(world.take('stop')).toMatchObject([{ instance, reason: 'replaced', noticeMs: 60_000 }]);
+  expect(world.states()).toMatchObject({ [instance]: 'draining' });
+});
+
 test('a stop is repeated until the Miner object took it, and not for ever', () => {
   const world = new World();
   world.deploy('a', { min: 1 });
