@@ -79,7 +79,9 @@ export async function chuteName(session: Session, name: string): Promise<string>
     });
   }
   if (name.includes('/')) return name;
-  const handle = session.profile.handle ?? (await session.client.me()).handle;
+  // A key of the environment may be another account's than the profile's.
+  const own = session.key === null || session.key === session.profile.key ? session.profile.handle : undefined;
+  const handle = own ?? (await session.client.me()).handle;
   if (handle === null || handle === undefined) throw usage('invalid_name', `Whose chute is ${name}? Give it as owner/name.`);
   return `${handle}/${name}`;
 }

@@ -16,6 +16,12 @@ const TAIL_LINES = 15;
 /** Log lines read to find the tail; the service keeps fewer. */
 const MAX_LINES = 20_000;
 
+/** What a miner must have or allow. */
+const WHO_RUNS = {
+  command: 'A command runs only on miners that allow your account or this code; an image runs on any with containers.',
+  image: 'An image runs on miners with containers and the GPU that is asked for.',
+};
+
 /**
  * The first live instance of the version. A chute with `min = 0` is woken by calls of its health path. Throws a `Failure`
  * after `timeoutMs`, or when starts keep failing.
@@ -119,7 +125,7 @@ function notLive(deployment: Deployment, last: Instance | undefined, error: Star
   const why = last === undefined ? `no miner runs it${failed}` : `its instance is ${last.state}${last.detail ? ` (${last.detail})` : ''}`;
   const hint =
     last === undefined
-      ? `It stays deployed and wanted. Ask for less (gpu, image), or look later: ripcord chutes get ${deployment.name}.`
+      ? `It stays deployed and wanted: miners may be full. ${WHO_RUNS[deployment.config.image === undefined ? 'command' : 'image']} Look later: ripcord chutes get ${deployment.name}.`
       : `It goes on starting. ripcord logs ${deployment.name} -f shows what it says; start_timeout and --timeout give it longer.`;
   return new Failure(EXIT.refused, 'not_live_yet', `${deployment.name} is not live after ${timeoutMs / 1000} s: ${why}.`, {
     hint,

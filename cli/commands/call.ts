@@ -62,6 +62,8 @@ async function call(session: Session, name: string, path: string, options: Optio
   if (!reply.ok) await refuse(reply);
   if (session.json && options.output === undefined) await printJson(session, reply);
   else await pipe(session, reply, options);
+  if (session.json && options.output !== undefined)
+    await session.result({ status: reply.status, file: resolve(session.io.cwd, options.output) }, '');
   if (!reply.ok)
     throw new Failure(EXIT.refused, 'chute_error', `The program of ${name} answered ${reply.status}.`, { extra: { status: reply.status } });
 }
@@ -136,7 +138,13 @@ async function pipe(session: Session, reply: Response, options: Options): Promis
       hint: 'Add -o FILE, or send it on: ripcord call … > FILE.',
     });
   }
-  for await (const chunk of session.client.bytes(reply)) await write(io, io.out, chunk);
+  let last = 0x0a;
+  for await (const chunk of session.client.bytes(reply)) {
+    last = chunk.at(-1) ?? last;
+    await write(io, io.out, chunk);
+  }
+  // Only for the prompt that follows on a terminal; a pipe gets the bytes alone.
+  if (io.out.isTTY === true && last !== 0x0a) await write(io, io.out, '\n');
 }
 
 async function toFile(session: Session, reply: Response, file: string): Promise<void> {

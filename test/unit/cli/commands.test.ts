@@ -413,6 +413,10 @@ describe('call', () => {
     api.on('GET /call/demo/image/', { body: bytes, headers: { 'content-type': 'image/png' } });
     expect(await rip(['call', 'demo/image', '-o', 'x.png'])).toMatchObject({ code: 0, out: '' });
     expect((await readFile(join(home, 'x.png'))).equals(bytes)).toBe(true);
+    expect(JSON.parse((await rip(['call', 'demo/image', '-o', 'x.png', '--json'])).out)).toEqual({
+      status: 200,
+      file: join(home, 'x.png'),
+    });
     expect(await rip(['call', 'demo/image'], { tty: true })).toMatchObject({ code: 2, err: expect.stringContaining('-o FILE') as unknown });
     expect(await rip(['call', 'demo/image', '-o', 'no/such/x.png'])).toMatchObject({ code: 2 });
   });
@@ -657,6 +661,13 @@ describe('the config file', () => {
     expect(await rip(['whoami', '--api', api.origin], { key: null, env: { RIPCORD_API: 'http://127.0.0.1:1' } })).toMatchObject({
       code: 0,
     });
+  });
+
+  test('a bare name belongs to the account of the key in use', async () => {
+    await write(`[profiles."${api.origin}"]\nkey = "rk_other"\nhandle = "bob"\n`);
+    api.on('GET /accounts/me', { json: ME });
+    api.on('GET /chutes/alice/hello', { json: chute() });
+    expect(await rip(['chutes', 'get', 'hello'])).toMatchObject({ code: 0 });
   });
 
   test('a key for one API is never sent to another', async () => {
