@@ -17,6 +17,7 @@ interface FakeInstance {
   kept: Map<CallId, number>;
   offers: Map<number, number>;
   watched: boolean;
+  connected: boolean;
 }
 
 /** A message under way: it arrives, or it is lost and its sender learns that. */
@@ -38,7 +39,14 @@ class Net {
   constructor() {
     this.world.deploy('a', { min: 2, max: 2, concurrency: SLOTS });
     for (const name of AGENTS)
-      this.miners.set(name, { id: this.world.live(name, 'a'), running: 0, kept: new Map(), offers: new Map(), watched: false });
+      this.miners.set(name, {
+        id: this.world.live(name, 'a'),
+        running: 0,
+        kept: new Map(),
+        offers: new Map(),
+        watched: false,
+        connected: true,
+      });
     this.drain();
   }
 
@@ -79,7 +87,7 @@ class Net {
 
   newcomer(name: string): void {
     const miner = this.miner(name);
-    if (!miner.watched && this.free(miner) > 0) miner.running++;
+    if (miner.connected && !miner.watched && this.free(miner) > 0) miner.running++;
   }
 
   finish(name: string): void {
@@ -89,9 +97,30 @@ class Net {
     this.offer(name);
   }
 
+  /** The agent's socket goes, and comes back. */
+  cut(name: string): void {
+    this.miner(name).connected = false;
+    this.world.do(this.world.core.gone(name, this.world.now));
+    this.drain();
+  }
+
+  back(name: string): void {
+    const miner = this.miner(name);
+    if (miner.connected) return;
+    miner.connected = true;
+    // Known no more after the grace: the agent stops it and starts anew.
+    if (!this.world.report(name, miner.id, 'a', 'live', miner.running).known) {
+      this.world.pass(60_000);
+      Object.assign(miner, { id: this.world.live(name, 'a'), running: 0, watched: false });
+      miner.kept.clear();
+      miner.offers.clear();
+    }
+    this.drain();
+  }
+
   offer(name: string): void {
     const miner = this.miner(name);
-    if (!miner.watched || this.free(miner) <= 0) return;
+    if (!miner.connected || !miner.watched || this.free(miner) <= 0) return;
     const number = ++this.#offers;
     miner.offers.set(number, this.world.now + OFFER_RETRY_MS);
     this.sendOffer(name, number);
@@ -153,9 +182,9 @@ class Net {
       const none = () => back(() => this.world.do(core.watched(effect.agent, null, this.world.now)));
       this.send(() => {
         const miner = this.miner(effect.agent);
-        miner.watched = true;
+        if (miner.connected) miner.watched = true;
         miner.offers.clear();
-        const told = [{ instance: miner.id, free: this.free(miner) }];
+        const told = !miner.connected ? [] : [{ instance: miner.id, free: this.free(miner) }];
         this.send(() => back(() => this.world.do(core.watched(effect.agent, told, this.world.now))), none);
       }, none);
     } else if (effect.do === 'unwatch') {
@@ -177,7 +206,7 @@ class Net {
       this.send(
         () => {
           const miner = this.miner(effect.agent);
-          const ok = miner.kept.has(effect.call) || this.free(miner) > 0;
+          const ok = miner.connected && miner.id === effect.instance && (miner.kept.has(effect.call) || this.free(miner) > 0);
           if (ok) miner.kept.set(effect.call, this.world.now + KEEP_MS);
           this.send(
             () => done(ok),
@@ -193,7 +222,11 @@ class Net {
     } else if (effect.do === 'resolve' && effect.answer.kind === 'slot') {
       const { instance } = effect.answer.instance;
       const alive = this.waiting.has(effect.call);
-      this.send(() => this.told(effect.call, instance, alive));
+      // A Worker whose wait broke asks again.
+      this.send(
+        () => this.told(effect.call, instance, alive),
+        () => this.ask(effect.call),
+      );
     }
   }
 
@@ -217,6 +250,7 @@ class Net {
   }
 
   settle(): void {
+    for (const name of AGENTS) this.back(name);
     for (let round = 0; round < 40; round++) {
       while (this.underway.length > 0) this.deliver(0, false);
       this.pass(1_000);
@@ -240,6 +274,8 @@ const step = fc.oneof(
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('newcomer' as const), agent: fc.constantFrom(...AGENTS) }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('leave' as const), pick: fc.nat(20) }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('pass' as const), ms: fc.constantFrom(10, 700, 1_100, 6_000) }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('cut' as const), agent: fc.constantFrom(...AGENTS) }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('back' as const), agent: fc.constantFrom(...AGENTS) }) },
   { weight: 1, arbitrary: fc.constant({ kind: 'evict' as const }) },
 );
 
@@ -250,6 +286,8 @@ function play(net: Net, steps: (typeof step extends fc.Arbitrary<infer S> ? S : 
     else if (it.kind === 'finish') net.finish(it.agent);
     else if (it.kind === 'newcomer') net.newcomer(it.agent);
     else if (it.kind === 'pass') net.pass(it.ms);
+    else if (it.kind === 'cut') net.cut(it.agent);
+    else if (it.kind === 'back') net.back(it.agent);
     else if (it.kind === 'evict') net.evict();
     else net.leave([...net.waiting.keys()][it.pick % Math.max(1, net.waiting.size)] ?? '');
   }
