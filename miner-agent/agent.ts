@@ -41,7 +41,7 @@ const IDLE_POLL_MS = 20;
 export interface AgentOptions {
   config: Config;
   hotkey: Hotkey;
-  tell(event: AgentEvent): void;
+  tell: (event: AgentEvent) => void;
   /** Aborted: drain, then leave. */
   signal: AbortSignal;
 }
@@ -201,7 +201,12 @@ class Agent implements InstancesPort {
       return { runtime: 'url', slots: engine.slots ?? spec.config.concurrency, make: (context) => urlRuntime(engine.url, context) };
     }
     if (spec.config.command === undefined) throw new StartFailed('this agent runs no container images');
-    const refusal = refusalOf(config.allow, { account: spec.account, name: spec.name, code: spec.code?.sha256 ?? null, config: spec.config });
+    const refusal = refusalOf(config.allow, {
+      account: spec.account,
+      name: spec.name,
+      code: spec.code?.sha256 ?? null,
+      config: spec.config,
+    });
     if (refusal !== null) throw new StartFailed(`refused by the miner: ${refusal}`);
     const limits = { memoryMb: config.memoryMb, fileMb: 4096, openFiles: 4096 };
     return { runtime: 'process', slots: spec.config.concurrency, make: (context) => processRuntime(context, limits, this.#notes) };
@@ -232,7 +237,7 @@ class Agent implements InstancesPort {
 
   async idle(instance: string, limitMs: number): Promise<void> {
     const end = Date.now() + limitMs;
-    while (this.#driver.core.calls.runningOn(instance) > 0 && Date.now() < end) await sleep(IDLE_POLL_MS);
+    while (this.#driver.core.calls.slots.runningOn(instance) > 0 && Date.now() < end) await sleep(IDLE_POLL_MS);
   }
 
   log(instance: string, line: LogLine): void {

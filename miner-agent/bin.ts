@@ -39,7 +39,11 @@ Serve calls with this machine. The agent dials out; no port needs to be open.
 `;
 
 async function main(argv: string[]): Promise<number> {
-  const program = new Command('ripcord-miner').description('Ripcord miner agent').version(AGENT_VERSION).addHelpText('after', HELP).exitOverride();
+  const program = new Command('ripcord-miner')
+    .description('Ripcord miner agent')
+    .version(AGENT_VERSION)
+    .addHelpText('after', HELP)
+    .exitOverride();
   let code: number = EXIT.done;
   program
     .command('up')
@@ -55,7 +59,7 @@ async function main(argv: string[]): Promise<number> {
     .option('--drain <seconds>', 'how long calls may run on at the end (default: 30)')
     .option('--allow-account <account>', 'run programs of this account (again for more)', collect)
     .option('--allow-code <sha256>', 'run this code folder (again for more)', collect)
-    .option('--allow-all', 'run anybody\'s programs with your rights; for closed networks only')
+    .option('--allow-all', "run anybody's programs with your rights; for closed networks only")
     .option('--url <chute=url>', 'serve owner/name with an engine that runs already (again for more)', collect)
     .option('--json', 'one JSON object a line on stdout')
     .addHelpText('after', HELP)
@@ -82,7 +86,8 @@ async function up(flags: Flags, json: boolean): Promise<number> {
     await runAgent({ config, hotkey, tell: display.tell, signal: endSignal() });
     return EXIT.done;
   } catch (error) {
-    if (error instanceof ConfigError || error instanceof KeyfileError) return fail(json, 'usage', error.message, 'ripcord-miner up --help', EXIT.usage);
+    if (error instanceof ConfigError || error instanceof KeyfileError)
+      return fail(json, 'usage', error.message, 'ripcord-miner up --help', EXIT.usage);
     if (error instanceof AgentRefused) return fail(json, 'refused', error.message, 'see the message', EXIT.refused);
     throw error;
   } finally {

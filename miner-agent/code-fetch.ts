@@ -10,9 +10,9 @@ interface Take {
   tail: Promise<void>;
   got: number;
   total: number;
-  progress(detail: string): void;
-  resolve(): void;
-  reject(error: Error): void;
+  progress: (detail: string) => void;
+  resolve: () => void;
+  reject: (error: Error) => void;
 }
 
 export class CodeFetch {
@@ -43,7 +43,13 @@ export class CodeFetch {
     }
   }
 
-  async #run(instance: string, code: { sha256: string; bytes: number }, writer: BlobWriter, signal: AbortSignal, progress: (detail: string) => void): Promise<void> {
+  async #run(
+    instance: string,
+    code: { sha256: string; bytes: number },
+    writer: BlobWriter,
+    signal: AbortSignal,
+    progress: (detail: string) => void,
+  ): Promise<void> {
     const whole = new Promise<void>((resolve, reject) => {
       const stop = () => reject(new StartFailed('stopped while fetching the code'));
       if (signal.aborted) return stop();
@@ -64,7 +70,9 @@ export class CodeFetch {
       this.#dispatch({ type: 'stored', instance, bytes: bytes.byteLength });
       take.progress(`fetching ${Math.floor((10 * take.got) / take.total) * 10} %`);
     });
-    take.tail.catch((error: unknown) => take.reject(new StartFailed(`cannot store the code (${error instanceof Error ? error.message : 'unknown'})`)));
+    take.tail.catch((error: unknown) =>
+      take.reject(new StartFailed(`cannot store the code (${error instanceof Error ? error.message : 'unknown'})`)),
+    );
   }
 
   end(instance: string): void {

@@ -56,7 +56,11 @@ const rawSchema = z.strictObject({
       all: z.optional(z.boolean()),
     }),
   ),
-  engines: z.optional(z.array(z.strictObject({ chute: text, url: text, slots: z.optional(z.number().check(z.int(), z.gte(1), z.lte(256))) })).check(z.maxLength(64))),
+  engines: z.optional(
+    z
+      .array(z.strictObject({ chute: text, url: text, slots: z.optional(z.number().check(z.int(), z.gte(1), z.lte(256))) }))
+      .check(z.maxLength(64)),
+  ),
 });
 export type RawConfig = z.infer<typeof rawSchema>;
 
@@ -99,7 +103,10 @@ export function readConfig(flags: Flags): RawConfig {
 
 export function checkConfig(raw: RawConfig): Config {
   if (raw.api === undefined) throw new ConfigError('--api is missing: the address of the edge, for example --api http://127.0.0.1:8787');
-  if (raw.hotkey === undefined) throw new ConfigError('--hotkey is missing: a Bittensor hotkey file, for example --hotkey ~/.bittensor/wallets/default/hotkeys/default');
+  if (raw.hotkey === undefined)
+    throw new ConfigError(
+      '--hotkey is missing: a Bittensor hotkey file, for example --hotkey ~/.bittensor/wallets/default/hotkeys/default',
+    );
   const name = raw.name ?? slug(hostname());
   if (!/^[a-z0-9-]{1,40}$/.test(name)) throw new ConfigError(`--name must be 1 to 40 of a-z, 0-9 and -, not ${JSON.stringify(name)}`);
   return {
@@ -134,7 +141,8 @@ function validated(value: unknown, where: string): RawConfig {
 
 function engineOf(flag: string): { chute: string; url: string } {
   const at = flag.indexOf('=');
-  if (at < 1) throw new ConfigError(`--url wants owner/name=URL, for example --url demo/chat=http://127.0.0.1:8000, not ${JSON.stringify(flag)}`);
+  if (at < 1)
+    throw new ConfigError(`--url wants owner/name=URL, for example --url demo/chat=http://127.0.0.1:8000, not ${JSON.stringify(flag)}`);
   return { chute: flag.slice(0, at), url: flag.slice(at + 1) };
 }
 
@@ -151,13 +159,18 @@ function originOf(api: string): string {
 
 function httpUrl(flag: string, value: string): URL {
   const url = URL.canParse(value) ? new URL(value) : null;
-  if (url === null || (url.protocol !== 'http:' && url.protocol !== 'https:')) throw new ConfigError(`${flag} must be an http or https address, not ${JSON.stringify(value)}`);
+  if (url === null || (url.protocol !== 'http:' && url.protocol !== 'https:'))
+    throw new ConfigError(`${flag} must be an http or https address, not ${JSON.stringify(value)}`);
   if (url.username !== '' || url.password !== '') throw new ConfigError(`${flag} must not hold a password`);
   return url;
 }
 
 function slug(host: string): string {
-  const name = host.toLowerCase().replace(/[^a-z0-9-]+/g, '-').replace(/^-+|-+$/g, '').slice(0, 40);
+  const name = host
+    .toLowerCase()
+    .replace(/[^a-z0-9-]+/g, '-')
+    .replace(/^-+|-+$/g, '')
+    .slice(0, 40);
   return name === '' ? 'miner' : name;
 }
 

@@ -14,8 +14,8 @@ export type AgentEvent =
   | { event: 'left' };
 
 export interface Display {
-  tell(event: AgentEvent): void;
-  close(): void;
+  tell: (event: AgentEvent) => void;
+  close: () => void;
 }
 
 type Write = (text: string) => void;
@@ -87,7 +87,8 @@ export function tableDisplay(write: Write, columns: () => number, now: () => num
     if (!changed) return;
     changed = false;
     const lines = [`ripcord-miner  ${title}`, link, '', tableLine('chute', 'instance', 'state', 'slots', 'calls', 'tokens', '')];
-    for (const r of rows.values()) lines.push(tableLine(r.name, r.id.slice(0, 12), r.state, String(r.slots), String(r.calls), String(r.tokens), r.detail));
+    for (const r of rows.values())
+      lines.push(tableLine(r.name, r.id.slice(0, 12), r.state, String(r.slots), String(r.calls), String(r.tokens), r.detail));
     if (rows.size === 0) lines.push('no instances yet');
     lines.push('', ...news);
     const fitted = lines.map((line) => line.slice(0, Math.max(20, columns() - 1)));
@@ -122,7 +123,11 @@ function lineOf(event: AgentEvent): string | null {
     case 'start':
       return `hotkey ${event.hotkey}, agent ${event.name}, edge ${event.api}`;
     case 'link':
-      return event.state === 'up' ? `connected to ${printable(event.detail)}` : event.state === 'down' ? `not connected: ${printable(event.detail)}` : null;
+      return event.state === 'up'
+        ? `connected to ${printable(event.detail)}`
+        : event.state === 'down'
+          ? `not connected: ${printable(event.detail)}`
+          : null;
     case 'market':
       return `market: ${printable(event.detail)}`;
     case 'skip':

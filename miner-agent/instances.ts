@@ -48,6 +48,7 @@ interface Entry {
 
 /** Milliseconds between two reports of a start without news; keeps the grant from being voided. */
 const HEARTBEAT_MS = 3_000;
+const INSTANCE_ID = /^[A-Za-z0-9_-]{1,64}$/;
 /** Milliseconds a program has between being told to end and being ended. */
 const TERM_MS = 5_000;
 
@@ -77,6 +78,8 @@ export class Instances {
     if (known !== undefined) return this.#tell(known, known.instance.state, known.instance.detail);
     let plan: Plan;
     try {
+      // It names a folder here.
+      if (!INSTANCE_ID.test(grant.instance)) throw new StartFailed('the id of the instance is not one');
       plan = this.#plan(grant);
     } catch (error) {
       return this.#refuse(grant, messageOf(error));
@@ -172,7 +175,14 @@ export class Instances {
 
   #refuse(grant: Grant, detail: string): void {
     this.#port.log(grant.instance, { at: Date.now(), source: 'agent', text: detail });
-    this.#port.report({ instance: grant.instance, chute: grant.spec.chute, version: grant.spec.version, state: 'failed', detail: cut(detail) });
+    this.#port.abandon(grant.instance);
+    this.#port.report({
+      instance: grant.instance,
+      chute: grant.spec.chute,
+      version: grant.spec.version,
+      state: 'failed',
+      detail: cut(detail),
+    });
   }
 
   #tell(entry: Entry, state: InstanceState, detail: string, onlyNews = false): void {

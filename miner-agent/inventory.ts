@@ -6,7 +6,12 @@ import type { Device, Inventory } from '#protocol';
 export const AGENT_VERSION = '0.1.0';
 
 export async function takeInventory(region: string, hasEngines: boolean): Promise<Inventory> {
-  const cpu: Device = { id: 'cpu0', kind: 'cpu', name: (cpus()[0]?.model ?? 'CPU').slice(0, 128), memoryMb: Math.floor(totalmem() / 2 ** 20) };
+  const cpu: Device = {
+    id: 'cpu0',
+    kind: 'cpu',
+    name: (cpus()[0]?.model ?? 'CPU').slice(0, 128),
+    memoryMb: Math.floor(totalmem() / 2 ** 20),
+  };
   return {
     agentVersion: AGENT_VERSION,
     platform: `${platform()}-${arch()}`,
@@ -19,7 +24,9 @@ export async function takeInventory(region: string, hasEngines: boolean): Promis
 function gpus(): Promise<Device[]> {
   const args = ['--query-gpu=uuid,name,memory.total', '--format=csv,noheader,nounits'];
   return new Promise((resolve) => {
-    execFile('nvidia-smi', args, { timeout: 5_000, maxBuffer: 64 * 1024 }, (error, stdout) => resolve(error === null ? parseGpus(stdout) : []));
+    execFile('nvidia-smi', args, { timeout: 5_000, maxBuffer: 64 * 1024 }, (error, stdout) =>
+      resolve(error === null ? parseGpus(stdout) : []),
+    );
   });
 }
 

@@ -10,10 +10,10 @@ import type { Choice, Running } from './strategy.ts';
 export interface FollowerOptions {
   config: Config;
   inventory: Inventory;
-  running(): Running[];
-  connected(): boolean;
-  claim(ref: string, chute: string, version: string): void;
-  tell(event: AgentEvent): void;
+  running: () => Running[];
+  connected: () => boolean;
+  claim: (ref: string, chute: string, version: string) => void;
+  tell: (event: AgentEvent) => void;
 }
 
 const LOOK_MS = 2_000;
@@ -80,7 +80,8 @@ export class MarketFollower {
     try {
       await this.#market.refresh(signal);
     } catch (error) {
-      if (!signal.aborted) this.#tellOnce('market', error instanceof Error ? error.message : 'unreachable', (detail) => ({ event: 'market', detail }));
+      if (!signal.aborted)
+        this.#tellOnce('market', error instanceof Error ? error.message : 'unreachable', (detail) => ({ event: 'market', detail }));
       return;
     }
     if (signal.aborted || !this.#options.connected()) return;
@@ -110,7 +111,8 @@ export class MarketFollower {
     const { chute, name, version } = choice;
     if (!choice.take) {
       // Waiting times differ at every look; they are one reason.
-      if (choice.reason !== 'a claim is under way') this.#tellOnce(name, choice.reason, (reason) => ({ event: 'skip', chute: name, reason }));
+      if (choice.reason !== 'a claim is under way')
+        this.#tellOnce(name, choice.reason, (reason) => ({ event: 'skip', chute: name, reason }));
       return;
     }
     const ref = `c${++this.#claimCount}`;

@@ -34,7 +34,10 @@ export interface Situation {
   jitter: number;
 }
 
-export type Choice = { chute: string; name: string; version: string } & ({ take: true; afterMs: number; reason: string } | { take: false; reason: string });
+export type Choice = { chute: string; name: string; version: string } & (
+  | { take: true; afterMs: number; reason: string }
+  | { take: false; reason: string }
+);
 
 /** Milliseconds over which agents that saw the same offer spread their claims; an urgent one waits a quarter. */
 const SPREAD_MS = 200;
@@ -44,12 +47,19 @@ export function choose(offers: readonly MarketOffer[], wishes: Wishes, situation
   let gpus = freeGpus(situation);
   return ranked(offers, situation.running).map((offer) => {
     const named = { chute: offer.chute, name: offer.name, version: offer.version };
-    const reason = cannot(offer, wishes, situation) ?? (room <= 0 ? `${wishes.maxInstances} instances is the most you allow` : gpuProblem(offer, situation, gpus));
+    const reason =
+      cannot(offer, wishes, situation) ??
+      (room <= 0 ? `${wishes.maxInstances} instances is the most you allow` : gpuProblem(offer, situation, gpus));
     if (reason !== null) return { ...named, take: false, reason };
     room--;
     gpus -= offer.gpu?.count ?? 0;
     const spread = offer.urgency >= 500 ? SPREAD_MS / 4 : SPREAD_MS;
-    return { ...named, take: true, afterMs: Math.round(situation.jitter * spread), reason: `needs ${offer.need} more, urgency ${offer.urgency}` };
+    return {
+      ...named,
+      take: true,
+      afterMs: Math.round(situation.jitter * spread),
+      reason: `needs ${offer.need} more, urgency ${offer.urgency}`,
+    };
   });
 }
 
@@ -57,7 +67,12 @@ export function choose(offers: readonly MarketOffer[], wishes: Wishes, situation
 function ranked(offers: readonly MarketOffer[], running: readonly Running[]): MarketOffer[] {
   const here = (chute: string) => running.filter((r) => r.chute === chute).length;
   return [...offers].sort(
-    (a, b) => b.urgency - a.urgency || b.bounty_nanousd - a.bounty_nanousd || here(a.chute) - here(b.chute) || b.since - a.since || (a.chute < b.chute ? -1 : 1),
+    (a, b) =>
+      b.urgency - a.urgency ||
+      b.bounty_nanousd - a.bounty_nanousd ||
+      here(a.chute) - here(b.chute) ||
+      b.since - a.since ||
+      (a.chute < b.chute ? -1 : 1),
   );
 }
 

@@ -36,7 +36,8 @@ export class EngineCalls {
   call(open: OpenCall): void {
     const { attempt } = open;
     const endpoint = this.#endpointOf(open.instance);
-    if (endpoint === null) return this.#emit({ type: 'broken', attempt, code: 'engine_unreachable', message: 'the instance has no program' });
+    if (endpoint === null)
+      return this.#emit({ type: 'broken', attempt, code: 'engine_unreachable', message: 'the instance has no program' });
     let request: http.ClientRequest;
     try {
       request = this.#request(endpoint, open);
@@ -82,7 +83,7 @@ export class EngineCalls {
   }
 
   close(): void {
-    for (const attempt of [...this.#running.keys()]) this.cancel(attempt);
+    for (const attempt of this.#running.keys()) this.cancel(attempt);
     this.#plain.destroy();
     this.#secure.destroy();
   }

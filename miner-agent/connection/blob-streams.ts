@@ -65,7 +65,10 @@ export class BlobStreams {
         return;
       case FRAME.RESET:
         return this.#fail(stream, `the edge sent no code (${decodeJson(resetSchema, f.payload, 'RESET').code})`, turn);
-      default:
+      case FRAME.OPEN:
+      case FRAME.CREDIT:
+      case FRAME.ACK:
+      case FRAME.RESUME:
         throw new ProtocolError('state', `frame of type ${f.type} on a blob`);
     }
   }

@@ -1,10 +1,13 @@
 /** The attempts of this agent: what the edge's frames and the engines' bytes do to them. Pure; owns dedupe and bounds. */
-import { FLAG_TRIM, FRAME, LIMITS, ProtocolError, decodeJson, decodeU64, encodeJson, frame, openCallSchema, receiptText } from '#protocol';
-import type { Frame, HeldStream, Receipt, ResetCode } from '#protocol';
+import { FLAG_TRIM, FRAME, LIMITS, ProtocolError, decodeJson, decodeU64, encodeJson, frame, openCallSchema } from '#protocol';
+import type { Frame, HeldStream, ResetCode } from '#protocol';
 import { CallStream } from './call-stream.ts';
 import type { CoreDeps, CoreEvent, Turn } from './events.ts';
 import { Flusher } from './flusher.ts';
 import { replyHead } from '../calls/headers.ts';
+import { makeReceipt } from './receipt.ts';
+import { Seen } from './seen.ts';
+import { Slots } from './slots.ts';
 
 /** Attempts remembered, so that one that comes twice is not run twice. */
 const SEEN = 10_000;
@@ -18,9 +21,9 @@ export class CallStreams {
   readonly #deps: Pick<CoreDeps, 'hasher' | 'sign'>;
   readonly #byId = new Map<number, CallStream>();
   readonly #byAttempt = new Map<string, CallStream>();
-  readonly #slots = new Map<string, number>();
-  readonly #running = new Map<string, number>();
-  readonly #seen = new Set<string>();
+  /** Calls that engines work on. */
+  readonly slots = new Slots();
+  readonly #seen = new Seen(SEEN);
   #retained = 0;
 
   constructor(deps: Pick<CoreDeps, 'hasher' | 'sign'>) {
@@ -34,21 +37,6 @@ export class CallStreams {
   /** Bytes held over all streams. */
   get retained(): number {
     return this.#retained;
-  }
-
-  get running(): number {
-    let sum = 0;
-    for (const count of this.#running.values()) sum += count;
-    return sum;
-  }
-
-  runningOn(instance: string): number {
-    return this.#running.get(instance) ?? 0;
-  }
-
-  setSlots(instance: string, slots: number | null): void {
-    if (slots === null) this.#slots.delete(instance);
-    else this.#slots.set(instance, slots);
   }
 
   // ── From the edge ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -79,16 +67,14 @@ export class CallStreams {
   #open(f: Frame, turn: Turn): void {
     if (this.#byId.has(f.stream)) throw new ProtocolError('state', 'OPEN of a stream that is open');
     const open = decodeJson(openCallSchema, f.payload, 'OPEN');
-    const slots = this.#slots.get(open.instance);
     if (!/^\/[!-~]*$/.test(open.path)) return reset(f.stream, 'protocol', 'the path is not one', turn);
     if (this.#seen.has(open.attempt)) return reset(f.stream, 'protocol', 'this attempt was here before', turn);
-    if (slots === undefined) return reset(f.stream, 'stale', 'no such instance here', turn);
-    if (this.runningOn(open.instance) >= slots || this.size >= LIMITS.streams) return reset(f.stream, 'busy', 'no free slot', turn);
-    this.#remember(open.attempt);
+    const full = this.size >= LIMITS.streams ? 'busy' : this.slots.take(open.instance);
+    if (full !== null) return reset(f.stream, full, full === 'busy' ? 'no free slot' : 'no such instance here', turn);
+    this.#seen.add(open.attempt);
     const stream = new CallStream(f.stream, open, turn.now, this.#deps.hasher());
     this.#byId.set(stream.id, stream);
     this.#byAttempt.set(stream.attempt, stream);
-    this.#running.set(stream.instance, this.runningOn(stream.instance) + 1);
     turn.effects.push({ type: 'call', open });
   }
 
@@ -108,13 +94,14 @@ export class CallStreams {
   }
 
   #credited(stream: CallStream, turn: Turn): void {
-    this.flusher.add(stream, turn.now, this.running);
+    this.flusher.add(stream, turn.now, this.slots.running);
     this.#regulate(stream, turn);
   }
 
   #ack(stream: CallStream, f: Frame, turn: Turn): void {
     const offset = decodeU64(f.payload);
-    if (offset > stream.log.end || (stream.attached && offset > stream.sent)) return this.#violation(stream, 'ACK of bytes never sent', turn);
+    if (offset > stream.log.end || (stream.attached && offset > stream.sent))
+      return this.#violation(stream, 'ACK of bytes never sent', turn);
     const checkpoint = f.payload.slice(8);
     if (offset >= stream.latestAt) {
       stream.latest = checkpoint;
@@ -123,7 +110,9 @@ export class CallStreams {
     if ((f.flags & FLAG_TRIM) === 0 || offset < stream.log.start) return;
     stream.base = checkpoint;
     this.#trim(stream, offset, turn);
-    if (stream.lastSent && offset === stream.log.end) this.#forget(stream, turn);
+    // A new edge that has it all already does not resume first.
+    const told = stream.lastSent || (!stream.attached && stream.last?.type === FRAME.END);
+    if (told && offset === stream.log.end) this.#forget(stream, turn);
   }
 
   #resume(stream: CallStream, offset: number, credit: number, turn: Turn): void {
@@ -162,7 +151,7 @@ export class CallStreams {
       return this.#fail(stream, 'engine_error', 'the head of the reply is too large or not HTTP', turn);
     }
     stream.head = head;
-    this.flusher.add(stream, turn.now, this.running);
+    this.flusher.add(stream, turn.now, this.slots.running);
   }
 
   #replyData(stream: CallStream, bytes: Uint8Array, turn: Turn): void {
@@ -172,29 +161,23 @@ export class CallStreams {
     stream.hash.update(bytes);
     stream.usage.append(bytes);
     this.#retained += bytes.byteLength;
-    this.flusher.add(stream, turn.now, this.running);
+    this.flusher.add(stream, turn.now, this.slots.running);
     this.#regulate(stream, turn);
   }
 
   #replyEnd(stream: CallStream, turn: Turn): void {
     if (stream.head === null) return this.#fail(stream, 'engine_error', 'the reply has no head', turn);
-    const receipt = this.#receipt(stream, turn.now);
+    const receipt = makeReceipt(stream, turn.now, this.#deps.sign);
     stream.last = frame(FRAME.END, stream.id, encodeJson(receipt));
     this.#stopped(stream);
-    turn.effects.push({ type: 'served', instance: stream.instance, outcome: 'completed', bytes: stream.log.end, tokensOut: receipt.tokensOut });
-    this.flusher.add(stream, turn.now, this.running);
-  }
-
-  #receipt(stream: CallStream, now: number): Receipt {
-    const unsigned = {
-      attempt: stream.attempt,
+    turn.effects.push({
+      type: 'served',
+      instance: stream.instance,
+      outcome: 'completed',
       bytes: stream.log.end,
-      sha256: stream.hash.hex(),
-      ...stream.usage.read(),
-      firstByteMs: Math.max(0, (stream.firstByteAt ?? now) - stream.openedAt),
-      lastByteMs: Math.max(0, now - stream.openedAt),
-    };
-    return { ...unsigned, signature: this.#deps.sign(receiptText(unsigned)) };
+      tokensOut: receipt.tokensOut,
+    });
+    this.flusher.add(stream, turn.now, this.slots.running);
   }
 
   /** The reply ends in a RESET, after the bytes that came before it. */
@@ -202,7 +185,7 @@ export class CallStreams {
     stream.last = resetFrame(stream.id, code, message);
     this.#stopped(stream);
     turn.effects.push({ type: 'served', instance: stream.instance, outcome: 'failed', bytes: stream.log.end, tokensOut: null });
-    this.flusher.add(stream, turn.now, this.running);
+    this.flusher.add(stream, turn.now, this.slots.running);
   }
 
   #taken(stream: CallStream, bytes: number, turn: Turn): void {
@@ -237,7 +220,7 @@ export class CallStreams {
 
   /** Ends what took too long. */
   sweep(turn: Turn): void {
-    for (const stream of [...this.#byId.values()]) {
+    for (const stream of this.#byId.values()) {
       const lost = !stream.attached && turn.now >= stream.lostAt + LIMITS.resumeMs + SLACK_MS;
       const stuck = turn.now >= stream.deadline + LIMITS.resumeMs + SLACK_MS;
       if (lost || (stuck && !stream.running)) {
@@ -252,8 +235,8 @@ export class CallStreams {
 
   /** The instance is gone: its calls fail. */
   abandon(instance: string, turn: Turn): void {
-    this.#slots.delete(instance);
-    for (const stream of [...this.#byId.values()]) {
+    this.slots.set(instance, null);
+    for (const stream of this.#byId.values()) {
       if (stream.instance !== instance || !stream.running) continue;
       turn.effects.push({ type: 'cancel', attempt: stream.attempt });
       this.#fail(stream, stream.head === null ? 'engine_unreachable' : 'engine_error', 'the program of the instance ended', turn);
@@ -292,9 +275,7 @@ export class CallStreams {
 
   #stopped(stream: CallStream): void {
     stream.running = false;
-    const left = this.runningOn(stream.instance) - 1;
-    if (left > 0) this.#running.set(stream.instance, left);
-    else this.#running.delete(stream.instance);
+    this.slots.release(stream.instance);
   }
 
   #trim(stream: CallStream, offset: number, turn: Turn): void {
@@ -317,15 +298,6 @@ export class CallStreams {
     const wasFull = this.#retained >= LIMITS.retainTotalBytes;
     this.#retained -= bytes;
     if (wasFull && this.#retained < LIMITS.retainTotalBytes) for (const stream of this.#byId.values()) this.#regulate(stream, turn);
-  }
-
-  #remember(attempt: string): void {
-    this.#seen.add(attempt);
-    if (this.#seen.size <= SEEN) return;
-    for (const oldest of this.#seen) {
-      this.#seen.delete(oldest);
-      return;
-    }
   }
 }
 

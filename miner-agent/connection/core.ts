@@ -86,7 +86,7 @@ export class Core {
       case 'report':
         return this.#report(event.report, turn);
       case 'slots':
-        return this.calls.setSlots(event.instance, event.slots);
+        return this.calls.slots.set(event.instance, event.slots);
       case 'fetch':
         return this.#blobs.fetch(event.instance, event.blob, event.bytes, this.ready, turn);
       case 'stored':
@@ -102,7 +102,11 @@ export class Core {
         this.#link = 'over';
         turn.effects.push({ type: 'close', code: CLOSE.done, reason: 'drained' });
         return;
-      default:
+      case 'head':
+      case 'data':
+      case 'end':
+      case 'broken':
+      case 'taken':
         this.calls.engine(event, turn);
         return this.#checkDrained(turn);
     }
@@ -115,7 +119,12 @@ export class Core {
     this.#heardAt = turn.now;
     this.#pingAt = turn.now + LIMITS.pingMs;
     this.#goawayAt = null;
-    const hello: Hello = { type: 'hello', inventory: this.#deps.inventory, instances: [...this.#reports.values()], streams: this.calls.held() };
+    const hello: Hello = {
+      type: 'hello',
+      inventory: this.#deps.inventory,
+      instances: [...this.#reports.values()],
+      streams: this.calls.held(),
+    };
     let text = JSON.stringify(hello);
     while (text.length > LIMITS.controlBytes && hello.streams.length > 0) {
       this.calls.drop(

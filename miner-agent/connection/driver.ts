@@ -22,8 +22,8 @@ export interface DriverOptions {
   name: string;
   keys: SessionKeys;
   inventory: Inventory;
-  endpointOf(instance: string): URL | null;
-  notice(notice: Notice): void;
+  endpointOf: (instance: string) => URL | null;
+  notice: (notice: Notice) => void;
 }
 
 export class Driver {
@@ -34,6 +34,7 @@ export class Driver {
   readonly #ending = new AbortController();
   #socket: Socket | null = null;
   #working = false;
+  #connectedOnce = false;
   #timer: NodeJS.Timeout | null = null;
   #timerAt = 0;
   #soon: NodeJS.Immediate | null = null;
@@ -96,7 +97,13 @@ export class Driver {
       case 'continue':
       case 'cancel':
         return this.#engines[effect.type](effect.attempt);
-      default:
+      case 'blob':
+      case 'blob-end':
+      case 'blob-failed':
+      case 'drained':
+      case 'heard':
+      case 'over':
+      case 'served':
         return this.#options.notice(effect);
     }
   }
@@ -105,16 +112,22 @@ export class Driver {
     const { api, hotkey, name, keys, notice } = this.#options;
     notice({ type: 'link', state: 'dialling', detail: api });
     try {
-      const header = await login(api, hotkey, name, keys, Date.now());
+      const header = await login(api, hotkey, name, keys, Date.now(), this.#ending.signal);
       const socket = await Socket.dial(api, header, this.#handlers(), this.#ending.signal);
       if (this.#ending.signal.aborted) return socket.close(1000, '');
       if (!socket.start()) throw new Error('the connection closed');
       this.#socket = socket;
+      this.#connectedOnce = true;
       this.dispatch({ type: 'opened' });
     } catch (error) {
       if (this.#ending.signal.aborted) return;
-      if (error instanceof LoginRefused && error.final) return notice({ type: 'refused', message: error.message });
-      notice({ type: 'link', state: 'down', detail: error instanceof LoginRefused ? error.message : `cannot reach ${api} (${reason(error)})` });
+      // An edge that had this agent once may be in the middle of a deploy.
+      if (error instanceof LoginRefused && error.final && !this.#connectedOnce) return notice({ type: 'refused', message: error.message });
+      notice({
+        type: 'link',
+        state: 'down',
+        detail: error instanceof LoginRefused ? error.message : `cannot reach ${api} (${reason(error)})`,
+      });
       this.dispatch({ type: 'failed', retryAfterMs: error instanceof LoginRefused ? error.retryAfterMs : null });
     }
   }

@@ -50,11 +50,11 @@ export type Effect =
 
 /** What the core gets from outside, so that it stays a pure function of its events. */
 export interface CoreDeps {
-  hasher(): Hasher;
+  hasher: () => Hasher;
   /** Ed25519 of the session key, base64url. */
-  sign(text: string): string;
+  sign: (text: string) => string;
   /** 0 to 1. */
-  random(): number;
+  random: () => number;
   inventory: Inventory;
 }
 

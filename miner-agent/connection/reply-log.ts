@@ -29,7 +29,7 @@ export class ReplyLog {
   read(from: number, to: number, pieceBytes: number): Uint8Array[] {
     const pieces: Uint8Array[] = [];
     let index = this.#indexOf(from);
-    for (let at = from; at < to; ) {
+    for (let at = from; at < to;) {
       const size = Math.min(pieceBytes, to - at);
       const first = this.#chunks[index];
       if (first === undefined) break;
@@ -49,7 +49,7 @@ export class ReplyLog {
 
   #copy(piece: Uint8Array, from: number, firstIndex: number): number {
     let index = firstIndex;
-    for (let filled = 0; filled < piece.byteLength; ) {
+    for (let filled = 0; filled < piece.byteLength;) {
       const chunk = this.#chunks[index];
       if (chunk === undefined) break;
       const skip = from + filled - chunk.at;

@@ -98,7 +98,13 @@ function upgraded(ws: WebSocket): Promise<void> {
       const retryAfter = Number(response.headers['retry-after'] ?? Number.NaN);
       response.resume();
       ws.terminate();
-      reject(new LoginRefused(`the edge refused the connection: status ${status}`, status === 426, Number.isFinite(retryAfter) ? retryAfter * 1000 : null));
+      reject(
+        new LoginRefused(
+          `the edge refused the connection: status ${status}`,
+          status === 426,
+          Number.isFinite(retryAfter) ? retryAfter * 1000 : null,
+        ),
+      );
     });
     ws.once('error', reject);
     ws.once('close', () => reject(new Error('the connection closed')));

@@ -13,7 +13,8 @@ const ENCRYPTED = ['$NACL', '$ANSIBLE_VAULT', 'gAAAAA'];
 /** The sr25519 secret (64 bytes, the form @scure/sr25519 takes) of a keyfile's text, or why there is none. */
 export function secretOfKeyfile(text: string): KeyfileRead {
   const trimmed = text.trim();
-  if (ENCRYPTED.some((tag) => trimmed.startsWith(tag))) return { problem: 'the file is encrypted; use an unencrypted hotkey (a hotkey is meant to be one)' };
+  if (ENCRYPTED.some((tag) => trimmed.startsWith(tag)))
+    return { problem: 'the file is encrypted; use an unencrypted hotkey (a hotkey is meant to be one)' };
   const bare = hexBytes(trimmed, 32);
   if (bare !== null) return { secret: secretFromSeed(bare) };
   const fields = parseFields(trimmed);
@@ -27,7 +28,8 @@ function secretOfFields(fields: Record<string, unknown>): KeyfileRead {
   const address = textOf(fields['ss58Address']) ?? textOf(fields[' ss58Address']);
   const candidates = candidateSecrets(fields);
   if (candidates.length === 0) {
-    if (textOf(fields['secretPhrase']) !== null) return { problem: 'the file has only a phrase; write it anew with btcli so that it holds secretSeed' };
+    if (textOf(fields['secretPhrase']) !== null)
+      return { problem: 'the file has only a phrase; write it anew with btcli so that it holds secretSeed' };
     return { problem: 'the file holds no secret; it is a public key file' };
   }
   for (const candidate of candidates) {

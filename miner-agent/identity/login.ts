@@ -20,10 +20,18 @@ export class LoginRefused extends Error {
 const REPLY_BYTES = 16 * 1024;
 
 /** The value of `LOGIN_HEADER` for one connection. Throws `LoginRefused`, or whatever `fetch` throws. */
-export async function login(api: string, hotkey: Hotkey, name: string, keys: SessionKeys, now: number): Promise<string> {
-  const reply = await askChallenge(api, hotkey.ss58, name);
+export async function login(
+  api: string,
+  hotkey: Hotkey,
+  name: string,
+  keys: SessionKeys,
+  now: number,
+  signal: AbortSignal = new AbortController().signal,
+): Promise<string> {
+  const reply = await askChallenge(api, hotkey.ss58, name, signal);
   const origin = new URL(api).origin;
-  if (reply.origin !== origin) throw new LoginRefused(`the edge at ${origin} says it is ${reply.origin}; not signing for another origin`, true);
+  if (reply.origin !== origin)
+    throw new LoginRefused(`the edge at ${origin} says it is ${reply.origin}; not signing for another origin`, true);
   const signed = {
     agent: reply.agent,
     challenge: reply.challenge,
@@ -38,13 +46,13 @@ export async function login(api: string, hotkey: Hotkey, name: string, keys: Ses
   return Buffer.from(JSON.stringify(full)).toString('base64url');
 }
 
-async function askChallenge(api: string, hotkey: string, name: string) {
+async function askChallenge(api: string, hotkey: string, name: string, signal: AbortSignal) {
   const response = await fetch(`${api}/agents/challenge`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify({ hotkey, name }),
     redirect: 'error',
-    signal: AbortSignal.timeout(10_000),
+    signal: AbortSignal.any([signal, AbortSignal.timeout(10_000)]),
   });
   const text = await boundedText(response);
   if (!response.ok) throw refusal(response, text);
@@ -55,7 +63,8 @@ async function askChallenge(api: string, hotkey: string, name: string) {
 
 function refusal(response: Response, text: string): LoginRefused {
   const body = json(text);
-  const detail = typeof body === 'object' && body !== null && 'detail' in body ? printable(String(body.detail)) : `status ${response.status}`;
+  const detail =
+    typeof body === 'object' && body !== null && 'detail' in body ? printable(String(body.detail)) : `status ${response.status}`;
   const retryAfter = Number(response.headers.get('retry-after') ?? Number.NaN);
   const final = response.status >= 400 && response.status < 500 && response.status !== 429 && response.status !== 408;
   return new LoginRefused(`the edge refused the login: ${detail}`, final, Number.isFinite(retryAfter) ? retryAfter * 1000 : null);

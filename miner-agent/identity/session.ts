@@ -9,7 +9,7 @@ export interface SessionKeys {
   sessionKey: string;
   sealKey: string;
   /** Ed25519 over the UTF-8 text, base64url. */
-  sign(text: string): string;
+  sign: (text: string) => string;
 }
 
 export function makeSessionKeys(): SessionKeys {

@@ -52,7 +52,9 @@ export function takeFolder(folder: string): number | null {
   const file = join(folder, 'agent.lock');
   const other = readNote(file);
   if (other !== null && startTime(other.pid) === other.startedAt) return other.pid;
-  writeFileSync(file, JSON.stringify({ pid: process.pid, startedAt: startTime(process.pid) ?? '', instance: 'agent' } satisfies Note), { mode: 0o600 });
+  writeFileSync(file, JSON.stringify({ pid: process.pid, startedAt: startTime(process.pid) ?? '', instance: 'agent' } satisfies Note), {
+    mode: 0o600,
+  });
   return null;
 }
 

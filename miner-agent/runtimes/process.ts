@@ -92,7 +92,12 @@ export function processRuntime(context: RuntimeContext, limits: ProcessLimits, n
     const gone = new AbortController();
     const watch = setInterval(() => exit !== null && gone.abort(), POLL_MS);
     try {
-      await untilHealthy(new URL(health, endpoint ?? undefined), start_timeout * 1000, AbortSignal.any([context.signal, gone.signal]), context.progress);
+      await untilHealthy(
+        new URL(health, endpoint ?? undefined),
+        start_timeout * 1000,
+        AbortSignal.any([context.signal, gone.signal]),
+        context.progress,
+      );
     } catch (error) {
       throw exit === null ? error : new StartFailed(exit);
     } finally {
@@ -142,7 +147,9 @@ function freePort(): Promise<number> {
     server.on('error', reject);
     server.listen(0, '127.0.0.1', () => {
       const address = server.address();
-      server.close(() => (typeof address === 'object' && address !== null ? resolve(address.port) : reject(new StartFailed('no free port'))));
+      server.close(() =>
+        typeof address === 'object' && address !== null ? resolve(address.port) : reject(new StartFailed('no free port')),
+      );
     });
   });
 }

@@ -7,12 +7,12 @@ export interface RuntimeContext {
   /** Where the instance may keep files; made before `prepare`, removed after `stop`. */
   folder: string;
   /** The packed code folder, fetched and checked, on disk. Throws `StartFailed`. */
-  code(): Promise<string>;
+  code: () => Promise<string>;
   /** One line of what is going on; also keeps the grant alive. */
-  progress(detail: string): void;
-  log(source: 'out' | 'err' | 'agent', text: string): void;
+  progress: (detail: string) => void;
+  log: (source: 'out' | 'err' | 'agent', text: string) => void;
   /** The program ended by itself. */
-  ended(detail: string): void;
+  ended: (detail: string) => void;
   signal: AbortSignal;
 }
 

@@ -23,7 +23,15 @@ export async function unpack(archive: string, into: string, limits: { bytes: num
   try {
     await inspect(archive, limits);
     await mkdir(into, { recursive: true });
-    const extractor = tar.x({ cwd: into, strict: true, preservePaths: false, preserveOwner: false, noMtime: true, umask: 0o022, maxDepth: UNPACK_LIMITS.depth });
+    const extractor = tar.x({
+      cwd: into,
+      strict: true,
+      preservePaths: false,
+      preserveOwner: false,
+      noMtime: true,
+      umask: 0o022,
+      maxDepth: UNPACK_LIMITS.depth,
+    });
     await pipeline(createReadStream(archive), createGunzip(), atMost(limits.bytes), extractor);
   } catch (error) {
     if (error instanceof StartFailed) throw error;
@@ -52,7 +60,8 @@ export function entryProblem(path: string, type: string): string | null {
   const shown = JSON.stringify(path.slice(0, 80));
   if (!PLAIN.has(type)) return `${shown} is a ${type || 'thing without type'}`;
   if (Buffer.byteLength(path) > UNPACK_LIMITS.pathBytes) return `the path ${shown} is too long`;
-  if (path.startsWith('/') || path.includes('\\') || path.includes('\0') || /^[A-Za-z]:/.test(path)) return `the path ${shown} is absolute or not a plain one`;
+  if (path.startsWith('/') || path.includes('\\') || path.includes('\0') || /^[A-Za-z]:/.test(path))
+    return `the path ${shown} is absolute or not a plain one`;
   if (path.split('/').includes('..')) return `the path ${shown} leads out`;
   return null;
 }

@@ -39,17 +39,45 @@ const SHA = createHash('sha256').update(CODE).digest('hex');
 const VERSION = 'f'.repeat(64);
 
 function offer(fields: object = {}) {
-  return { chute: 'cht_1', name: 'demo/echo', version: VERSION, need: 1, urgency: 900, bounty_nanousd: 0, gpu: null, runtime: 'command', code: SHA, owner: 'acc_demo', since: 0, ...fields };
+  return {
+    chute: 'cht_1',
+    name: 'demo/echo',
+    version: VERSION,
+    need: 1,
+    urgency: 900,
+    bounty_nanousd: 0,
+    gpu: null,
+    runtime: 'command',
+    code: SHA,
+    owner: 'acc_demo',
+    since: 0,
+    ...fields,
+  };
 }
 
 function grant(config: object = {}, fields: object = {}) {
-  const full = chuteConfigSchema.parse({ name: 'echo', command: ['node', 'main.mjs'], concurrency: 4, start_timeout: 20, env: { COLOUR: 'blue' }, ...config });
+  const full = chuteConfigSchema.parse({
+    name: 'echo',
+    command: ['node', 'main.mjs'],
+    concurrency: 4,
+    start_timeout: 20,
+    env: { COLOUR: 'blue' },
+    ...config,
+  });
   return {
     type: 'grant',
     ref: 'c1',
     instance: 'ins_1',
     deadlineMs: 30_000,
-    spec: { chute: 'cht_1', name: 'demo/echo', account: 'acc_demo', version: VERSION, config: full, code: { sha256: SHA, bytes: CODE.byteLength }, ...fields },
+    spec: {
+      chute: 'cht_1',
+      name: 'demo/echo',
+      account: 'acc_demo',
+      version: VERSION,
+      config: full,
+      code: { sha256: SHA, bytes: CODE.byteLength },
+      ...fields,
+    },
   };
 }
 
@@ -76,7 +104,9 @@ afterEach(async () => {
 function up(flags: Flags = { allowAccount: ['demo'] }): void {
   const hotkeyFile = join(data, 'hotkey');
   const hotkey = createHotkeyFile(hotkeyFile);
-  const config = checkConfig(readConfig({ api: edge.origin, hotkey: hotkeyFile, name: 'rig', data: join(data, 'd'), drain: '5', ...flags }));
+  const config = checkConfig(
+    readConfig({ api: edge.origin, hotkey: hotkeyFile, name: 'rig', data: join(data, 'd'), drain: '5', ...flags }),
+  );
   running = runAgent({ config, hotkey, tell: (e) => events.push(e), signal: stop.signal });
   running.catch(() => {});
 }
@@ -86,7 +116,11 @@ async function serveCode(bytes: Buffer = CODE): Promise<void> {
   const open = await until('a blob request', () => edge.frames.find((f) => f.type === FRAME.OPEN));
   const ask = openBlobSchema.parse(parse(open));
   expect(ask).toEqual({ blob: SHA, instance: 'ins_1', offset: 0 });
-  edge.send(frame(FRAME.HEAD, open.stream, encodeJson({ status: 200, headers: [] })), frame(FRAME.DATA, open.stream, bytes), frame(FRAME.END, open.stream));
+  edge.send(
+    frame(FRAME.HEAD, open.stream, encodeJson({ status: 200, headers: [] })),
+    frame(FRAME.DATA, open.stream, bytes),
+    frame(FRAME.END, open.stream),
+  );
 }
 
 async function live(config: object = {}): Promise<void> {
@@ -104,25 +138,52 @@ describe('agent', () => {
   it('claims, fetches, starts, serves and leaves cleanly', async () => {
     up();
     await live();
-    const answer = await edge.call(2, 1, { headers: [['content-type', 'text/x'], ['connection', 'x-gone'], ['x-gone', '1'], ['accept-encoding', 'br'], ['host', 'evil']] }, 'over and out');
+    const answer = await edge.call(
+      2,
+      1,
+      {
+        headers: [
+          ['content-type', 'text/x'],
+          ['connection', 'x-gone'],
+          ['x-gone', '1'],
+          ['accept-encoding', 'br'],
+          ['host', 'evil'],
+        ],
+      },
+      'over and out',
+    );
     expect(answer).toMatchObject({ status: 200, end: { bytes: 12, sha256: createHash('sha256').update('over and out').digest('hex') } });
     expect(answer.body.toString()).toBe('over and out');
-    const asked = (parse(edge.of(2, FRAME.HEAD)[0] ?? frame(FRAME.HEAD, 0)) as { headers: [string, string][] }).headers.find(([n]) => n === 'x-asked')?.[1] ?? '';
+    const asked =
+      (parse(edge.of(2, FRAME.HEAD)[0] ?? frame(FRAME.HEAD, 0)) as { headers: [string, string][] }).headers.find(
+        ([n]) => n === 'x-asked',
+      )?.[1] ?? '';
     expect(asked).toContain('text/x');
     expect(asked).not.toMatch(/x-gone|accept-encoding|evil/);
     const { body } = await edge.call(4, 2, { method: 'GET', path: '/env' });
     const seen = JSON.parse(body.toString()) as { env: Record<string, string>; cwd: string };
-    expect(Object.keys(seen.env).filter((k) => !['PWD', 'OLDPWD', 'SHLVL', '_'].includes(k)).sort()).toEqual(['COLOUR', 'HOME', 'HOST', 'LANG', 'PATH', 'PORT', 'RIPCORD_INSTANCE', 'TMPDIR']);
+    expect(
+      Object.keys(seen.env)
+        .filter((k) => !['PWD', 'OLDPWD', 'SHLVL', '_'].includes(k))
+        .sort(),
+    ).toEqual(['COLOUR', 'HOME', 'HOST', 'LANG', 'PATH', 'PORT', 'RIPCORD_INSTANCE', 'TMPDIR']);
     expect(seen.cwd).toContain('ins_1');
     expect((await edge.call(6, 3, { method: 'GET', path: '/redirect' })).status).toBe(302);
-    await until('log lines', () => edge.up.some((m) => m.type === 'log' && m.lines.some((l) => l.source === 'err' && l.text === 'and from its other side')));
+    await until('log lines', () =>
+      edge.up.some((m) => m.type === 'log' && m.lines.some((l) => l.source === 'err' && l.text === 'and from its other side')),
+    );
     const folder = join(data, 'd');
     expect(processesOf(folder)).toHaveLength(1);
     stop.abort();
     await running;
     await until('the close', () => edge.closes.length > 0);
     expect(edge.closes).toEqual([1000]);
-    expect(edge.reports().map((r) => r.state).filter((s, i, all) => s !== all[i - 1])).toEqual(['starting', 'live', 'draining', 'stopped']);
+    expect(
+      edge
+        .reports()
+        .map((r) => r.state)
+        .filter((s, i, all) => s !== all[i - 1]),
+    ).toEqual(['starting', 'live', 'draining', 'stopped']);
     expect(processesOf(folder)).toEqual([]);
     expect(existsSync(join(folder, 'work', 'ins_1'))).toBe(false);
   });
@@ -154,7 +215,10 @@ describe('agent', () => {
     edge.send(frame(FRAME.RESUME, 2, encodeU64(200_000, 400_000)));
     await until('the credit used', () => edge.body(2).byteLength === 200_000);
     for (let at = 500_000; at <= 3_000_000; at += 500_000) {
-      edge.send(frame(FRAME.ACK, 2, Uint8Array.from([...encodeU64(200_000 + edge.body(2).byteLength), 1]), 1), frame(FRAME.CREDIT, 2, encodeU64(at)));
+      edge.send(
+        frame(FRAME.ACK, 2, Uint8Array.from([...encodeU64(200_000 + edge.body(2).byteLength), 1]), 1),
+        frame(FRAME.CREDIT, 2, encodeU64(at)),
+      );
       await until(`bytes to ${at}`, () => edge.body(2).byteLength === at - 200_000);
     }
     const end = await until('the receipt', () => edge.of(2, FRAME.END)[0]);
@@ -229,12 +293,23 @@ describe('agent', () => {
     up();
     await live();
     // The program of this very agent plays the engine of another.
-    const port = Number((JSON.parse((await edge.call(2, 1, { path: '/env', method: 'GET' })).body.toString()) as { env: { PORT: string } }).env.PORT);
+    const port = Number(
+      (JSON.parse((await edge.call(2, 1, { path: '/env', method: 'GET' })).body.toString()) as { env: { PORT: string } }).env.PORT,
+    );
     const edge2 = await new SocketEdge().start();
     const stop2 = new AbortController();
     const hotkeyFile = join(data, 'hotkey2');
     const hotkey = createHotkeyFile(hotkeyFile);
-    const config = checkConfig(readConfig({ api: edge2.origin, hotkey: hotkeyFile, name: 'rig2', data: join(data, 'd2'), drain: '0', url: [`bob/llm=http://127.0.0.1:${port}`] }));
+    const config = checkConfig(
+      readConfig({
+        api: edge2.origin,
+        hotkey: hotkeyFile,
+        name: 'rig2',
+        data: join(data, 'd2'),
+        drain: '0',
+        url: [`bob/llm=http://127.0.0.1:${port}`],
+      }),
+    );
     const running2 = runAgent({ config, hotkey, tell: () => {}, signal: stop2.signal });
     try {
       edge2.items = [offer({ name: 'bob/llm', runtime: 'image' })];

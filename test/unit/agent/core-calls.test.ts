@@ -4,7 +4,8 @@ import { Double, attempt, deps, pattern, ready } from './edge-double.ts';
 import { Core } from '../../../miner-agent/connection/core.ts';
 import { windowMs } from '../../../miner-agent/connection/flusher.ts';
 
-const payloads = (frames: { payload: Uint8Array }[]) => frames.map((f) => JSON.parse(Buffer.from(f.payload).toString()) as Record<string, unknown>);
+const payloads = (frames: { payload: Uint8Array }[]) =>
+  frames.map((f) => JSON.parse(Buffer.from(f.payload).toString()) as Record<string, unknown>);
 
 describe('a call', () => {
   it('goes to the engine and back in one message, with a receipt', () => {
@@ -23,8 +24,16 @@ describe('a call', () => {
     expect(d.messages).toBe(1);
     expect(d.frames.map((f) => f.type)).toEqual([FRAME.HEAD, FRAME.DATA, FRAME.END]);
     const receipt = receiptSchema.parse(payloads(d.of(2, FRAME.END))[0]);
-    expect(receipt).toMatchObject({ attempt: attempt(1), bytes: 58, tokensIn: 3, tokensOut: 11, firstByteMs: 5, lastByteMs: 5, signature: 'signed' });
-    expect(d.core.calls.runningOn('ins_1')).toBe(0);
+    expect(receipt).toMatchObject({
+      attempt: attempt(1),
+      bytes: 58,
+      tokensIn: 3,
+      tokensOut: 11,
+      firstByteMs: 5,
+      lastByteMs: 5,
+      signature: 'signed',
+    });
+    expect(d.core.calls.slots.runningOn('ins_1')).toBe(0);
     d.ack(2, 58, 'x', true);
     expect(d.core.calls.size).toBe(0);
   });
@@ -94,7 +103,12 @@ describe('a call', () => {
   it('with a head that the wire cannot carry is an engine error', () => {
     const d = ready();
     d.open(2, 1);
-    d.step({ type: 'head', attempt: attempt(1), status: 200, headers: Array.from({ length: 65 }, (_, i): [string, string] => [`x-${i}`, '1']) });
+    d.step({
+      type: 'head',
+      attempt: attempt(1),
+      status: 200,
+      headers: Array.from({ length: 65 }, (_, i): [string, string] => [`x-${i}`, '1']),
+    });
     d.settle();
     expect(d.resets(2)).toEqual(['engine_error']);
     expect(d.did('cancel')).toHaveLength(1);
@@ -239,7 +253,11 @@ describe('rules of the connection', () => {
     ['a message before welcome', (d) => d.step({ type: 'text', text: '{"type":"ping","id":"x"}' }), CLOSE.protocol],
     ['text that is not JSON', (d) => d.step({ type: 'text', text: '{' }), CLOSE.protocol],
     ['a message too large', (d) => d.step({ type: 'text', text: `"${'x'.repeat(LIMITS.controlBytes)}"` }), CLOSE.limit],
-    ['a frame cut short', (d) => d.step({ type: 'message', bytes: encodeFrames([frame(FRAME.DATA, 2, new Uint8Array(9))]).subarray(0, 20) }), CLOSE.protocol],
+    [
+      'a frame cut short',
+      (d) => d.step({ type: 'message', bytes: encodeFrames([frame(FRAME.DATA, 2, new Uint8Array(9))]).subarray(0, 20) }),
+      CLOSE.protocol,
+    ],
     ['a frame message too large', (d) => d.step({ type: 'message', bytes: new Uint8Array(LIMITS.messageBytes + 1) }), CLOSE.limit],
   ];
   it.each(bad)('%s ends it, and it comes back slowly', (_what, act, code) => {
@@ -260,7 +278,8 @@ describe('rules of the connection', () => {
 
   it('frames of streams nobody knows change nothing', () => {
     const d = ready();
-    for (const type of [FRAME.DATA, FRAME.END, FRAME.RESET, FRAME.CREDIT, FRAME.ACK, FRAME.HEAD]) d.send(frame(type, 40, encodeU64(1, 2).subarray(0, type === FRAME.CREDIT ? 8 : 16)));
+    for (const type of [FRAME.DATA, FRAME.END, FRAME.RESET, FRAME.CREDIT, FRAME.ACK, FRAME.HEAD])
+      d.send(frame(type, 40, encodeU64(1, 2).subarray(0, type === FRAME.CREDIT ? 8 : 16)));
     d.send(frame(FRAME.RESUME, 40, encodeU64(0, 0)));
     expect(d.resets(40)).toEqual(['gap']);
     expect(d.did('close')).toEqual([]);

@@ -130,6 +130,20 @@ describe('resume', () => {
     expect(d.core.calls.size).toBe(0);
   });
 
+  it('an edge that has it all says so by an ACK alone', () => {
+    const d = ready();
+    d.open(2, 1);
+    d.head(1);
+    d.data(1, 'abc');
+    d.end(1);
+    d.settle();
+    d.step({ type: 'closed', code: 1006 });
+    d.connect();
+    d.ack(2, 3, '', true);
+    expect(d.core.calls.size).toBe(0);
+    expect(d.did('cancel')).toEqual([]);
+  });
+
   it('a reply that failed while nobody listened says so after its bytes', () => {
     const d = ready();
     d.open(2, 1);
@@ -191,7 +205,11 @@ describe('resume', () => {
     d.connect();
     const second = open();
     expect(JSON.parse(Buffer.from(second?.payload ?? []).toString())).toMatchObject({ offset: 5, instance: 'ins_2' });
-    d.send({ ...head, stream: second?.stream ?? 0 }, frame(FRAME.DATA, second?.stream ?? 0, Buffer.from('56789')), frame(FRAME.END, second?.stream ?? 0));
+    d.send(
+      { ...head, stream: second?.stream ?? 0 },
+      frame(FRAME.DATA, second?.stream ?? 0, Buffer.from('56789')),
+      frame(FRAME.END, second?.stream ?? 0),
+    );
     expect(Buffer.concat(d.did('blob').map((e) => (e.type === 'blob' ? e.bytes : new Uint8Array()))).toString()).toBe('0123456789');
     expect(d.did('blob-end')).toHaveLength(1);
   });
@@ -213,16 +231,23 @@ describe('reply log', () => {
   it('reads any range that is kept, in bounded pieces', () => {
     const all = pattern(4000);
     fc.assert(
-      fc.property(fc.array(fc.integer({ min: 1, max: 400 }), { minLength: 1, maxLength: 30 }), fc.nat(), fc.nat(), fc.nat(), fc.integer({ min: 1, max: 300 }), (sizes, t, a, b, piece) => {
-        const log = new ReplyLog();
-        for (const size of sizes) log.append(all.subarray(log.end, Math.min(4000, log.end + size)));
-        log.trim(t % (log.end + 1));
-        const from = log.start + (a % (log.held + 1));
-        const to = from + (b % (log.end - from + 1));
-        const pieces = log.read(from, to, piece);
-        expect(Buffer.concat(pieces).equals(all.subarray(from, to))).toBe(true);
-        expect(pieces.every((p) => p.byteLength <= piece)).toBe(true);
-      }),
+      fc.property(
+        fc.array(fc.integer({ min: 1, max: 400 }), { minLength: 1, maxLength: 30 }),
+        fc.nat(),
+        fc.nat(),
+        fc.nat(),
+        fc.integer({ min: 1, max: 300 }),
+        (sizes, t, a, b, piece) => {
+          const log = new ReplyLog();
+          for (const size of sizes) log.append(all.subarray(log.end, Math.min(4000, log.end + size)));
+          log.trim(t % (log.end + 1));
+          const from = log.start + (a % (log.held + 1));
+          const to = from + (b % (log.end - from + 1));
+          const pieces = log.read(from, to, piece);
+          expect(Buffer.concat(pieces).equals(all.subarray(from, to))).toBe(true);
+          expect(pieces.every((p) => p.byteLength <= piece)).toBe(true);
+        },
+      ),
     );
   });
 

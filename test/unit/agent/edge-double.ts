@@ -1,13 +1,5 @@
 /** The edge's end of the wire for tests of the pure core: speaks frames, remembers what came, checks offsets. */
-import {
-  FLAG_TRIM,
-  FRAME,
-  decodeFrames,
-  encodeFrames,
-  encodeJson,
-  encodeU64,
-  frame,
-} from '../../../functions/protocol/index.ts';
+import { FLAG_TRIM, FRAME, decodeFrames, encodeFrames, encodeJson, encodeU64, frame } from '../../../functions/protocol/index.ts';
 import type { Frame, Hello, Inventory } from '../../../functions/protocol/index.ts';
 import { Core } from '../../../miner-agent/connection/core.ts';
 import type { CoreDeps, CoreEvent, Effect } from '../../../miner-agent/connection/events.ts';

@@ -1,5 +1,5 @@
 /** An edge that means harm: the agent resets or closes, and lives on. */
-import { mkdtempSync } from 'node:fs';
+import { existsSync, mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
@@ -26,7 +26,7 @@ beforeEach(async () => {
   const data = mkdtempSync(join(tmpdir(), 'agent-'));
   const hotkeyFile = join(data, 'hotkey');
   const hotkey = createHotkeyFile(hotkeyFile);
-  const config = checkConfig(readConfig({ api: edge.origin, hotkey: hotkeyFile, name: 'rig', data, drain: '1' }));
+  const config = checkConfig(readConfig({ api: edge.origin, hotkey: hotkeyFile, name: 'rig', data, drain: '1', allowAccount: ['demo'] }));
   running = runAgent({ config, hotkey, tell: (e) => events.push(e), signal: stop.signal }).finally(() => {
     ended = true;
   });
@@ -51,11 +51,19 @@ describe('a hostile edge', () => {
     ['a length that lies', () => edge.socket.send(bytes(3, 0, 0, 0, 0, 0, 0, 2, 255, 255, 255, 255)), CLOSE.protocol],
     ['a DATA frame too large', () => edge.send(frame(FRAME.DATA, 2, new Uint8Array(LIMITS.dataBytes + 1))), CLOSE.limit],
     ['an OPEN too large', () => edge.send(frame(FRAME.OPEN, 2, new Uint8Array(LIMITS.headBytes + 1))), CLOSE.limit],
-    ['too many frames', () => edge.socket.send(encodeFrames(Array.from({ length: LIMITS.messageFrames + 1 }, () => frame(FRAME.CREDIT, 2)))), CLOSE.limit],
+    [
+      'too many frames',
+      () => edge.socket.send(encodeFrames(Array.from({ length: LIMITS.messageFrames + 1 }, () => frame(FRAME.CREDIT, 2)))),
+      CLOSE.limit,
+    ],
     ['an OPEN that is no JSON', () => edge.send(frame(FRAME.OPEN, 2, bytes(0xff, 0xfe))), CLOSE.protocol],
     ['an OPEN that fits no schema', () => edge.send(frame(FRAME.OPEN, 2, encodeJson({ attempt: '../../etc' }))), CLOSE.protocol],
     ['text that is no JSON', () => edge.socket.send('nonsense'), CLOSE.protocol],
-    ['a grant with a version that is none', () => edge.say({ type: 'grant', ref: 'x', instance: '../../x', deadlineMs: 1, spec: {} }), CLOSE.protocol],
+    [
+      'a grant with a version that is none',
+      () => edge.say({ type: 'grant', ref: 'x', instance: '../../x', deadlineMs: 1, spec: {} }),
+      CLOSE.protocol,
+    ],
     ['a text too large', () => edge.socket.send('x'.repeat(LIMITS.controlBytes + 1)), CLOSE.limit],
     ['a second welcome', () => edge.say({ type: 'welcome', epoch: 2, now: 0 }), CLOSE.protocol],
     ['a message larger than the wire takes', () => edge.socket.send(new Uint8Array(LIMITS.messageBytes + 1)), 1009],
@@ -77,16 +85,25 @@ describe('a hostile edge', () => {
   });
 
   it('floods with frames of unknown streams in vain', async () => {
-    for (let i = 0; i < 200; i++) edge.send(...Array.from({ length: 1000 }, (_, k) => frame(FRAME.DATA, 2 * (i * 1000 + k), bytes(1))), frame(FRAME.END, 7));
+    for (let i = 0; i < 200; i++)
+      edge.send(...Array.from({ length: 1000 }, (_, k) => frame(FRAME.DATA, 2 * (i * 1000 + k), bytes(1))), frame(FRAME.END, 7));
     edge.say({ type: 'ping', id: 'still there' });
     await until('the pong', () => edge.up.find((m) => m.type === 'pong'));
     expect(edge.frames).toEqual([]);
   });
 
   it('cannot write outside the work folder by an instance name', async () => {
-    const spec = { chute: 'c', name: 'demo/x', account: 'a', version: 'f'.repeat(64), config: { name: 'x', command: ['touch', '/tmp/ripcord-hostile'] }, code: null };
-    edge.say({ type: 'grant', ref: 'r', instance: '../../../../tmp/x', deadlineMs: 1000, spec });
+    const spec = {
+      chute: 'c',
+      name: 'demo/x',
+      account: 'a',
+      version: 'f'.repeat(64),
+      config: { name: 'x', command: ['node', 'x'] },
+      code: null,
+    };
+    edge.say({ type: 'grant', ref: 'r', instance: '../../../../tmp/ripcord-hostile', deadlineMs: 1000, spec });
     const report = await until('a report', () => edge.reports()[0]);
-    expect(report).toMatchObject({ state: 'failed', detail: expect.stringMatching(/refused/) });
+    expect(report).toMatchObject({ state: 'failed', detail: expect.stringMatching(/id of the instance/) });
+    expect(existsSync('/tmp/ripcord-hostile')).toBe(false);
   });
 });

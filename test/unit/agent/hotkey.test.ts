@@ -34,7 +34,10 @@ describe('keyfile', () => {
   const file = (fields: Record<string, unknown>) => JSON.stringify(fields);
   const good: [string, string][] = [
     ['seed', file({ secretSeed: `0x${SEED}`, ss58Address: ADDRESS })],
-    ['seed with a null phrase and other types', file({ secretPhrase: null, secretSeed: `0x${SEED}`, ss58Address: ADDRESS, cryptoType: 0, x: 1 })],
+    [
+      'seed with a null phrase and other types',
+      file({ secretPhrase: null, secretSeed: `0x${SEED}`, ss58Address: ADDRESS, cryptoType: 0, x: 1 }),
+    ],
     ['address under its old name', file({ secretSeed: SEED, ' ss58Address': ADDRESS })],
     ['private key in canonical form', file({ privateKey: `0x${hex(shiftScalar(scureSecret, -3n))}`, ss58Address: ADDRESS })],
     ['private key in ed25519 form', file({ privateKey: `0x${hex(scureSecret)}`, ss58Address: ADDRESS })],

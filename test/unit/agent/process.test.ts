@@ -22,7 +22,14 @@ async function start(script: string, limits = LIMITED) {
   const runtime = processRuntime(
     {
       instance: 'ins_1',
-      spec: { chute: 'c', name: 'a/b', account: 'a', version: 'f'.repeat(64), config: chuteConfigSchema.parse({ name: 'b', command: ['node', '-e', script, '{port}'] }), code: null },
+      spec: {
+        chute: 'c',
+        name: 'a/b',
+        account: 'a',
+        version: 'f'.repeat(64),
+        config: chuteConfigSchema.parse({ name: 'b', command: ['node', '-e', script, '{port}'] }),
+        code: null,
+      },
       folder,
       code: () => Promise.reject(new Error('no code')),
       progress: () => {},
@@ -60,9 +67,24 @@ describe('process runtime', () => {
   });
 
   it.each([
-    ['files', `try { require('fs').writeFileSync('big', Buffer.alloc(2 * 1024 * 1024)) } catch (e) { console.log(e.code) }`, LIMITED, /EFBIG|SIGXFSZ/],
-    ['open files', `try { const a = []; for (let i = 0; i < 100; i++) a.push(require('fs').openSync('/dev/null')) } catch (e) { console.log(e.code) }`, LIMITED, /EMFILE/],
-    ['memory', `const a = []; while (true) a.push(Buffer.alloc(1e7, 1))`, { ...LIMITED, memoryMb: 400 }, /SIGABRT|SIGTRAP|exit code|ERR_MEMORY/],
+    [
+      'files',
+      `try { require('fs').writeFileSync('big', Buffer.alloc(2 * 1024 * 1024)) } catch (e) { console.log(e.code) }`,
+      LIMITED,
+      /EFBIG|SIGXFSZ/,
+    ],
+    [
+      'open files',
+      `try { const a = []; for (let i = 0; i < 100; i++) a.push(require('fs').openSync('/dev/null')) } catch (e) { console.log(e.code) }`,
+      LIMITED,
+      /EMFILE/,
+    ],
+    [
+      'memory',
+      `const a = []; while (true) a.push(Buffer.alloc(1e7, 1))`,
+      { ...LIMITED, memoryMb: 400 },
+      /SIGABRT|SIGTRAP|exit code|ERR_MEMORY/,
+    ],
   ])('bounds %s', async (_what, script, limits, sign) => {
     const { runtime, lines, ended } = await start(script, limits);
     await until('the end', () => ended.length > 0);
@@ -75,7 +97,8 @@ describe('leftovers', () => {
   it('ends what is ours and nothing else', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'leftovers-'));
     const notes = new PidNotes(folder);
-    const idle = (env: Record<string, string>) => spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)'], { detached: true, stdio: 'ignore', env });
+    const idle = (env: Record<string, string>) =>
+      spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)'], { detached: true, stdio: 'ignore', env });
     const ours = idle({ [MARK]: 'ins_ours' });
     const foreign = idle({});
     const reused = idle({ [MARK]: 'ins_reused' });
@@ -106,7 +129,10 @@ describe('log lines', () => {
   }
   it.each([
     [['a\nb\n'], ['a', 'b']],
-    [['a', 'b\r\nc'], ['ab', 'c']],
+    [
+      ['a', 'b\r\nc'],
+      ['ab', 'c'],
+    ],
     [['\n\n'], ['', '']],
     [['\xc3', '\xa9\n'], ['é']],
   ])('%j are %j', (chunks, lines) => expect(split(...chunks)).toEqual(lines));
@@ -122,7 +148,10 @@ describe('log lines', () => {
     const first = shipper.take();
     expect(first).toMatchObject([{ type: 'log', instance: 'ins_1', seq: 300 }]);
     expect(first[0]?.lines).toHaveLength(LIMITS.logLines);
-    expect(shipper.take()[0]).toMatchObject({ seq: 300 + LIMITS.logLines, lines: expect.arrayContaining([{ at: 0, source: 'out', text: '556' }]) });
+    expect(shipper.take()[0]).toMatchObject({
+      seq: 300 + LIMITS.logLines,
+      lines: expect.arrayContaining([{ at: 0, source: 'out', text: '556' }]),
+    });
     const long = new LogShipper();
     for (let i = 0; i < 300; i++) long.add('ins_1', { at: 0, source: 'out', text: '€'.repeat(8000) });
     expect(Buffer.byteLength(JSON.stringify(long.take()[0]))).toBeLessThan(LIMITS.controlBytes);

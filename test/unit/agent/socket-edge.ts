@@ -5,7 +5,20 @@ import type { AddressInfo } from 'node:net';
 import { verify } from '@scure/sr25519';
 import { WebSocketServer } from 'ws';
 import type { WebSocket } from 'ws';
-import { FLAG_TRIM, FRAME, LOGIN_HEADER, VERSION_HEADER, decodeFrames, encodeFrames, encodeJson, encodeU64, frame, loginSchema, loginText, receiptSchema } from '../../../functions/protocol/index.ts';
+import {
+  FLAG_TRIM,
+  FRAME,
+  LOGIN_HEADER,
+  VERSION_HEADER,
+  decodeFrames,
+  encodeFrames,
+  encodeJson,
+  encodeU64,
+  frame,
+  loginSchema,
+  loginText,
+  receiptSchema,
+} from '../../../functions/protocol/index.ts';
 import type { Frame, Login, Up } from '../../../functions/protocol/index.ts';
 import { decodeAddress } from '../../../miner-agent/identity/ss58.ts';
 
@@ -42,7 +55,14 @@ export class SocketEdge {
     response.setHeader('content-type', 'application/json');
     if (request.url === '/agents/challenge') {
       response.statusCode = this.challengeStatus;
-      response.end(JSON.stringify({ agent: 'agt_1', challenge: 'chal', origin: this.claimedOrigin === '' ? this.origin : this.claimedOrigin, detail: 'no \u001b[2Jsuch hotkey' }));
+      response.end(
+        JSON.stringify({
+          agent: 'agt_1',
+          challenge: 'chal',
+          origin: this.claimedOrigin === '' ? this.origin : this.claimedOrigin,
+          detail: 'no \u001b[2Jsuch hotkey',
+        }),
+      );
     } else if (request.url?.startsWith('/market')) response.end(JSON.stringify({ items: this.items, version: this.#version++, at: 0 }));
     else response.writeHead(404).end();
   });
@@ -81,16 +101,37 @@ export class SocketEdge {
   }
 
   /** Opens a call with a body and waits for its end; the reply's parts. */
-  async call(stream: number, n: number, fields: object, body = ''): Promise<{ status: number; body: Buffer; end: Record<string, unknown> }> {
+  async call(
+    stream: number,
+    n: number,
+    fields: object,
+    body = '',
+  ): Promise<{ status: number; body: Buffer; end: Record<string, unknown> }> {
     this.open(stream, n, fields, body);
     const end = await until(`the end of stream ${stream}`, () => this.of(stream, FRAME.END)[0] ?? this.of(stream, FRAME.RESET)[0]);
     const head = this.of(stream, FRAME.HEAD)[0];
-    return { status: head === undefined ? 0 : (parse(head) as { status: number }).status, body: this.body(stream), end: parse(end) as Record<string, unknown> };
+    return {
+      status: head === undefined ? 0 : (parse(head) as { status: number }).status,
+      body: this.body(stream),
+      end: parse(end) as Record<string, unknown>,
+    };
   }
 
   open(stream: number, n: number, fields: object, body = ''): void {
-    const open = { attempt: `00000000-0000-7000-8000-${String(n).padStart(12, '0')}/0`, instance: 'ins_1', method: 'POST', path: '/echo', headers: [], deadlineMs: 60_000, ...fields };
-    this.send(frame(FRAME.OPEN, stream, encodeJson(open)), ...(body === '' ? [] : [frame(FRAME.DATA, stream, Buffer.from(body))]), frame(FRAME.END, stream));
+    const open = {
+      attempt: `00000000-0000-7000-8000-${String(n).padStart(12, '0')}/0`,
+      instance: 'ins_1',
+      method: 'POST',
+      path: '/echo',
+      headers: [],
+      deadlineMs: 60_000,
+      ...fields,
+    };
+    this.send(
+      frame(FRAME.OPEN, stream, encodeJson(open)),
+      ...(body === '' ? [] : [frame(FRAME.DATA, stream, Buffer.from(body))]),
+      frame(FRAME.END, stream),
+    );
   }
 
   of(stream: number, type: number): Frame[] {
@@ -126,7 +167,8 @@ export class SocketEdge {
     if (text === 'ping') return socket.send('pong');
     const message = JSON.parse(text) as Up;
     this.up.push(message);
-    if (message.type === 'hello' && this.welcomes) socket.send(JSON.stringify({ type: 'welcome', epoch: this.sockets.length, now: Date.now() }));
+    if (message.type === 'hello' && this.welcomes)
+      socket.send(JSON.stringify({ type: 'welcome', epoch: this.sockets.length, now: Date.now() }));
   }
 }
 

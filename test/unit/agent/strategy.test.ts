@@ -20,7 +20,12 @@ const offer = (name: string, fields: Partial<MarketOffer> = {}): MarketOffer => 
   since: 0,
   ...fields,
 });
-const wishes = (fields: Partial<Wishes> = {}): Wishes => ({ allow: { accounts: ['demo'], code: [], all: false }, engines: [], maxInstances: 4, ...fields });
+const wishes = (fields: Partial<Wishes> = {}): Wishes => ({
+  allow: { accounts: ['demo'], code: [], all: false },
+  engines: [],
+  maxInstances: 4,
+  ...fields,
+});
 const situation = (fields: Partial<Situation> = {}): Situation => ({
   inventory: { agentVersion: '0', platform: '', runtimes: [], devices: [{ id: 'cpu0', kind: 'cpu', name: 'c', memoryMb: 1 }], region: '' },
   running: [],
@@ -37,16 +42,40 @@ const run = (name: string, fields: object = {}) => ({ chute: `cht_${name}`, name
 describe('strategy', () => {
   const reasons: [string, MarketOffer, Wishes, Situation, RegExp | null][] = [
     ['takes what is allowed', offer('demo/chat'), wishes(), situation(), null],
-    ['takes what an engine serves, though nobody is allowed', offer('bob/llm', { runtime: 'image' }), wishes({ engines: ['bob/llm'] }), situation(), null],
+    [
+      'takes what an engine serves, though nobody is allowed',
+      offer('bob/llm', { runtime: 'image' }),
+      wishes({ engines: ['bob/llm'] }),
+      situation(),
+      null,
+    ],
     ['leaves strangers', offer('bob/x', { code: V, owner: 'acc_bob' }), wishes(), situation(), /--allow-account bob or --allow-code aaaa/],
-    ['takes allowed code', offer('bob/x', { code: V, owner: 'acc_bob' }), wishes({ allow: { accounts: [], code: [V], all: false } }), situation(), null],
+    [
+      'takes allowed code',
+      offer('bob/x', { code: V, owner: 'acc_bob' }),
+      wishes({ allow: { accounts: [], code: [V], all: false } }),
+      situation(),
+      null,
+    ],
     ['leaves images', offer('demo/i', { runtime: 'image' }), wishes(), situation(), /container image/],
     ['leaves what has enough', offer('demo/chat', { need: 0 }), wishes(), situation(), /enough/],
     ['claims once at a time', offer('demo/chat'), wishes(), situation({ claiming: new Set(['cht_demo/chat']) }), /under way/],
     ['waits after a failure', offer('demo/chat'), wishes(), situation({ cooling: new Map([['cht_demo/chat', 4500]]) }), /again in 4 s/],
     ['comes back after it', offer('demo/chat'), wishes(), situation({ cooling: new Map([['cht_demo/chat', 1000]]) }), null],
-    ['respects the most', offer('demo/chat'), wishes({ maxInstances: 1 }), situation({ running: [run('demo/x')] }), /1 instances is the most/],
-    ['uses an engine once', offer('bob/llm'), wishes({ engines: ['bob/llm'] }), situation({ running: [run('bob/llm', { runtime: 'url' })] }), /serves it already/],
+    [
+      'respects the most',
+      offer('demo/chat'),
+      wishes({ maxInstances: 1 }),
+      situation({ running: [run('demo/x')] }),
+      /1 instances is the most/,
+    ],
+    [
+      'uses an engine once',
+      offer('bob/llm'),
+      wishes({ engines: ['bob/llm'] }),
+      situation({ running: [run('bob/llm', { runtime: 'url' })] }),
+      /serves it already/,
+    ],
     ['needs a GPU', offer('demo/g', { gpu: need() }), wishes(), situation(), /needs 1 GPU/],
   ];
   it.each(reasons)('%s', (_what, o, w, s, reason) => {
@@ -61,7 +90,9 @@ describe('strategy', () => {
     const taken = choose(offers, wishes(), situation({ inventory, running: [run('demo/old', { gpus: 1 })] })).map((c) => c.take);
     expect(taken).toEqual([true, true, false]);
     expect(choose([offer('demo/g', { gpu: need({ include: ['a100'] }) })], wishes(), situation({ inventory }))[0]?.take).toBe(false);
-    expect(choose([offer('demo/g', { gpu: need({ exclude: ['h100'], min_vram_gb: 10 }) })], wishes(), situation({ inventory }))[0]?.take).toBe(false);
+    expect(
+      choose([offer('demo/g', { gpu: need({ exclude: ['h100'], min_vram_gb: 10 }) })], wishes(), situation({ inventory }))[0]?.take,
+    ).toBe(false);
   });
 
   it('ranks by urgency, bounty, what runs here and age, and never takes more than there is room for', () => {
@@ -112,12 +143,16 @@ describe('allow', () => {
   });
 
   it('an empty list trusts nobody without a code folder either', () => {
-    expect(refusalOf({ accounts: [], code: [], all: false }, { account: 'a', name: 'b/c', code: null, config: null })).toMatch(/nobody allowed/);
+    expect(refusalOf({ accounts: [], code: [], all: false }, { account: 'a', name: 'b/c', code: null, config: null })).toMatch(
+      /nobody allowed/,
+    );
   });
 });
 
 describe('inventory', () => {
   it('reads what the driver says and passes over what it cannot read', () => {
-    expect(parseGpus('GPU-1, NVIDIA H100 80GB HBM3, 81559\nnonsense\nGPU-2, X, n/a\n')).toEqual([{ id: 'GPU-1', kind: 'gpu', name: 'NVIDIA H100 80GB HBM3', memoryMb: 81559 }]);
+    expect(parseGpus('GPU-1, NVIDIA H100 80GB HBM3, 81559\nnonsense\nGPU-2, X, n/a\n')).toEqual([
+      { id: 'GPU-1', kind: 'gpu', name: 'NVIDIA H100 80GB HBM3', memoryMb: 81559 },
+    ]);
   });
 });

@@ -11,7 +11,10 @@ export interface TarEntry {
 }
 
 export function packTar(entries: TarEntry[]): Buffer {
-  const parts = entries.flatMap((e) => [...(e.longName === undefined ? [] : [entry({ name: '././@LongLink', type: 'L', body: `${e.longName}\0` })]), entry(e)]);
+  const parts = entries.flatMap((e) => [
+    ...(e.longName === undefined ? [] : [entry({ name: '././@LongLink', type: 'L', body: `${e.longName}\0` })]),
+    entry(e),
+  ]);
   return Buffer.concat([...parts, Buffer.alloc(1024)]);
 }
 

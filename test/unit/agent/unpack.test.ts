@@ -24,7 +24,13 @@ const packed = (entries: TarEntry[]) => gzipSync(packTar(entries));
 
 describe('unpack', () => {
   it('unpacks files and folders', async () => {
-    const { into, error } = await tryUnpack(packed([{ name: 'src/', type: '5' }, { name: 'src/main.mjs', body: 'hello' }, { name: './top', body: 'x' }]));
+    const { into, error } = await tryUnpack(
+      packed([
+        { name: 'src/', type: '5' },
+        { name: 'src/main.mjs', body: 'hello' },
+        { name: './top', body: 'x' },
+      ]),
+    );
     expect(error).toBeNull();
     expect(readFileSync(join(into, 'src/main.mjs'), 'utf8')).toBe('hello');
     expect(readFileSync(join(into, 'top'), 'utf8')).toBe('x');
@@ -35,11 +41,25 @@ describe('unpack', () => {
     ['a path that leads out from inside', [{ name: 'a/../../out', body: 'x' }], /leads out/],
     ['an absolute path', [{ name: '/tmp/ripcord-unpack-attack', body: 'x' }], /absolute/],
     ['a path of another system', [{ name: '..\\out', body: 'x' }], /absolute|plain/],
-    ['a symbolic link', [{ name: 'l', type: '2', link: '/etc' }, { name: 'l/out', body: 'x' }], /SymbolicLink/],
+    [
+      'a symbolic link',
+      [
+        { name: 'l', type: '2', link: '/etc' },
+        { name: 'l/out', body: 'x' },
+      ],
+      /SymbolicLink/,
+    ],
     ['a hard link', [{ name: 'l', type: '1', link: '/etc/passwd' }], /Link/],
     ['a device', [{ name: 'd', type: '3' }], /CharacterDevice/],
     ['a pipe', [{ name: 'p', type: '6' }], /FIFO/],
-    ['a path too long', [{ name: `${'a/'.repeat(49)}b`, body: 'x', prefix: 'c/'.repeat(70) }, { name: 'x'.repeat(99), body: 'x', prefix: 'y/'.repeat(77), longName: `${'z'.repeat(600)}` }], /too long/],
+    [
+      'a path too long',
+      [
+        { name: `${'a/'.repeat(49)}b`, body: 'x', prefix: 'c/'.repeat(70) },
+        { name: 'x'.repeat(99), body: 'x', prefix: 'y/'.repeat(77), longName: `${'z'.repeat(600)}` },
+      ],
+      /too long/,
+    ],
   ];
   it.each(attacks)('refuses %s and writes nothing', async (_what, entries, why) => {
     const { folder, error } = await tryUnpack(packed([{ name: 'good', body: 'x' }, ...entries]));
@@ -50,13 +70,19 @@ describe('unpack', () => {
   });
 
   it('refuses a small archive of very much', async () => {
-    const { folder, error } = await tryUnpack(packed([{ name: 'zeros', body: new Uint8Array(8 * 1024 * 1024) }]), { bytes: 1024 * 1024, files: 10 });
+    const { folder, error } = await tryUnpack(packed([{ name: 'zeros', body: new Uint8Array(8 * 1024 * 1024) }]), {
+      bytes: 1024 * 1024,
+      files: 10,
+    });
     expect(String(error)).toMatch(/more than 1048576 bytes/);
     expect(readdirSync(folder)).toEqual(['a.tgz']);
   });
 
   it('refuses too many files', async () => {
-    const { error } = await tryUnpack(packed(Array.from({ length: 11 }, (_, i) => ({ name: `f${i}`, body: '' }))), { bytes: 1024 * 1024, files: 10 });
+    const { error } = await tryUnpack(packed(Array.from({ length: 11 }, (_, i) => ({ name: `f${i}`, body: '' }))), {
+      bytes: 1024 * 1024,
+      files: 10,
+    });
     expect(String(error)).toMatch(/more than 10 files/);
   });
 
