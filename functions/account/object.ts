@@ -80,6 +80,11 @@ export class AccountObject extends DurableObject<Env> implements AccountPort {
     return Promise.resolve(this.core.recent(count));
   }
 
+  /** For fault tests: dies as by a crash. */
+  reset(): void {
+    if (this.env.FAULTS === '1') this.ctx.abort('fault test');
+  }
+
   // ── the alarm and its errands ──
 
   override async alarm(): Promise<void> {

@@ -2,7 +2,7 @@
 import { bytesToHex } from '@noble/hashes/utils.js';
 import { sha256 } from '@noble/hashes/sha2.js';
 import { getPublicKey, secretFromSeed, sign } from '@scure/sr25519';
-import { env as bindings, evictDurableObject, runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test';
+import { abortAllDurableObjects, env as bindings, evictDurableObject, runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test';
 import { Hono } from 'hono';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { requestText, SIGNED_HEADERS } from '../../../functions/protocol/hello.ts';
@@ -311,6 +311,19 @@ test('usage reaches Postgres once, after an eviction and while it was down', asy
   await stub.settle([settlement(call)]);
   await runDurableObjectAlarm(stub);
   expect(sentUsage()).toHaveLength(before);
+});
+
+test('what was answered survives a crash', async () => {
+  const developer = new Developer();
+  const account = await developer.register();
+  const key = await developer.key();
+  const [open, settled] = [await openAsk(key), await openAsk(key)];
+  for (const call of [open, settled]) await accountStub(env, account).open(call);
+  await accountStub(env, account).settle([settlement(settled)]);
+  await abortAllDurableObjects();
+  expect(await ask('GET', `/calls/${open.call}`, '', withKey(key))).toMatchObject({ json: { state: 'running' } });
+  expect(await ask('GET', `/calls/${settled.call}`, '', withKey(key))).toMatchObject({ json: { state: 'completed' } });
+  expect(await accountStub(env, account).open(open)).toEqual({ ok: false, code: 'duplicate_call' });
 });
 
 test('a row that Postgres refuses is set aside and the others arrive', async () => {
