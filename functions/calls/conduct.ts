@@ -6,7 +6,19 @@ import { RipcordError } from '../errors.ts';
 import { retrySafe } from '#protocol';
 import { Attempts } from './attempts.ts';
 import { MAX_CANDIDATES, pick } from './pick.ts';
-import type { AccountPort, ByteSource, CallId, ChutePort, KeyClaim, MinerPort, RelayAnswer, Snapshot, SnapshotInstance } from './ports.ts';
+import type {
+  AccountPort,
+  ByteSource,
+  CallId,
+  ChutePort,
+  KeyClaim,
+  MinerPort,
+  RelayAnswer,
+  Snapshot,
+  SnapshotInstance,
+  OpenAnswer,
+  OpenAsk,
+} from './ports.ts';
 import { quote } from './quote.ts';
 import { pump, type Reply, type Streamed } from './pump.ts';
 
@@ -34,7 +46,8 @@ export interface Call {
 
 /** Everything a call touches. The Worker binds it to objects, the simulator to a hostile network. */
 export interface World {
-  find(chute: string): Promise<Snapshot | null>;
+  /** `fresh`: not from memory. */
+  find(chute: string, fresh: boolean): Promise<Snapshot | null>;
   /** What a Miner object said of an instance; keeps the next pick from the same mistake. */
   fold(chute: string, instance: string, code: string, busy: number): void;
   account(id: string): AccountPort;
@@ -48,6 +61,7 @@ export interface World {
 /** Milliseconds between looks at an object that is being torn down. */
 const REATTACH_PAUSE_MS = 250;
 const REATTACH_TRIES = 40;
+const OPEN_TRIES = 4;
 
 /** Conducts a call to its reply. Throws `RipcordError` for every refusal and failure before a reply. */
 export async function conduct(call: Call, world: World): Promise<Reply> {
@@ -62,6 +76,10 @@ class Conductor {
   private deadline = 0;
   private attempts = new Attempts([], false, false);
   private snapshot: Snapshot | null = null;
+  /** Agents the Account will inquire; an attempt on another one is told to it first. */
+  private readonly named = new Set<string>();
+  /** The queue has this call. */
+  private queued = false;
 
   constructor(call: Call, world: World) {
     this.call = call;
@@ -71,7 +89,7 @@ class Conductor {
   /** Find, quote, pick, open. Nothing about the chute is disclosed before the Account has agreed. */
   async open(): Promise<Snapshot> {
     const { call, world } = this;
-    const snapshot = call.chute === null ? null : await world.find(call.chute);
+    const snapshot = call.chute === null ? null : await this.find(call.chute);
     const now = world.now();
     const candidates =
       snapshot === null
@@ -85,7 +103,12 @@ class Conductor {
           });
     const timeout = snapshot?.config.timeout ?? 1;
     this.deadline = now + timeout * 1000;
-    const opened = await world.account(call.claim.account).open({
+    const agents = agentsOf(
+      snapshot,
+      candidates.map((c) => c.instance),
+    );
+    for (const agent of agents) this.named.add(agent);
+    const opened = await this.openAccount({
       call: call.id,
       claim: call.claim,
       chute: snapshot === null ? null : { id: snapshot.chute, owner: snapshot.owner, public: snapshot.public },
@@ -94,10 +117,7 @@ class Conductor {
         snapshot === null
           ? 0n
           : quote(snapshot.config.price, { requestBytes: bodyBytes(call.body), maxTokens: call.maxTokens, timeoutSeconds: timeout }),
-      agents: agentsOf(
-        snapshot,
-        candidates.map((c) => c.instance),
-      ),
+      agents,
       deadlineMs: timeout * 1000,
     });
     if (!opened.ok) throw new RipcordError(opened.code, opened.retryAfterMs === undefined ? {} : { retryAfterMs: opened.retryAfterMs });
@@ -106,6 +126,27 @@ class Conductor {
     const replayable = !(call.body instanceof ReadableStream);
     this.attempts = new Attempts(candidates, replayable && retrySafe(snapshot.config, call.method, call.path), call.instance === null);
     return snapshot;
+  }
+
+  /** An object that goes down under the request may have written the hold: a second ask then finds the call there. */
+  private async openAccount(ask: OpenAsk): Promise<OpenAnswer> {
+    for (let tries = 1; ; tries++) {
+      try {
+        const answer = await this.world.account(ask.claim.account).open(ask);
+        return tries > 1 && !answer.ok && answer.code === 'duplicate_call' ? { ok: true } : answer;
+      } catch {
+        if (tries === OPEN_TRIES) throw new RipcordError('unavailable', { retryAfterMs: 1_000 });
+        await this.world.sleep(REATTACH_PAUSE_MS);
+      }
+    }
+  }
+
+  /** An instance that the caller names may be younger than what is remembered. */
+  private async find(chute: string): Promise<Snapshot | null> {
+    const { instance } = this.call;
+    const snapshot = await this.world.find(chute, false);
+    if (instance === null || snapshot?.instances.some((i) => i.instance === instance) === true) return snapshot;
+    return this.world.find(chute, true);
   }
 
   async run(snapshot: Snapshot): Promise<Reply> {
@@ -127,9 +168,10 @@ class Conductor {
         case 'fail':
           throw this.failure(next.code);
         case 'queue':
-          await this.enqueue(snapshot, next.tried);
+          if (!this.queued) await this.enqueue(snapshot, next.tried);
           if (patience === 'early') return 'queued';
           this.attempts.offer(await this.waitForSlot(snapshot));
+          this.queued = false;
           break;
         case 'relay': {
           const reached = await this.relay(snapshot, next.instance, next.attempt);
@@ -144,6 +186,10 @@ class Conductor {
 
   private async relay(snapshot: Snapshot, instance: SnapshotInstance, attempt: number): Promise<Reached | null> {
     const { call, world } = this;
+    if (!(await this.name(instance.agent))) {
+      this.attempts.note(instance, { kind: 'refused', code: 'offline', busy: 0 });
+      return null;
+    }
     const miner = world.miner(instance.agent);
     let answer: RelayAnswer;
     try {
@@ -175,6 +221,17 @@ class Conductor {
     return null;
   }
 
+  /** The Account knows every agent that may have the call; false: it takes no more. */
+  private async name(agent: string): Promise<boolean> {
+    if (this.named.has(agent)) return true;
+    const taken = await this.world
+      .account(this.call.claim.account)
+      .widen(this.call.id, [agent])
+      .catch(() => false);
+    if (taken) this.named.add(agent);
+    return taken;
+  }
+
   /** Takes a running attempt up again at the client's offset, while its object comes back. */
   private async reattach(instance: SnapshotInstance, attempt: number, offset: number): Promise<RelayAnswer> {
     for (let tries = 0; tries < REATTACH_TRIES && !this.call.signal.aborted; tries++) {
@@ -193,6 +250,7 @@ class Conductor {
       .chute(snapshot.chute)
       .enqueue({ call: this.call.id, account: this.call.claim.account, since: this.since(), tried, deadlineMs });
     if (answer.kind === 'refused') throw new RipcordError(answer.code, { retryAfterMs: answer.retryAfterMs });
+    this.queued = true;
   }
 
   private firstAsked: number | null = null;

@@ -27,12 +27,13 @@ export class Finder {
    */
   async find(
     chute: string,
+    fresh: boolean,
     now: number,
     fetch: (chute: string) => Promise<Snapshot | null>,
     background: (work: Promise<unknown>) => void,
   ): Promise<Snapshot | null> {
     const entry = this.entry(chute);
-    const age = now - entry.at;
+    const age = fresh ? Infinity : now - entry.at;
     if (entry.snapshot === null ? age < ABSENT_MS : age < FRESH_MS) return entry.snapshot;
     if (entry.snapshot === null || age >= USABLE_MS) return this.refresh(entry, chute, now, fetch);
     if (now - entry.fetchingSince > FETCH_MS) background(this.refresh(entry, chute, now, fetch).catch(() => {}));

@@ -34,9 +34,9 @@ export function pick(instances: readonly SnapshotInstance[], facts: PickFacts): 
   if (facts.instance !== null) {
     return able.filter((i) => i.instance === facts.instance).map((instance) => ({ instance, reason: 'pinned' }));
   }
-  const free = able.filter((i) => i.busy < i.slots);
-  const current = free.filter((i) => i.version === facts.version);
-  const pool = current.length > 0 ? current : free;
+  // All full by the snapshot, which may be old: their Miner objects have the last word.
+  const free = orAll(able, (i) => i.busy < i.slots);
+  const pool = orAll(free, (i) => i.version === facts.version);
   const lowest = Math.min(...pool.map(utilisation));
   const ranked = pool
     .map((instance) => ({ instance, inBand: utilisation(instance) <= lowest + LOAD_BAND, weight: rendezvous(facts.affinity, instance) }))
@@ -48,6 +48,11 @@ export function pick(instances: readonly SnapshotInstance[], facts: PickFacts): 
     );
   const ordered: Candidate[] = ranked.map(({ instance, inBand }) => ({ instance, reason: inBand ? 'affinity' : 'least_busy' }));
   return spread(newcomerFirst(ordered, facts)).slice(0, MAX_CANDIDATES);
+}
+
+function orAll(all: readonly SnapshotInstance[], wanted: (i: SnapshotInstance) => boolean): readonly SnapshotInstance[] {
+  const some = all.filter(wanted);
+  return some.length > 0 ? some : all;
 }
 
 function newcomerFirst(ordered: Candidate[], facts: PickFacts): Candidate[] {

@@ -84,6 +84,8 @@ export interface AccountPort {
   open(ask: OpenAsk): Promise<OpenAnswer>;
   /** The conductor's word that attempts 0..attempts-1 are all there will be; a hint that frees the hold early. */
   close(call: CallId, attempts: number, code: string): Promise<void>;
+  /** Before an attempt goes to an agent that `open` did not name; false: too late or too many. */
+  widen(call: CallId, agents: string[]): Promise<boolean>;
   /** Idempotent per attempt. Returns the attempts (`call/k`) that are durably taken over. */
   settle(settlements: Settlement[]): Promise<string[]>;
 }

@@ -10,7 +10,8 @@ const finder = new Finder();
 
 export function worldOf(env: Env, background: (work: Promise<unknown>) => void): World {
   return {
-    find: (chute) => finder.find(chute, Date.now(), (id) => chuteStub(env, id).snapshot() as Promise<Snapshot | null>, background),
+    find: (chute, fresh) =>
+      finder.find(chute, fresh, Date.now(), (id) => chuteStub(env, id).snapshot() as Promise<Snapshot | null>, background),
     fold: (chute, instance, code, busy) => finder.fold(chute, instance, code, busy),
     account: (id) => accountStub(env, id) as unknown as AccountPort,
     chute: (id) => chuteStub(env, id) as unknown as ChutePort,
