@@ -38,7 +38,12 @@ export class Attempts {
     if (this.failure !== null && this.tried.length === 0) return { do: 'fail', code: this.failure };
     if (!this.mayQueue) return { do: 'fail', code: this.failure ?? 'no_capacity' };
     if (this.refusals >= MAX_REFUSALS) return { do: 'fail', code: this.failure ?? 'no_capacity' };
-    return { do: 'queue', tried: [...this.tried] };
+    return { do: 'queue', tried: this.agents };
+  }
+
+  /** Agents that had an attempt. */
+  get agents(): string[] {
+    return [...this.tried];
   }
 
   /** The queue named an instance: it is next. */

@@ -278,7 +278,7 @@ class Conductor {
           if (error instanceof RipcordError || call.signal.aborted || world.now() >= this.deadline)
             throw error instanceof RipcordError ? error : this.failure('queue_timeout');
           await world.sleep(REATTACH_PAUSE_MS);
-          await this.enqueue(snapshot, []);
+          await this.enqueue(snapshot, this.attempts.agents);
         }
       }
     } finally {

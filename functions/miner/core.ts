@@ -226,6 +226,10 @@ export class MinerCore {
     return { kept, effects };
   }
 
+  release(instance: string, call: CallId, now: number): Effect[] {
+    return this.turn(now, (turn) => this.instances.unreserve(turn, instance, call));
+  }
+
   /** The Chute's answer to `freed`; a request that failed is made again by the alarm. */
   onFreedAnswer(instance: string, offer: number, call: CallId | null, now: number): Effect[] {
     return this.turn(now, (turn) => this.instances.freedAnswered(turn, instance, offer, call));

@@ -91,9 +91,11 @@ export class Instances {
     turn.tell({ type: 'stop', instance, reason, noticeMs });
   }
 
+  /** The agent leaves: no instance takes another call, and their Chutes look for others at once. */
   drain(turn: Turn): void {
-    for (const instance of this.slots.all()) this.put(turn, { ...instance, state: 'draining' });
-    this.tellGone(turn);
+    for (const { instance, chute, version } of this.slots.all()) {
+      this.report(turn, { instance, chute, version, state: 'draining', detail: 'the agent drains' });
+    }
   }
 
   tellGone(turn: Turn): void {
@@ -126,6 +128,12 @@ export class Instances {
     const kept = turn.connected && this.slots.reserve(instance, call, turn.now);
     this.wakeForSlots(turn);
     return kept;
+  }
+
+  unreserve(turn: Turn, instance: string, call: CallId): void {
+    const offer = this.slots.unreserve(instance, call, turn.now);
+    if (offer !== null) turn.do({ do: 'freed', ...offer });
+    this.wakeForSlots(turn);
   }
 
   tick(turn: Turn): void {

@@ -266,6 +266,10 @@ export class MinerObject extends DurableObject<Env> {
     return kept;
   }
 
+  release(instance: string, call: CallId): void {
+    this.run(this.core.release(instance, call, Date.now()));
+  }
+
   stop(instance: string, reason: StopReason, noticeMs: number): void {
     this.run(this.core.stop(instance, reason, noticeMs, Date.now()));
   }

@@ -91,6 +91,12 @@ export class Slots {
     return true;
   }
 
+  /** The call that a slot was kept for went away. Returns the offer of it to the next. */
+  unreserve(instance: string, call: CallId, now: number): { chute: string; instance: string; offer: number } | null {
+    const it = this.instances.get(instance);
+    return it?.kept.delete(call) === true ? this.offer(it, now) : null;
+  }
+
   /** The Chute's answer to an offer: the call that gets the slot, or nobody. An answer to a withdrawn offer is void. */
   answered(instance: string, offer: number, call: CallId | null, now: number): boolean {
     const it = this.instances.get(instance);
