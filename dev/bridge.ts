@@ -141,8 +141,8 @@ const NOT_NOW = /^(57P|08|53)/;
 /** What Postgres refused is the caller's (400); what kept Postgres from answering is ours (503). */
 function refusalOf(error: unknown): [number, unknown] {
   if (error instanceof DatabaseError && !NOT_NOW.test(error.code ?? '')) {
-    const { message, ...rest } = error;
-    return [400, { message: error.message, ...rest }];
+    // `message` of an error is not enumerable, the fields of Postgres are.
+    return [400, { message: error.message, ...Object.fromEntries(Object.entries(error)) }];
   }
   if (error instanceof TooLarge) return [413, { message: 'The body is too large.' }];
   if (error instanceof SyntaxError) return [400, { message: 'The body is not JSON.' }];

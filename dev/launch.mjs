@@ -8,8 +8,10 @@ import { fileURLToPath } from 'node:url';
 const root = fileURLToPath(new URL('..', import.meta.url));
 const binaries = join(root, 'node_modules', '.bin');
 
+const args = process.argv.slice(2);
 if (!isInstalled()) install();
-handOver(nodePath());
+// Other npm scripts want the packages only.
+if (!args.includes('--install-only')) handOver(nodePath());
 
 /** Every package that the lockfile demands is there in that version. */
 function isInstalled() {
@@ -51,9 +53,9 @@ function nodePath() {
 }
 
 function handOver(node) {
-  const args = ['--disable-warning=ExperimentalWarning', join(root, 'dev', 'start.ts'), ...process.argv.slice(2)];
+  const words = ['--disable-warning=ExperimentalWarning', join(root, 'dev', 'start.ts'), ...args];
   // The channel tells the conductor when this process dies without a word.
-  const child = spawn(node, args, {
+  const child = spawn(node, words, {
     stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
     env: {
       NODE_COMPILE_CACHE: join(root, 'node_modules', '.cache', 'node'),

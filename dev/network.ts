@@ -15,8 +15,8 @@ import { startWorker } from './workerd.ts';
 import { hotkeyOf } from './hotkeys.ts';
 
 export const ROOT = join(import.meta.dirname, '..');
-const EDGE = { name: 'edge', root: ROOT, wranglerToml: 'wrangler.toml' };
-const JUDGE = { name: 'judge', root: ROOT, wranglerToml: 'validator-cron/wrangler.toml' };
+export const EDGE = { name: 'edge', root: ROOT, wranglerToml: 'wrangler.toml' };
+export const JUDGE = { name: 'judge', root: ROOT, wranglerToml: 'validator-cron/wrangler.toml' };
 /** As the cron triggers of both wrangler.toml say. */
 const MINUTE_MS = 60_000;
 
@@ -88,8 +88,9 @@ export async function raiseNetwork(ask: NetworkAsk): Promise<Network> {
       port: state.postgresPort,
       durable: ask.durable ?? true,
     };
-    const postgres = await startPostgres(postgresAsk, leash, say).finally(() => bundled);
+    const postgres = await startPostgres(postgresAsk, leash, say);
     keep(postgres.part);
+    await bundled;
     folder.remember({ postgresPort: postgres.port });
     await migrate(postgres.url);
     const bridge = await startBridge(postgres.url);

@@ -3,7 +3,18 @@
  * the host: a user namespace, or else a user id that exists already.
  */
 import { execFile } from 'node:child_process';
-import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
@@ -59,7 +70,7 @@ export async function startPostgres(ask: PostgresAsk, leash: Leash, say: Say): P
   checkVersion(ask.folder, bin.version);
   const port = ask.port !== undefined && (await isFree(ask.port)) ? ask.port : await freePort();
   const url = `postgresql://${OWNER}:${ask.password}@${LOOPBACK}:${port}/${DATABASE}`;
-  const [command = '', ...args] = [...identity.prefix, bin.postgres, ...serverArgs(ask, port)];
+  const [command, args] = wrap(identity.prefix, bin.postgres, serverArgs(ask, port));
   const part = makePart(
     {
       name: 'Postgres',
@@ -154,12 +165,17 @@ async function identityFor(program: string): Promise<Identity> {
 }
 
 async function runsAs({ prefix, uid, gid }: Identity, program: string): Promise<boolean> {
-  const [command = '', ...args] = [...prefix, program, '--version'];
+  const [command, args] = wrap(prefix, program, ['--version']);
   const options = { env: environment(), ...(uid === undefined ? {} : { uid }), ...(gid === undefined ? {} : { gid }) };
   return run(command, args, options).then(
     () => true,
     () => false,
   );
+}
+
+/** The command line that runs a program behind a prefix. */
+function wrap([wrapper, ...words]: string[], program: string, args: string[]): [string, string[]] {
+  return wrapper === undefined ? [program, args] : [wrapper, [...words, program, ...args]];
 }
 
 /** User ids that exist on this machine: who owns the packages, then the customary ones. */
@@ -195,7 +211,7 @@ async function initialise(initdb: string, identity: Identity, ask: PostgresAsk, 
     '--locale=C',
     '--no-sync',
   ];
-  const [command = '', ...rest] = [...identity.prefix, initdb, ...args];
+  const [command, rest] = wrap(identity.prefix, initdb, args);
   try {
     await run(command, rest, {
       env: environment(),

@@ -49,7 +49,7 @@ export async function startWorker(ask: WorkerAsk, leash: Leash, say: Say): Promi
     {
       name: ask.name,
       command: join(ask.root, 'node_modules', '.bin', 'workerd'),
-      args: ['serve', config, '--directory-path', `objects=${objects}`, '--directory-path', `blobs=${blobs}`],
+      args: ['serve', config, '--directory-path', `objects=${objects}`, '--directory-path', `blobs=${blobs}`, ...inspector(ask.name)],
       env: { PATH: process.env['PATH'], ...prefixed(ask.vars) },
       cwd: ask.folder,
       logFile: ask.logFile,
@@ -63,6 +63,12 @@ export async function startWorker(ask: WorkerAsk, leash: Leash, say: Say): Promi
   );
   await part.start();
   return part;
+}
+
+/** `RIPCORD_INSPECT=edge:9229` opens V8's inspector of one Worker on the loopback, for profiles. */
+function inspector(name: string): string[] {
+  const [worker, port] = (process.env['RIPCORD_INSPECT'] ?? '').split(':');
+  return worker === name && port !== undefined ? [`--inspector-addr=${LOOPBACK}:${port}`] : [];
 }
 
 /** Variables of the Worker get a prefix, so that none of them can mean something to workerd itself. */
