@@ -1,6 +1,8 @@
 /** What the kernel says about processes: CPU time, memory, descriptors; and about the machine. Linux only. */
-import { readdirSync, readFileSync } from 'node:fs';
+import { closeSync, fdatasyncSync, openSync, readdirSync, readFileSync, rmSync, writeSync } from 'node:fs';
 import { cpus, loadavg } from 'node:os';
+import { join } from 'node:path';
+import { median } from './stats.ts';
 
 /** Clock ticks per second in /proc; fixed by the kernel's ABI on every platform we run on. */
 const TICKS = 100;
@@ -50,6 +52,24 @@ export function machine(): { cpu: string; cores: number; load: number; memoryMb:
     load: loadavg()[0] ?? 0,
     memoryMb: Math.round(Number(total?.[1] ?? 0) / 1024),
   };
+}
+
+/** Milliseconds until a small write in this folder is on disk, median of 50. */
+export function flushMs(folder: string): number {
+  const file = join(folder, `ripcord-flush-${process.pid}`);
+  const fd = openSync(file, 'wx', 0o600);
+  try {
+    const waits = Array.from({ length: 50 }, () => {
+      const begin = performance.now();
+      writeSync(fd, Buffer.alloc(4096, 1));
+      fdatasyncSync(fd);
+      return performance.now() - begin;
+    });
+    return median(waits);
+  } finally {
+    closeSync(fd);
+    rmSync(file, { force: true });
+  }
 }
 
 function jiffies(): { total: number; idle: number; steal: number } {

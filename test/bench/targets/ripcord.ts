@@ -3,7 +3,6 @@
  * agent that reaches it by its `url` runtime. The same network `npm start` raises, in a folder of its own.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { chuteConfigSchema, type ChuteConfig } from '#protocol';
@@ -47,8 +46,8 @@ interface Raised {
   close(): Promise<void>;
 }
 
-async function raise(): Promise<Raised> {
-  const path = mkdtempSync(join(tmpdir(), 'ripcord-bench-'));
+async function raise(data: string): Promise<Raised> {
+  const path = mkdtempSync(join(data, 'ripcord-bench-'));
   const folder = openFolder(path, { fresh: false, workerd: workerdVersion(ROOT) });
   const ask = { folder, port: 0, epochSeconds: 3600, say: () => {} };
   const network = await raiseNetwork(ask).catch((error: unknown) => {
@@ -69,8 +68,9 @@ const SLOTS = 256;
 /** Agents of the wide chute; the first one also serves the other, alone. */
 const AGENTS = 3;
 
-export async function startRipcord(engine: string): Promise<Target> {
-  const { network, folder, close } = await raise();
+/** `data`: the folder that the network's own folder is made in. */
+export async function startRipcord(engine: string, data: string): Promise<Target> {
+  const { network, folder, close } = await raise(data);
   try {
     const owner = new Client({ api: network.api, hotkey: hotkeyIn(folder.file('demo-hotkey')) });
     await owner.signUp(handleOf(MODEL));
@@ -146,8 +146,8 @@ async function untilLive(client: Client, model: string, instances: number): Prom
 }
 
 /** A fresh network without agents, whose edge can be killed. */
-export async function startRipcordEdge(): Promise<IdleEdge> {
-  const { network, close } = await raise();
+export async function startRipcordEdge(data: string): Promise<IdleEdge> {
+  const { network, close } = await raise(data);
   return {
     mode: 'ripcord',
     origin: network.api,
