@@ -10,7 +10,7 @@ import * as z from 'zod/mini';
 import { firstIssue } from '#protocol';
 import type { Allow } from './allow.ts';
 
-export interface Engine {
+interface Engine {
   /** `owner/name`. */
   chute: string;
   url: URL;

@@ -13,7 +13,7 @@ export interface Reconnect {
   random: number;
 }
 
-export const LONGEST_MS = 30_000;
+const LONGEST_MS = 30_000;
 const SHORTEST_MS = 500;
 
 /** Milliseconds: full jitter over a doubling range, so that agents of a restarted edge do not come back together. */

@@ -24,7 +24,7 @@ export async function untilHealthy(url: URL, limitMs: number, signal: AbortSigna
 }
 
 /** The status as text, or the code of the error. The body is not read. */
-export function healthOf(url: URL, signal: AbortSignal): Promise<string> {
+function healthOf(url: URL, signal: AbortSignal): Promise<string> {
   return new Promise((resolve) => {
     const request = (url.protocol === 'https:' ? https : http).get(url, { agent: false, timeout: TRY_MS, signal }, (response) => {
       resolve(String(response.statusCode));

@@ -7,7 +7,7 @@ import { Transform } from 'node:stream';
 import * as tar from 'tar';
 import { StartFailed } from './runtime.ts';
 
-export const UNPACK_LIMITS = {
+const UNPACK_LIMITS = {
   /** Bytes of all files together; a small archive can hold very large ones. */
   bytes: 256 * 1024 * 1024,
   files: 10_000,
@@ -56,7 +56,7 @@ async function inspect(archive: string, limits: { bytes: number; files: number }
 const PLAIN = new Set(['File', 'OldFile', 'ContiguousFile', 'Directory']);
 
 /** Why this entry may not be unpacked, or null. */
-export function entryProblem(path: string, type: string): string | null {
+function entryProblem(path: string, type: string): string | null {
   const shown = JSON.stringify(path.slice(0, 80));
   if (!PLAIN.has(type)) return `${shown} is a ${type || 'thing without type'}`;
   if (Buffer.byteLength(path) > UNPACK_LIMITS.pathBytes) return `the path ${shown} is too long`;

@@ -4,7 +4,7 @@ import type { Frame, Hello, Inventory } from '../../../functions/protocol/index.
 import { Core } from '../../../miner-agent/connection/core.ts';
 import type { CoreDeps, CoreEvent, Effect } from '../../../miner-agent/connection/events.ts';
 
-export const INVENTORY: Inventory = { agentVersion: '0', platform: 'test', runtimes: ['process'], devices: [], region: 'x' };
+const INVENTORY: Inventory = { agentVersion: '0', platform: 'test', runtimes: ['process'], devices: [], region: 'x' };
 
 /** A sum instead of a hash: order matters, nothing is imported. */
 export function deps(random: () => number = () => 0.5): CoreDeps {
