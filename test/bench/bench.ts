@@ -166,7 +166,7 @@ async function measure(targets: Target[]): Promise<Samples> {
 
 /** On edges of their own, so that memory starts from nothing. */
 async function measureAllIdle(targets: Target[]): Promise<Samples[string]> {
-  const counts = flags.quick ? [300, 1000] : [1000, 3000];
+  const counts = flags.quick ? [100, 300] : [1000, 3000];
   const figures: Samples[string] = {};
   for (const target of targets) {
     const startIdle = idleStarters[target.name];

@@ -62,10 +62,11 @@ export const ROWS: Row[] = [
   { title: '  path CPU µs per MB', what: 'large', name: 'path_us', digits: 0 },
 ];
 
-const IDLE_ROWS: Row[] = [300, 1000, 3000].flatMap((count) => [
+const IDLE_ROWS: Row[] = [100, 300, 1000, 3000].flatMap((count) => [
   { title: `${count} idle agents, KiB of the edge each`, what: 'idle', name: `kib_${count}`, digits: 0 },
   { title: '  descriptors of the edge each', what: 'idle', name: `fds_${count}`, digits: 2 },
   { title: '  logins/s', what: 'idle', name: `logins_s_${count}`, digits: 0 },
+  { title: '  edge CPU µs per login', what: 'idle', name: `login_us_${count}`, digits: 0 },
 ]);
 
 const BACK_ROWS: Row[] = [

@@ -69,7 +69,7 @@ const SLOTS = 256;
 const AGENTS = 3;
 
 /** `data`: the folder that the network's own folder is made in. */
-export async function startRipcord(engine: string, data: string): Promise<Target> {
+export async function startRipcord(engine: string, data: string): Promise<Target & { network: Network }> {
   const { network, folder, close } = await raise(data);
   try {
     const owner = new Client({ api: network.api, hotkey: hotkeyIn(folder.file('demo-hotkey')) });
@@ -90,6 +90,7 @@ export async function startRipcord(engine: string, data: string): Promise<Target
       processes: [{ role: 'edge', pid: network.edge.pid ?? 0 }, ...agents.map((pid) => ({ role: 'agent', pid }))],
       concurrency: SLOTS * AGENTS,
       version: `workerd ${workerdVersion(ROOT)}`,
+      network,
       close,
     };
   } catch (error) {
