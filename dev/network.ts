@@ -10,7 +10,8 @@ import { migrate } from '../db/migrate.ts';
 import { freePort, isFree, LOOPBACK } from './ports.ts';
 import { startPostgres } from './postgres.ts';
 import { startReloading } from './reload.ts';
-import { makeLeash, makePart, trimLog, type Part, type PartSpec, type Say } from './supervise.ts';
+import { makeLeash } from './leash.ts';
+import { makePart, trimLog, type Part, type PartSpec, type Say } from './supervise.ts';
 import { startWorker } from './workerd.ts';
 import { hotkeyOf } from './hotkeys.ts';
 

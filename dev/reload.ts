@@ -3,7 +3,8 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { quietWrangler } from './bundle.ts';
 import { accepting, LOOPBACK } from './ports.ts';
-import { makePart, type Leash, type Part, type Say } from './supervise.ts';
+import type { Leash } from './leash.ts';
+import { makePart, type Part, type Say } from './supervise.ts';
 import type { WorkerAsk } from './workerd.ts';
 
 export async function startReloading(ask: Omit<WorkerAsk, 'blobs' | 'mayFetch'>, leash: Leash, say: Say): Promise<Part> {

@@ -51,7 +51,7 @@ Everything is live.
 
 Try it:
 
-  curl ${demo.api}/v1/chat/completions -H 'Authorization: Bearer ${demo.key}' -H 'Content-Type: application/json' -d '{"model":"demo/chat","stream":true,"messages":[{"role":"user","content":"What is a ripcord?"}]}'
+  curl -N ${demo.api}/v1/chat/completions -H 'Authorization: Bearer ${demo.key}' -H 'Content-Type: application/json' -d '{"model":"demo/chat","stream":true,"messages":[{"role":"user","content":"What is a ripcord?"}]}'
 
 Ctrl-C stops everything; a second start finds it again.
 `);

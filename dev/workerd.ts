@@ -8,7 +8,8 @@ import { parse } from 'smol-toml';
 import * as z from 'zod/mini';
 import { bundle } from './bundle.ts';
 import { accepting, LOOPBACK } from './ports.ts';
-import { makePart, type Leash, type Part, type Say } from './supervise.ts';
+import type { Leash } from './leash.ts';
+import { makePart, type Part, type Say } from './supervise.ts';
 
 export interface WorkerAsk {
   /** Shown to people, and the name of its files, e.g. `edge`. */
