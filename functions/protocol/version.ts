@@ -1,5 +1,5 @@
 /**
- * Versions of the wire. A change of a schema changes the hash that `test/protocol` pins beside the version; then either
+ * Versions of the wire. A change of a schema changes the hash that `test/unit/protocol` pins beside the version; then either
  * the change is additive and both sides read both forms, or the version goes up and the last one stays served.
  *
  *   1  2026-11  first
