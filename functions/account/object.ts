@@ -5,17 +5,22 @@ import type { AccountPort, CallId, InquiryAnswer, KeyClaim, OpenAnswer, OpenAsk,
 import type { Env } from '../env.ts';
 import { event } from '../events.ts';
 import { minerStub } from '../stubs.ts';
+import { Together } from '../together.ts';
 import { AccountCore, type AuthorizeAnswer, type CreateKeyAnswer, type NewKey, type NonceAnswer } from './core.ts';
 import type { Effect, Turn } from './effects.ts';
 import type { KeyView } from './keyring.ts';
 import { keyRecord, usageRecord } from './records.ts';
 import { decodeRow, encodeRow, type AttemptRow, type CallRow, type KeyRow, type ProfileRow, type Row } from './rows.ts';
 
+/** Open calls from which on the holds of several are written in one commit. */
+const CROWD = 4;
+
 /** What leaves the object: sent by an alarm, answered by an event of the core. */
 type Errand = Extract<Effect, { kind: 'inquire' | 'flush' | 'mirror' }>;
 
 export class AccountObject extends DurableObject<Env> implements AccountPort {
   private readonly core: AccountCore;
+  private readonly together = new Together();
   /** An object that was never registered has no table. */
   private hasTable: boolean;
 
@@ -55,7 +60,7 @@ export class AccountObject extends DurableObject<Env> implements AccountPort {
   // ── calls ──
 
   open(ask: OpenAsk): Promise<OpenAnswer> {
-    return this.run(this.core.open(ask, Date.now()));
+    return this.together.ask(() => this.apply(this.core.open(ask, Date.now())), this.core.openCalls >= CROWD);
   }
 
   /** Before an attempt goes to an agent that `open` did not name; false: too late or too many. */
@@ -88,10 +93,10 @@ export class AccountObject extends DurableObject<Env> implements AccountPort {
   // ── the alarm and its errands ──
 
   override async alarm(): Promise<void> {
-    const { effects } = this.core.wake(Date.now());
-    this.apply(effects);
+    const turn = this.core.wake(Date.now());
+    this.apply(turn);
     if (this.core.empty) await this.vanish();
-    await Promise.all(effects.filter(isErrand).map((errand) => this.send(errand)));
+    await Promise.all(turn.effects.filter(isErrand).map((errand) => this.send(errand)));
   }
 
   private send(errand: Errand): Promise<void> {
@@ -145,14 +150,14 @@ export class AccountObject extends DurableObject<Env> implements AccountPort {
   // ── rows ──
 
   /** Everything of a turn is written before its answer leaves: the platform holds answers back until the disk has it. */
-  private run<A>({ answer, effects }: Turn<A>): Promise<A> {
-    this.apply(effects);
-    return Promise.resolve(answer);
+  private run<A>(turn: Turn<A>): Promise<A> {
+    return Promise.resolve(this.apply(turn));
   }
 
-  private apply(effects: readonly Effect[]): void {
+  private apply<A>({ answer, effects }: Turn<A>): A {
     try {
       for (const effect of effects) this.applyOne(effect);
+      return answer;
     } catch (error) {
       this.ctx.abort('a row could not be written'); // memory is ahead of the disk: start again from the rows
       throw error;

@@ -69,6 +69,10 @@ export class Attempts {
     for (const attempt of this.running.values()) attempt.cold = true;
   }
 
+  get count(): number {
+    return this.running.size;
+  }
+
   list(): { attempt: string; stream: number; cold: boolean }[] {
     return [...this.running.values()].map((a) => ({ attempt: a.key, stream: a.stream, cold: a.cold }));
   }

@@ -103,6 +103,11 @@ export class MinerCore {
     return this.attempts.list();
   }
 
+  /** Attempts running. */
+  get load(): number {
+    return this.attempts.count;
+  }
+
   listInstances(): (InstanceRow & { busy: number })[] {
     return this.instances.slots.all().map((i) => ({ ...i, busy: this.instances.slots.busy(i.instance) }));
   }

@@ -23,12 +23,16 @@ import type { AgentFacts, CallId, InquiryAnswer, RelayAsk } from '../calls/ports
 import type { Env } from '../env.ts';
 import { event } from '../events.ts';
 import { accountStub, chuteStub } from '../stubs.ts';
+import { Together } from '../together.ts';
 import { BlobStreams } from './blob-streams.ts';
 import { ANSWER_HEADER, ASK_HEADER, asciiJson } from './client.ts';
 import { MinerCore } from './core.ts';
 import type { Answer, Effect } from './effects.ts';
 import { Reader } from './reader.ts';
 import type { Row } from './rows.ts';
+
+/** Running attempts from which on events that come together share a commit. */
+const CROWD = 6;
 
 interface Attachment {
   epoch: number;
@@ -37,6 +41,7 @@ interface Attachment {
 
 export class MinerObject extends DurableObject<Env> {
   private readonly core: MinerCore;
+  private readonly together = new Together();
   private readonly readers = new Map<string, Reader>();
   private readonly answers = new Map<string, (answer: Answer) => void>();
   private readonly rooms = new Map<string, () => void>();
@@ -121,6 +126,10 @@ export class MinerObject extends DurableObject<Env> {
   }
 
   override webSocketMessage(socket: WebSocket, message: string | ArrayBuffer): void {
+    this.together.run(() => this.onMessage(socket, message), this.core.load >= CROWD);
+  }
+
+  private onMessage(socket: WebSocket, message: string | ArrayBuffer): void {
     if (socket !== this.socket) {
       const attachment = socket.deserializeAttachment() as Attachment | null;
       if (attachment?.epoch !== this.core.epoch) return;
@@ -132,7 +141,11 @@ export class MinerObject extends DurableObject<Env> {
       if (typeof message === 'string') this.onText(message, now);
       else this.run(this.core.onFrames(decodeFrames(new Uint8Array(message)), now));
     } catch (error) {
-      if (!(error instanceof ProtocolError)) throw error;
+      if (!(error instanceof ProtocolError)) {
+        event('internal_error', { where: 'miner', why: String(error).slice(0, 300) });
+        this.closeSocket(CLOSE.goaway, 'say hello again');
+        return;
+      }
       event('agent_closed', { agent: this.core.facts()?.agent ?? '', code: error.code, why: error.message });
       this.closeSocket(error.code === 'limit' ? CLOSE.limit : CLOSE.protocol, error.message);
     }
@@ -146,11 +159,11 @@ export class MinerObject extends DurableObject<Env> {
   }
 
   override webSocketClose(socket: WebSocket): void {
-    this.onSocketGone(socket);
+    this.together.run(() => this.onSocketGone(socket), false);
   }
 
   override webSocketError(socket: WebSocket): void {
-    this.onSocketGone(socket);
+    this.together.run(() => this.onSocketGone(socket), false);
   }
 
   private onSocketGone(socket: WebSocket): void {
@@ -187,7 +200,7 @@ export class MinerObject extends DurableObject<Env> {
     const body = streamed ? null : new Uint8Array(await request.arrayBuffer());
     const answer = this.expect(key);
     this.watchSignal(request, key);
-    this.run(this.core.relay(ask, body, Date.now()));
+    this.together.run(() => this.run(this.core.relay(ask, body, Date.now())), this.core.load >= CROWD);
     if (streamed) this.ctx.waitUntil(this.pumpRequest(key, request.body));
     return this.respond(key, await answer);
   }
@@ -424,7 +437,7 @@ export class MinerObject extends DurableObject<Env> {
       this.readers.set(
         key,
         new Reader(
-          () => this.run(this.core.onDrained(key, Date.now())),
+          () => this.together.run(() => this.run(this.core.onDrained(key, Date.now())), this.core.load >= CROWD),
           () => this.readerGone(key),
           () => this.readers.delete(key),
         ),
