@@ -13,10 +13,15 @@ export type EngineEvent =
   | { type: 'taken'; attempt: string; bytes: number };
 
 interface Running {
-  request: http.ClientRequest;
+  /** Null until it is known whether a body follows, where the method alone does not say how one is framed. */
+  request: http.ClientRequest | null;
+  open: OpenCall;
   response: http.IncomingMessage | null;
   paused: boolean;
 }
+
+/** Node frames a body of these itself; one of any other method would run into the next request of the connection. */
+const FRAMED = new Set(['POST', 'PUT', 'PATCH']);
 
 /** Shorter than the keep-alive of common servers (5 s), so that an idle connection is never used as it closes. */
 const IDLE_MS = 3_000;
@@ -34,32 +39,22 @@ export class EngineCalls {
   }
 
   call(open: OpenCall): void {
-    const { attempt } = open;
-    const endpoint = this.#endpointOf(open.instance);
-    if (endpoint === null)
-      return this.#emit({ type: 'broken', attempt, code: 'engine_unreachable', message: 'the instance has no program' });
-    let request: http.ClientRequest;
-    try {
-      request = this.#request(endpoint, open);
-    } catch {
-      return this.#emit({ type: 'broken', attempt, code: 'protocol', message: 'the request is not one HTTP allows' });
-    }
-    const running: Running = { request, response: null, paused: false };
-    this.#running.set(attempt, running);
-    request.setNoDelay(true);
-    request.on('response', (response) => this.#reply(attempt, running, response));
-    request.on('error', (error) => this.#broke(attempt, running, error));
+    const running: Running = { request: null, open, response: null, paused: false };
+    this.#running.set(open.attempt, running);
+    if (FRAMED.has(open.method)) this.#send(running, false);
   }
 
   write(attempt: string, bytes: Uint8Array): void {
     const taken = () => this.#emit({ type: 'taken', attempt, bytes: bytes.byteLength });
-    const request = this.#running.get(attempt)?.request;
-    if (request === undefined || request.destroyed) taken();
+    const running = this.#running.get(attempt);
+    const request = running && (running.request ?? this.#send(running, true));
+    if (request == null || request.destroyed) taken();
     else request.write(bytes, taken);
   }
 
   finish(attempt: string): void {
-    this.#running.get(attempt)?.request.end();
+    const running = this.#running.get(attempt);
+    if (running !== undefined) (running.request ?? this.#send(running, false))?.end();
   }
 
   pause(attempt: string): void {
@@ -79,7 +74,7 @@ export class EngineCalls {
   cancel(attempt: string): void {
     const running = this.#running.get(attempt);
     this.#running.delete(attempt);
-    running?.request.destroy();
+    running?.request?.destroy();
   }
 
   close(): void {
@@ -88,7 +83,30 @@ export class EngineCalls {
     this.#secure.destroy();
   }
 
-  #request(endpoint: URL, open: OpenCall): http.ClientRequest {
+  /** `framed`: a body follows, and the method does not say so. Null when it cannot be asked; that is told. */
+  #send(running: Running, framed: boolean): http.ClientRequest | null {
+    const { attempt } = running.open;
+    const refuse = (code: EngineFailure, message: string) => {
+      this.#running.delete(attempt);
+      this.#emit({ type: 'broken', attempt, code, message });
+      return null;
+    };
+    const endpoint = this.#endpointOf(running.open.instance);
+    if (endpoint === null) return refuse('engine_unreachable', 'the instance has no program');
+    let request: http.ClientRequest;
+    try {
+      request = this.#request(endpoint, running.open, framed);
+    } catch {
+      return refuse('protocol', 'the request is not one HTTP allows');
+    }
+    running.request = request;
+    request.setNoDelay(true);
+    request.on('response', (response) => this.#reply(attempt, running, request, response));
+    request.on('error', (error) => this.#broke(attempt, running, error));
+    return request;
+  }
+
+  #request(endpoint: URL, open: OpenCall, framed: boolean): http.ClientRequest {
     const secure = endpoint.protocol === 'https:';
     return (secure ? https : http).request({
       agent: secure ? this.#secure : this.#plain,
@@ -96,32 +114,32 @@ export class EngineCalls {
       port: endpoint.port === '' ? (secure ? 443 : 80) : Number(endpoint.port),
       method: open.method,
       path: endpoint.pathname.replace(/\/$/, '') + open.path,
-      headers: engineHeaders(open.headers, endpoint.host),
+      headers: [...engineHeaders(open.headers, endpoint.host), ...(framed ? ['transfer-encoding', 'chunked'] : [])],
     });
   }
 
-  #reply(attempt: string, running: Running, response: http.IncomingMessage): void {
+  #reply(attempt: string, running: Running, request: http.ClientRequest, response: http.IncomingMessage): void {
     if (this.#running.get(attempt) !== running) return;
     running.response = response;
     response.on('data', (bytes: Buffer) => {
       if (this.#running.get(attempt) === running) this.#emit({ type: 'data', attempt, bytes });
     });
-    response.on('end', () => this.#ended(attempt, running));
+    response.on('end', () => this.#ended(attempt, running, request));
     response.on('error', (error) => this.#broke(attempt, running, error));
     this.#emit({ type: 'head', attempt, status: response.statusCode ?? 0, headers: pairs(response.rawHeaders) });
     if (running.paused) response.pause();
   }
 
-  #ended(attempt: string, running: Running): void {
+  #ended(attempt: string, running: Running, request: http.ClientRequest): void {
     if (!this.#over(attempt, running)) return;
     // An engine may answer before it has read the request; the connection is of no more use then.
-    if (!running.request.writableFinished) running.request.destroy();
+    if (!request.writableFinished) request.destroy();
     this.#emit({ type: 'end', attempt });
   }
 
   #broke(attempt: string, running: Running, error: Error): void {
     if (!this.#over(attempt, running)) return;
-    running.request.destroy();
+    running.request?.destroy();
     const code = running.response === null && !error.message.startsWith('Parse Error') ? 'engine_unreachable' : 'engine_error';
     const name = 'code' in error ? String(error.code) : error.name;
     this.#emit({ type: 'broken', attempt, code, message: `${running.response === null ? 'no reply' : 'the reply broke'} (${name})` });
