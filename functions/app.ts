@@ -6,6 +6,7 @@ import { auditApi } from './api/audit.ts';
 import { callApi, callSlug, slugOfHost } from './api/call.ts';
 import { callsApi } from './api/calls.ts';
 import { chutesApi } from './api/chutes.ts';
+import { discardBody } from './api/discard.ts';
 import { internalApi } from './api/internal.ts';
 import { keysApi } from './api/keys.ts';
 import { marketApi } from './api/market.ts';
@@ -43,7 +44,8 @@ app.route('/', internalApi);
 
 app.notFound((c) => errorResponse(new RipcordError('not_found'), shapeOf(c.req.path), c.get('requestId') ?? ''));
 
-app.onError((error, c) => {
+app.onError(async (error, c) => {
+  await discardBody(c.req.raw);
   const requestId = c.get('requestId') ?? '';
   if (!(error instanceof RipcordError)) event('internal_error', { call: requestId, why: `${error.name}: ${error.message}`.slice(0, 300) });
   return errorResponse(error, shapeOf(c.req.path), requestId);
