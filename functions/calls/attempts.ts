@@ -41,6 +41,11 @@ export class Attempts {
     return { do: 'queue', tried: this.agents };
   }
 
+  /** Why the last attempt failed; null while none has. */
+  get failed(): ErrorCode | null {
+    return this.failure;
+  }
+
   /** Agents that had an attempt. */
   get agents(): string[] {
     return [...this.tried];

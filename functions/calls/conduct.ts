@@ -249,7 +249,11 @@ class Conductor {
     const answer = await this.world
       .chute(snapshot.chute)
       .enqueue({ call: this.call.id, account: this.call.claim.account, since: this.since(), tried, deadlineMs });
-    if (answer.kind === 'refused') throw new RipcordError(answer.code, { retryAfterMs: answer.retryAfterMs });
+    if (answer.kind === 'refused') {
+      // Nobody else can take it: then what happened to it counts, not that others are missing.
+      if (this.attempts.failed !== null) throw this.failure(this.attempts.failed);
+      throw new RipcordError(answer.code, { retryAfterMs: answer.retryAfterMs });
+    }
     this.queued = true;
   }
 
