@@ -173,7 +173,11 @@ async function measureAllIdle(targets: Target[]): Promise<Samples[string]> {
     if (startIdle === undefined) continue;
     try {
       const edge = await startIdle();
-      figures[target.name] = [await measureIdle(edge, counts, context.note).finally(() => edge.close())];
+      try {
+        figures[target.name] = [await measureIdle(edge, counts, context.note)];
+      } finally {
+        await edge.close();
+      }
     } catch (error) {
       context.note(`idle: ${error instanceof Error ? error.message : String(error)}`);
     }

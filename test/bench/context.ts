@@ -27,7 +27,7 @@ export interface Context {
   deadline: number;
   nextRun(): number;
   /** Something a reader of the figures must know. */
-  note(text: string): void;
+  note: (text: string) => void;
 }
 
 /** One figure per name; a case gives the same names for every target. NaN: could not be measured. */

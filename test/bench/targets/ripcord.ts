@@ -43,7 +43,7 @@ export function attachRipcord(options: AttachOptions): Target {
 interface Raised {
   network: Network;
   folder: DataFolder;
-  close(): Promise<void>;
+  close: () => Promise<void>;
 }
 
 async function raise(data: string): Promise<Raised> {
