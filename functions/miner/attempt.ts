@@ -1,7 +1,7 @@
 /** One running attempt as its Miner object holds it: request bytes on their way to the agent, reply bytes on theirs to the client. */
 import { FLAG_TRIM, FRAME, LIMITS, ProtocolError, dataFrames, encodeU64, frame, type Frame, type Head, type Receipt } from '#protocol';
 import { sealCheckpoint, type Mac } from './checkpoint.ts';
-import { meteredTokens } from './meter.ts';
+import { meteredTokens, type Meter } from './meter.ts';
 import { isEventStream, replyFilter, replyHeaders, type Checkpoint, type ReplyFilter } from './reply.ts';
 import type { AttemptRow } from './rows.ts';
 import type { Settlement } from '../calls/ports.ts';
@@ -32,8 +32,10 @@ export class Attempt {
   private sealed: { client: number; bytes: Uint8Array; offset: number }[] = [];
   /** Client bytes to leave out after a resume, because the client has them. */
   private skip = 0;
-  /** Client bytes handed on, by this object and the one before it. */
+  /** Client bytes made, by this object and the one before it; how many of them were handed on, and what they count for. */
+  private made = 0;
   handedOn = 0;
+  private counted: Meter | null = null;
   /** Set by a resume: the agent says HEAD again. */
   private headAgain = false;
   private resumedFrom: Checkpoint | null = null;
@@ -211,7 +213,9 @@ export class Attempt {
     this.received = from?.offset ?? 0;
     this.checkpointed = this.received;
     this.skip = client - (from?.client ?? 0);
+    this.made = client;
     this.handedOn = client;
+    this.counted = from?.meter ?? null;
     return this.resumeFrame(this.received);
   }
 
@@ -224,13 +228,19 @@ export class Attempt {
   private forClient(bytes: Uint8Array): Uint8Array {
     const left = bytes.subarray(Math.min(this.skip, bytes.byteLength));
     this.skip -= bytes.byteLength - left.byteLength;
-    this.handedOn += left.byteLength;
+    this.made += left.byteLength;
     return left;
+  }
+
+  /** All that was made so far goes to the client now; what is made and never goes counts for nothing. */
+  countHanded(): void {
+    this.handedOn = this.made;
+    this.counted = this.filter?.checkpoint().meter ?? null;
   }
 
   settlement(outcome: Settlement['outcome'], code: string, final: boolean, known: Checkpoint | null): Settlement {
     const { ask, agent, hotkey, startedAt } = this.row;
-    const meter = this.filter?.checkpoint().meter ?? known?.meter ?? null;
+    const meter = this.counted ?? known?.meter ?? null;
     const tokens =
       meter === null ? { tokensIn: null, tokensOut: null } : meteredTokens(meter, Math.max(this.requestTotal, this.row.requestBytes));
     return {

@@ -302,6 +302,7 @@ export class Attempts {
   /** A reply that is complete in its first message is answered as bytes. */
   private handOn(turn: Turn, attempt: Attempt, bytes: Uint8Array): void {
     if (!this.running.has(attempt.key) || attempt.head === null) return;
+    attempt.countHanded();
     if (attempt.ended) this.instances.release(turn, attempt.row.ask.instance, attempt.key);
     if (!attempt.answered) {
       attempt.answered = true;
