@@ -132,7 +132,7 @@ function tend(turn: Turn, agent: string, live: InstanceRow[], bounds: typeof BOU
   if (link.pending !== null || (link.failures > 0 && quiet < bounds.relinkMs)) return;
   const instances = live.filter((row) => row.agent === agent).map((row) => row.instance);
   if (state.tickets.size === 0 || instances.length === 0) return drop(turn, agent, link, instances, bounds);
-  if (!link.again && link.failures === 0 && quiet < bounds.rewatchMs) return;
+  if (link.on && !link.again && link.failures === 0 && quiet < bounds.rewatchMs) return;
   // From here on it may be watching, whether or not an answer comes.
   state.links.set(agent, { ...link, on: true, pending: 'watch', again: false, at: now });
   turn.effects.push({ do: 'watch', agent, instances });
