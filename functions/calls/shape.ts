@@ -4,6 +4,7 @@ import { RipcordError } from '../errors.ts';
 
 /** Request headers that reach an engine; the caller's key and cookies never do. */
 const REQUEST_HEADERS = new Set([
+  'content-length',
   'content-type',
   'content-language',
   'accept',

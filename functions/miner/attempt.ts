@@ -6,6 +6,9 @@ import { isEventStream, replyFilter, replyHeaders, type Checkpoint, type ReplyFi
 import type { AttemptRow } from './rows.ts';
 import type { Settlement } from '../calls/ports.ts';
 
+/** Statuses that HTTP gives no body. */
+const BODILESS = new Set([204, 205, 304]);
+
 export class Attempt {
   readonly row: AttemptRow;
   stream: number;
@@ -140,6 +143,8 @@ export class Attempt {
   /** Bytes for the client out of bytes of the agent. Throws `ProtocolError` when the reply breaks its own rules. */
   onData(bytes: Uint8Array, now: number): Uint8Array {
     const filter = this.replying('DATA');
+    if (bytes.byteLength > 0 && this.head !== null && BODILESS.has(this.head.status))
+      throw new ProtocolError('malformed', 'a reply of this status has no body');
     if (this.received + bytes.byteLength > this.credit) throw new ProtocolError('limit', 'DATA beyond the credit');
     this.received += bytes.byteLength;
     this.lastByteAt = now;

@@ -3,64 +3,73 @@ import type { CallId, Settlement } from '../calls/ports.ts';
 import type { SettlementRow } from './rows.ts';
 import type { Turn } from './turn.ts';
 
-/** Milliseconds a settlement waits for company. */
-const BATCH_MS = 100;
+/** Milliseconds a settlement waits for company; setting an alarm costs a write of its own. */
+const BATCH_MS = 500;
+/** With so many waiting, they travel at once. */
+const BATCH_ROWS = 64;
 /** Milliseconds until one that was not acknowledged travels again. */
 const RETRY_MS = 2_000;
 /** Settlements of one batch over all accounts. */
 const BATCH = 500;
 
+interface Entry {
+  row: SettlementRow;
+  /** Unix ms when it last travelled, or null. */
+  sentAt: number | null;
+}
+
 export class Outbox {
-  private readonly rows = new Map<string, SettlementRow>();
-  private sentAt = -Infinity;
+  private readonly entries = new Map<string, Entry>();
+  /** Added since the last batch left. */
+  private waiting = 0;
 
   restore(row: SettlementRow): void {
-    this.rows.set(row.key, row);
+    this.entries.set(row.key, { row, sentAt: null });
   }
 
   has(key: string): boolean {
-    return this.rows.has(key);
+    return this.entries.has(key);
   }
 
   get(key: string): Settlement | undefined {
-    return this.rows.get(key)?.settlement;
+    return this.entries.get(key)?.row.settlement;
   }
 
   of(call: CallId): Settlement[] {
-    return [...this.rows.values()].filter((r) => r.settlement.call === call).map((r) => r.settlement);
+    return [...this.entries.values()].map((e) => e.row.settlement).filter((s) => s.call === call);
   }
 
   /** The row takes the place of the attempt's, so that one write both ends the attempt and records it. */
   add(turn: Turn, row: SettlementRow): void {
-    this.rows.set(row.key, row);
+    this.entries.set(row.key, { row, sentAt: null });
     turn.put(row);
-    turn.wake(turn.now + BATCH_MS);
+    this.waiting += 1;
+    if (this.waiting >= BATCH_ROWS) this.tick(turn);
+    else turn.wake(turn.now + BATCH_MS);
   }
 
   acknowledged(turn: Turn, keys: readonly string[]): void {
-    const known = keys.filter((key) => this.rows.delete(key));
+    const known = keys.filter((key) => this.entries.delete(key));
     if (known.length > 0) turn.do({ do: 'delete', keys: known });
   }
 
+  /** Sends what was never sent, and again what was not acknowledged in time. */
   tick(turn: Turn): void {
-    if (this.rows.size === 0) return;
-    const dueAt = this.sentAt + BATCH_MS;
-    if (turn.now < dueAt) {
-      turn.wake(dueAt);
-      return;
-    }
-    this.sentAt = turn.now;
-    for (const [account, settlements] of this.batches()) turn.do({ do: 'settle', account, settlements });
+    this.waiting = 0;
+    if (this.entries.size === 0) return;
+    const due = [...this.entries.values()].filter((e) => e.sentAt === null || turn.now >= e.sentAt + RETRY_MS).slice(0, BATCH);
+    for (const entry of due) entry.sentAt = turn.now;
+    for (const [account, settlements] of byAccount(due)) turn.do({ do: 'settle', account, settlements });
     turn.wake(turn.now + RETRY_MS);
   }
+}
 
-  private batches(): Map<string, Settlement[]> {
-    const byAccount = new Map<string, Settlement[]>();
-    for (const { settlement } of [...this.rows.values()].slice(0, BATCH)) {
-      const list = byAccount.get(settlement.account) ?? [];
-      list.push(settlement);
-      byAccount.set(settlement.account, list);
-    }
-    return byAccount;
+function byAccount(entries: readonly Entry[]): Map<string, Settlement[]> {
+  const batches = new Map<string, Settlement[]>();
+  for (const { row } of entries) {
+    const batch = batches.get(row.settlement.account) ?? [];
+    batch.push(row.settlement);
+    batches.set(row.settlement.account, batch);
   }
+  return batches;
 }

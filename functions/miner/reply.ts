@@ -98,7 +98,9 @@ class EventFilter implements ReplyFilter {
   private offset: number;
   private client: number;
   private readonly meter: Meter;
+  /** Bytes of an event that is not complete yet: the first `held` of `tail`. */
   private tail: Uint8Array = EMPTY;
+  private held = 0;
 
   constructor(template: 'openai' | 'http', from: Checkpoint) {
     this.template = template;
@@ -108,23 +110,46 @@ class EventFilter implements ReplyFilter {
   }
 
   push(bytes: Uint8Array): Uint8Array {
-    const all = this.tail.byteLength === 0 ? bytes : concat([this.tail, bytes]);
+    // An end may span the seam; before it there is none.
+    const searched = Math.max(0, this.held - 2);
+    const all = this.held === 0 ? bytes : this.append(bytes);
     let from = 0;
     let out = '';
-    for (let end = eventEnd(all, from); end !== -1; end = eventEnd(all, from)) {
+    for (let end = eventEnd(all, searched); end !== -1; end = eventEnd(all, from)) {
+      checkSize(end - from);
       out += this.rebuild(decode(all.subarray(from, end)));
       from = end;
     }
-    this.tail = all.subarray(from).slice();
-    if (this.tail.byteLength > LIMITS.eventBytes) throw new ProtocolError('limit', 'an event of the reply never ends');
+    checkSize(all.byteLength - from);
+    this.keep(all, from);
     this.offset += from;
     return this.emit(out);
   }
 
+  /** Grows by doubling: an event that comes byte by byte must not be copied for each of them. */
+  private append(bytes: Uint8Array): Uint8Array {
+    const size = this.held + bytes.byteLength;
+    if (size > this.tail.byteLength) {
+      const grown = new Uint8Array(2 * size);
+      grown.set(this.tail.subarray(0, this.held));
+      this.tail = grown;
+    }
+    this.tail.set(bytes, this.held);
+    this.held = size;
+    return this.tail.subarray(0, size);
+  }
+
+  private keep(all: Uint8Array, from: number): void {
+    if (this.held > 0 && from === 0) return;
+    this.tail = all.slice(from);
+    this.held = this.tail.byteLength;
+  }
+
   end(): Uint8Array {
-    if (this.tail.some((byte) => byte !== 10 && byte !== 13)) throw new ProtocolError('malformed', 'the reply ends inside an event');
-    this.offset += this.tail.byteLength;
-    this.tail = EMPTY;
+    if (this.tail.subarray(0, this.held).some((byte) => byte !== 10 && byte !== 13))
+      throw new ProtocolError('malformed', 'the reply ends inside an event');
+    this.offset += this.held;
+    this.held = 0;
     return EMPTY;
   }
 
@@ -160,6 +185,10 @@ class EventFilter implements ReplyFilter {
     meterObject(this.meter, object);
     return `data: ${data}\n\n`;
   }
+}
+
+function checkSize(bytes: number): void {
+  if (bytes > LIMITS.eventBytes) throw new ProtocolError('limit', 'an event of the reply is too large');
 }
 
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
