@@ -62,6 +62,8 @@ export interface World {
 const REATTACH_PAUSE_MS = 250;
 const REATTACH_TRIES = 40;
 const OPEN_TRIES = 4;
+/** Milliseconds until the Chute's word about a slot has surely reached its Miner object; the call may be faster. */
+const SLOT_PAUSE_MS = 100;
 
 /** Conducts a call to its reply. Throws `RipcordError` for every refusal and failure before a reply. */
 export async function conduct(call: Call, world: World): Promise<Reply> {
@@ -80,6 +82,8 @@ class Conductor {
   private readonly named = new Set<string>();
   /** The queue has this call. */
   private queued = false;
+  /** Named by the queue, and kept for this call by its Miner object. */
+  private slot: SnapshotInstance | null = null;
 
   constructor(call: Call, world: World) {
     this.call = call;
@@ -170,7 +174,8 @@ class Conductor {
         case 'queue':
           if (!this.queued) await this.enqueue(snapshot, next.tried);
           if (patience === 'early') return 'queued';
-          this.attempts.offer(await this.waitForSlot(snapshot));
+          this.slot = await this.waitForSlot(snapshot);
+          this.attempts.offer(this.slot);
           this.queued = false;
           break;
         case 'relay': {
@@ -216,6 +221,11 @@ class Conductor {
       answer = await this.reattach(instance, attempt, 0);
     }
     if (answer.kind === 'reply') return { instance, attempt, answer };
+    if (answer.kind === 'refused' && answer.code === 'busy' && this.slot === instance) {
+      this.slot = null;
+      await world.sleep(SLOT_PAUSE_MS);
+      return this.relay(snapshot, instance, attempt);
+    }
     if (answer.kind === 'refused') world.fold(snapshot.chute, instance.instance, answer.code, answer.busy);
     this.attempts.note(instance, answer);
     return null;
@@ -312,6 +322,7 @@ class Conductor {
     let current = reached;
     const events = reached === null || reached.answer.headers.some(([k, v]) => k === 'content-type' && v.startsWith('text/event-stream'));
     return {
+      status: reached?.answer.status ?? 200,
       events,
       callId: this.call.id,
       source: reached?.body ?? null,

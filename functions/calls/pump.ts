@@ -3,6 +3,7 @@
  * sees whole events only, never a byte twice, and a typed error where a reply cannot go on: never a false end.
  */
 import { RipcordError, isErrorCode, openAiError } from '../errors.ts';
+import { LIMITS } from '#protocol';
 import type { ByteSink, ByteSource } from './ports.ts';
 
 /** A reply that is complete, or one that is pumped into the client's stream. */
@@ -11,6 +12,8 @@ export type Reply =
   | { status: number; headers: [string, string][]; pump: (sink: ByteSink) => Promise<void> };
 
 export interface Streamed {
+  /** What the client was told before: 200 while the call still waited, else what the first reply said. */
+  status: number;
   /** Server-sent events: whole events are written, and an error can be told inside the stream. */
   events: boolean;
   callId: string;
@@ -59,7 +62,8 @@ async function goOn(it: Streamed, out: Output): Promise<ByteSource> {
   const rest = await it.resume(out.offset);
   if (rest instanceof RipcordError) throw rest;
   if (rest === null) return waitForReply(it, out);
-  return rest instanceof Uint8Array ? bytesSource(rest) : rest;
+  const source = rest instanceof Uint8Array ? bytesSource(rest) : rest;
+  return out.plain ? oneEvent(source) : source;
 }
 
 /** Comments until an instance replies; its status is told inside the stream, since the client has its 200. */
@@ -69,21 +73,50 @@ async function waitForReply(it: Streamed, out: Output): Promise<ByteSource> {
   for (;;) {
     const reply = await Promise.race([first, it.sleep(HEARTBEAT_MS).then(() => null)]);
     if (reply !== null) {
-      if (reply.status !== 200)
-        throw new RipcordError(reply.status < 500 ? 'invalid_request' : 'engine_error', {
+      if (reply.status !== it.status)
+        throw new RipcordError(reply.status >= 400 && reply.status < 500 ? 'invalid_request' : 'engine_error', {
           message: `The instance answered ${reply.status}.`,
         });
-      return reply.body instanceof Uint8Array ? bytesSource(asEvents(reply.headers, reply.body)) : reply.body;
+      return asPromised(it, out, reply.headers, reply.body);
     }
     if (it.signal.aborted) throw new RipcordError('cancelled');
     if (it.events) await out.comment(HEARTBEAT);
   }
 }
 
-/** A client that was promised events gets a plain JSON reply as one event. */
-function asEvents(headers: [string, string][], body: Uint8Array): Uint8Array {
-  if (headers.some(([k, v]) => k === 'content-type' && v.startsWith('text/event-stream'))) return body;
-  return encoder.encode(`data: ${new TextDecoder().decode(body).replaceAll(/\s*\n\s*/g, ' ')}\n\ndata: [DONE]\n\n`);
+function isEvents(headers: [string, string][]): boolean {
+  return headers.some(([k, v]) => k === 'content-type' && v.startsWith('text/event-stream'));
+}
+
+/** What the client was promised: a plain reply goes to a client of events as one event, events to no other client. */
+function asPromised(it: Streamed, out: Output, headers: [string, string][], body: Uint8Array | ByteSource): ByteSource {
+  const source = body instanceof Uint8Array ? bytesSource(body) : body;
+  if (!it.events && isEvents(headers)) throw new RipcordError('engine_error', { message: 'The instance answered in another form.' });
+  out.plain = it.events && !isEvents(headers);
+  return out.plain ? oneEvent(source) : source;
+}
+
+/** A whole plain reply as one event; nothing of it is given before its end. */
+function oneEvent(source: ByteSource): ByteSource {
+  let given = false;
+  return {
+    read: async () => {
+      if (given) return { done: true };
+      const text = new TextDecoder().decode(await collected(source));
+      given = true;
+      return { done: false, value: encoder.encode(`data: ${text.replaceAll(/\s*\n\s*/g, ' ')}\n\ndata: [DONE]\n\n`) };
+    },
+    cancel: (reason) => source.cancel(reason),
+  };
+}
+
+async function collected(source: ByteSource): Promise<Uint8Array> {
+  let bytes: Uint8Array = new Uint8Array(0);
+  for (let part = await source.read(); !part.done; part = await source.read()) {
+    bytes = joined(bytes, part.value);
+    if (bytes.byteLength > LIMITS.bufferedBodyBytes) throw new Error('the reply is too long for an event');
+  }
+  return bytes;
 }
 
 async function giveUp(it: Streamed, out: Output, sink: ByteSink, error: unknown): Promise<void> {
@@ -109,6 +142,8 @@ class Output {
   source: ByteSource | null = null;
   /** Bytes of the reply taken, written or held back. */
   offset = 0;
+  /** The instance answers plainly to a client that was promised events. */
+  plain = false;
   private held: Uint8Array | null = null;
   private readonly it: Streamed;
   private readonly sink: ByteSink;
