@@ -1,0 +1,160 @@
+/** Strikes: picks what goes wrong next until enough has. Each seed draws from a subset, so that rare pairs meet. */
+import { ARMED, STRIKES, type Armed, type Strike } from './faults.ts';
+import type { Sim } from './sim.ts';
+
+/** Always there, so that a run has its ten faults. */
+const STAPLES: Strike[] = ['socket_cut', 'miner_crash', 'delay_spike', 'chute_crash', 'account_crash'];
+/** Requests that an armed fault may wait for. */
+const REQUESTS = [
+  'open',
+  'close',
+  'relay',
+  'attach',
+  'enqueue',
+  'wait',
+  'settle',
+  'report',
+  'freed',
+  'reserve',
+  'watch',
+  'claim',
+  'inquire',
+  'stop',
+];
+const RPC: readonly Armed[] = ['rpc_request_lost', 'rpc_reply_lost', 'rpc_twice', 'rpc_slow'];
+
+export class Director {
+  done = false;
+  private readonly sim: Sim;
+  private readonly armed: Armed[];
+  private readonly strikes: Strike[];
+  private readonly wanted: number;
+
+  constructor(sim: Sim) {
+    this.sim = sim;
+    const { random } = sim;
+    this.armed = ARMED.filter(() => random.chance(0.5));
+    this.strikes = [...STAPLES.filter(() => random.chance(0.5)), random.pick(STAPLES), ...STRIKES.filter(() => random.chance(0.4))];
+    this.wanted = random.int(10, 16);
+  }
+
+  start(): void {
+    this.sim.clock.after(this.sim.random.int(100, 2_500), () => this.next());
+  }
+
+  private next(): void {
+    const { sim } = this;
+    if (sim.faults.total >= this.wanted) {
+      this.done = true;
+      return;
+    }
+    const { random } = sim;
+    if (this.armed.length > 0 && random.chance(0.5)) {
+      const kind = random.pick(this.armed);
+      sim.faults.arm(kind, random, RPC.includes(kind) && random.chance(0.6) ? random.pick(REQUESTS) : null);
+    } else {
+      const kind = random.pick(this.strikes);
+      const detail = this.strike(kind);
+      if (detail !== null) sim.faults.count(kind, detail);
+    }
+    sim.clock.after(random.chance(0.15) ? random.int(0, 20) : random.int(50, 1_500), () => this.next());
+  }
+
+  /** Does it; null: it does not fit now. */
+  private strike(kind: Strike): string | null {
+    const { sim } = this;
+    const { random } = sim;
+    const agent = random.pick(sim.agents);
+    const miner = sim.miner(agent.agent);
+    switch (kind) {
+      case 'delay_spike':
+        sim.network.spikeUntil = sim.now + random.int(100, 3_000);
+        return '';
+      case 'socket_cut':
+        if (agent.socket?.open !== true) return null;
+        agent.socket.cut(random.int(0, 100), random.int(0, 400));
+        return agent.agent;
+      case 'half_open':
+        if (agent.socket?.open !== true || agent.socket.halfOpen) return null;
+        this.halfOpen(agent.socket);
+        return agent.agent;
+      case 'agent_crash':
+        if (agent.lost) return null;
+        agent.crash(random.int(100, 6_000));
+        return agent.agent;
+      case 'agent_lost':
+        if (sim.agents.some((a) => a.lost)) return null;
+        agent.crash(null);
+        return agent.agent;
+      case 'agent_drain':
+        if (agent.live().length === 0) return null;
+        for (const id of agent.live()) agent.stopInstance(id, random.int(0, 3_000));
+        return agent.agent;
+      case 'agent_busy':
+        return agent.refuseFor(0, random.int(100, 2_000)) ? agent.agent : null;
+      case 'agent_stale':
+        return agent.refuseFor(null, random.int(100, 2_000)) ? agent.agent : null;
+      case 'instance_failed': {
+        const [id] = agent.live();
+        if (id === undefined) return null;
+        agent.end(id, 'failed');
+        return id;
+      }
+      case 'instance_stopped': {
+        const [id] = agent.live();
+        if (id === undefined) return null;
+        miner.boot();
+        miner.stop(id, 'scaled_down', random.int(0, 2_000));
+        return id;
+      }
+      case 'miner_crash':
+        if (miner.core === null) return null;
+        miner.crash();
+        return miner.agent;
+      case 'miner_evicted':
+        if (!miner.sleepy) return null;
+        miner.evict();
+        return miner.agent;
+      case 'account_crash': {
+        const account = random.pick([...sim.accounts.values()]);
+        account.crash();
+        return account.account;
+      }
+      case 'chute_crash':
+        sim.chute.crash();
+        return '';
+      case 'isolate_death': {
+        const worker = random.pick(sim.workers);
+        worker.die(false);
+        return worker.name;
+      }
+      case 'edge_death':
+        this.killEdge(random.int(50, 3_000));
+        return '';
+      case 'postgres_down':
+        sim.postgres.downUntil = sim.now + random.int(100, 20_000);
+        return '';
+      case 'deploy':
+        sim.deploy();
+        return '';
+    }
+  }
+
+  private halfOpen(wire: { halfOpen: boolean; cut(agentMs: number, minerMs: number | null): void; open: boolean }): void {
+    const { sim } = this;
+    wire.halfOpen = true;
+    // Most end soon on one side or both; the rest is left to whoever notices the silence.
+    if (sim.random.chance(0.7))
+      sim.clock.after(sim.random.int(200, 5_000), () => wire.open && wire.cut(0, sim.random.chance(0.5) ? 0 : null));
+  }
+
+  /** The whole workerd: every object, every isolate, every socket. */
+  private killEdge(ms: number): void {
+    const { sim } = this;
+    sim.network.downUntil = sim.now + ms;
+    for (const worker of sim.workers) worker.die(true);
+    for (const miner of sim.miners.values()) miner.crash();
+    for (const account of sim.accounts.values()) account.crash();
+    sim.chute.crash();
+  }
+}

@@ -1,0 +1,221 @@
+/** The shell of a Chute object in the simulator: `functions/chute/object.ts`, effect by effect. Logs are left out. */
+import type { InstanceReport, VersionSpec } from '#protocol';
+import type {
+  AgentFacts,
+  ClaimAnswer,
+  Offer,
+  QueueAnswer,
+  ReportAnswer,
+  Snapshot,
+  Ticket,
+  WaitAnswer,
+} from '../../../functions/calls/ports.ts';
+import { ChuteCore, type Outcome } from '../../../functions/chute/core.ts';
+import type { Effect, StoredRow } from '../../../functions/chute/state.ts';
+import { ObjectHost } from '../network.ts';
+import type { Sim } from '../sim.ts';
+
+type Asked = Extract<Effect, { do: 'watch' | 'unwatch' | 'reserve' | 'release' | 'stop' }>;
+
+export class ChuteNode extends ObjectHost {
+  readonly name = 'chute';
+  readonly rows = new Map<string, string>();
+  /** What the market shows of it. */
+  offer: Offer | null = null;
+  /** Calls in the line. */
+  readonly waiting = new Set<string>();
+  private readonly sim: Sim;
+  private booted: ChuteCore | null = null;
+  private readonly waiters = new Map<string, ((answer: WaitAnswer) => void)[]>();
+
+  constructor(sim: Sim) {
+    super(sim.clock, sim.random, sim.faults);
+    this.sim = sim;
+  }
+
+  get core(): ChuteCore {
+    this.boot();
+    return this.booted as ChuteCore;
+  }
+
+  boot(): void {
+    if (this.booted !== null) return;
+    this.booted = new ChuteCore([...this.rows.values()].map((json) => JSON.parse(json) as StoredRow));
+  }
+
+  protected forget(): void {
+    this.booted = null;
+    this.waiters.clear();
+    this.waiting.clear();
+  }
+
+  protected onAlarm(): void {
+    this.run(this.core.alarm(this.sim.now));
+  }
+
+  deploy(spec: VersionSpec): void {
+    this.run(this.core.deploy({ spec, slug: 'demo-chat' }, this.sim.now));
+  }
+
+  // ── calls ──
+
+  snapshot(): Snapshot | null {
+    return structuredClone(this.core.snapshot(this.sim.now));
+  }
+
+  enqueue(ticket: Ticket): QueueAnswer {
+    const answer = this.run(this.core.enqueue(ticket, this.sim.now));
+    if (answer.kind === 'admitted') this.waiting.add(ticket.call);
+    this.sim.trace.add(this.sim.now, answer.kind === 'admitted' ? 'queue.admitted' : `queue.${answer.code}`, ticket.call);
+    return answer;
+  }
+
+  /** `rejected`: the call does not wait here. */
+  wait(call: string, answer: (answer: WaitAnswer | 'rejected') => void): void {
+    const known = this.core.wait(call);
+    if (known === undefined) return answer('rejected');
+    if (known !== null) return answer(known);
+    this.waiters.set(call, [...(this.waiters.get(call) ?? []), answer]);
+  }
+
+  leave(call: string): void {
+    this.resolve(call, { kind: 'refused', code: 'queue_timeout', retryAfterMs: 1_000 });
+    this.run(this.core.leave(call, this.sim.now));
+  }
+
+  // ── Miner objects ──
+
+  claim(agent: AgentFacts, version: string): ClaimAnswer {
+    const answer = this.run(this.core.claim(agent, version, `ins_${this.sim.random.hex(12)}`, this.sim.now));
+    this.sim.trace.add(this.sim.now, `claim.${answer.kind === 'grant' ? 'granted' : answer.code}`, agent.agent);
+    return structuredClone(answer);
+  }
+
+  report(agent: AgentFacts, report: InstanceReport, busy: number): ReportAnswer {
+    return this.run(this.core.report(agent, report, busy, this.sim.now));
+  }
+
+  load(agent: string, loads: { instance: string; busy: number }[]): void {
+    this.run(this.core.load(agent, loads, this.sim.now));
+  }
+
+  freed(agent: string, instance: string): string | null {
+    return this.run(this.core.freed(agent, instance, this.sim.now));
+  }
+
+  gone(agent: string): void {
+    this.run(this.core.gone(agent, this.sim.now));
+  }
+
+  // ── effects ──
+
+  private run<T>(outcome: Outcome<T>): T {
+    for (const effect of outcome.effects) this.carryOut(effect);
+    this.sim.oracle.chuteStepped(this);
+    return outcome.answer;
+  }
+
+  private carryOut(effect: Effect): void {
+    switch (effect.do) {
+      case 'put':
+        this.rows.set(`${effect.kind} ${effect.key}`, JSON.stringify({ kind: effect.kind, key: effect.key, value: effect.value }));
+        return;
+      case 'delete':
+        this.rows.delete(`${effect.kind} ${effect.key}`);
+        return;
+      case 'alarm':
+        this.setAlarm(effect.at);
+        return;
+      case 'resolve':
+        this.resolve(effect.call, effect.answer);
+        return;
+      case 'note':
+        return;
+      case 'post':
+        this.offer = effect.offer;
+        return;
+      case 'watch':
+      case 'unwatch':
+      case 'reserve':
+      case 'release':
+      case 'stop':
+        this.ask(effect);
+        return;
+    }
+  }
+
+  private ask(effect: Asked): void {
+    const { sim, core } = this;
+    const miner = sim.miner(effect.agent);
+    const name = core.chute ?? '';
+    switch (effect.do) {
+      case 'watch': {
+        const told = (free: { instance: string; free: number }[] | null): void => this.run(core.watched(effect.agent, free, sim.now));
+        sim.network.ask<{ instance: string; free: number }[]>(
+          this,
+          miner,
+          'watch',
+          (answer) => answer(miner.watch(name, effect.instances)),
+          told,
+          () => told(null),
+        );
+        return;
+      }
+      case 'unwatch': {
+        const told = (ok: boolean): void => this.run(core.unwatched(effect.agent, ok, sim.now));
+        sim.network.ask<void>(
+          this,
+          miner,
+          'unwatch',
+          (answer) => answer(miner.unwatch(name)),
+          () => told(true),
+          () => told(false),
+        );
+        return;
+      }
+      case 'reserve': {
+        const { instance, call } = effect;
+        const told = (kept: boolean): void => this.run(core.reserved(instance, call, kept, sim.now));
+        sim.network.ask<boolean>(
+          this,
+          miner,
+          'reserve',
+          (answer) => answer(miner.reserve(instance, call)),
+          told,
+          () => told(false),
+        );
+        return;
+      }
+      case 'release':
+        sim.network.ask<void>(
+          this,
+          miner,
+          'release',
+          (answer) => answer(miner.release(effect.instance, effect.call)),
+          () => {},
+          () => {},
+        );
+        return;
+      case 'stop': {
+        const told = (ok: boolean): void => this.run(core.stopTold(effect.instance, ok, sim.now));
+        const { instance, reason, noticeMs } = effect;
+        sim.network.ask<void>(
+          this,
+          miner,
+          'stop',
+          (answer) => answer(miner.stop(instance, reason, noticeMs)),
+          () => told(true),
+          () => told(false),
+        );
+        return;
+      }
+    }
+  }
+
+  private resolve(call: string, answer: WaitAnswer): void {
+    this.waiting.delete(call);
+    if (answer.kind === 'slot') this.sim.trace.add(this.sim.now, 'queue.slot', `${call} ${answer.instance.instance}`);
+    for (const resolve of this.waiters.get(call) ?? []) resolve(structuredClone(answer));
+    this.waiters.delete(call);
+  }
+}

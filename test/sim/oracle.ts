@@ -1,0 +1,271 @@
+/**
+ * What must be true at every step, and in the end. It knows what engines were told to say and what clients got, and
+ * judges what lies between by that alone.
+ */
+import { LIMITS, type OpenCall } from '#protocol';
+import type { AttemptRow } from '../../functions/miner/rows.ts';
+import type { AccountNode } from './nodes/account.ts';
+import type { AgentNode } from './nodes/agent.ts';
+import type { ChuteNode } from './nodes/chute.ts';
+import type { ClientCall } from './nodes/client.ts';
+import type { MinerNode } from './nodes/miner.ts';
+import { plainScript, spoil, type Script } from './script.ts';
+import type { Sim } from './sim.ts';
+
+interface Tried {
+  key: string;
+  agents: Set<string>;
+  script: Script | null;
+  /** Bytes that Miner objects handed on: the furthest any of them got. */
+  base: number;
+  pushed: number;
+  handed: number;
+}
+
+/** Milliseconds without any fault after which a free slot must find a waiting call within the second. */
+const CALM_MS = 6_000;
+const STARVE_MS = 2_500;
+/** Settlements that one Miner object may owe in a run. */
+const OWED = 64;
+
+export class Oracle {
+  readonly calls = new Map<string, ClientCall>();
+  readonly attempts = new Map<string, Tried>();
+  private readonly nevers = new Set<string>();
+  private readonly starving = new Map<string, number>();
+  private readonly sim: Sim;
+  private readonly template: 'openai' | 'http';
+
+  constructor(sim: Sim, template: 'openai' | 'http') {
+    this.sim = sim;
+    this.template = template;
+  }
+
+  private tried(key: string): Tried {
+    let tried = this.attempts.get(key);
+    if (tried === undefined) {
+      tried = { key, agents: new Set(), script: null, base: 0, pushed: 0, handed: 0 };
+      this.attempts.set(key, tried);
+    }
+    return tried;
+  }
+
+  private of(call: string): Tried[] {
+    return [...this.attempts.values()].filter((t) => t.key.startsWith(call));
+  }
+
+  // ── dispatch ──
+
+  dispatched(agent: string, row: AttemptRow): void {
+    this.tried(row.key).agents.add(agent);
+    if (this.nevers.has(`${agent} ${row.ask.call}`)) this.sim.fail('nothing is dispatched after never', `${row.key} on ${agent}`);
+  }
+
+  never(agent: string, call: string): void {
+    this.nevers.add(`${agent} ${call}`);
+  }
+
+  engineCalled(open: OpenCall): Script {
+    const tried = this.tried(open.attempt);
+    const call = this.calls.get(open.attempt.slice(0, 36));
+    if (call === undefined) throw new Error('an engine got a call that nobody made');
+    if (tried.script !== null) this.sim.fail('an attempt runs once', `${open.attempt} came to an engine again`);
+    const { random, faults } = this.sim;
+    const wishes = { attempt: open.attempt, template: this.template, stream: call.shaped.stream };
+    let script = plainScript(random, wishes);
+    for (const how of ['unreachable', 'broken', 'malformed', 'slow', 'status'] as const) {
+      if (faults.take(`engine_${how}`, open.attempt)) script = spoil(random, script, wishes, how);
+    }
+    tried.script = script;
+    const ran = this.of(call.id).filter((t) => t.script !== null).length;
+    if (!call.safe && ran > 1) this.sim.fail('what is not safe to repeat runs once', `${call.id} came to ${ran} engines`);
+    return script;
+  }
+
+  engineGot(attempt: string, bytes: number): void {
+    const call = this.calls.get(attempt.slice(0, 36));
+    if (call !== undefined && bytes !== call.bodyBytes)
+      this.sim.fail('a request arrives whole', `${attempt}: ${bytes} of ${call.bodyBytes} bytes`);
+  }
+
+  attached(key: string, offset: number): void {
+    const tried = this.tried(key);
+    tried.base = offset;
+    tried.pushed = 0;
+  }
+
+  handedOn(key: string, bytes: number): void {
+    const tried = this.tried(key);
+    tried.pushed += bytes;
+    tried.handed = Math.max(tried.handed, tried.base + tried.pushed);
+  }
+
+  // ── what the client sees ──
+
+  received(call: ClientCall): void {
+    if (call.text.length < 20_000) this.checkText(call);
+  }
+
+  ended(call: ClientCall): void {
+    if (call.ending === 'refused' && call.text !== '') this.sim.fail('a refusal is the whole answer', call.id);
+    if (process.env['STRICT'] && call.ending === 'refused' && call.code === 'internal')
+      this.sim.fail('nothing fails without a name', `${call.id} ended as internal`);
+    this.checkText(call);
+  }
+
+  /** The error event that the stream ends with, and the text before it. */
+  errorEvent(call: ClientCall): string | null {
+    const at = call.text.lastIndexOf('data: {"error":');
+    if (at === -1 || !call.text.endsWith('\n\n')) return null;
+    return call.text.slice(at).includes(`"request_id":"${call.id}"`) ? call.text.slice(0, at) : null;
+  }
+
+  private checkText(call: ClientCall): void {
+    const before = this.errorEvent(call);
+    const text = before ?? call.text;
+    if (before !== null && text !== '' && !text.endsWith('\n\n')) this.sim.fail('clients see whole events', call.id);
+    const complete = call.ending === 'complete';
+    const queued = call.headers.length === 1 && call.headers[0]?.[1] === 'text/event-stream; charset=utf-8';
+    if (text === '' && !complete) return;
+    for (const tried of this.of(call.id)) {
+      const { script } = tried;
+      if (script === null) continue;
+      const visible = script.events || !queued ? script.visible : `data: ${script.visible}\n\ndata: [DONE]\n\n`;
+      if (!visible.startsWith(text)) continue;
+      if (!complete) return;
+      if (visible.length === text.length && script.end === 'end' && !script.malformed) {
+        if (!queued && call.status !== script.status) this.sim.fail('a status is the engine’s', `${call.id}: ${call.status}`);
+        return;
+      }
+    }
+    const what = complete ? 'a complete reply is one attempt’s whole reply' : 'a client sees one attempt, without gap or repeat';
+    this.sim.fail(what, `${call.id} (${call.ending ?? 'running'}) has ${JSON.stringify(text.slice(-300))}`);
+  }
+
+  // ── bounds, at every step ──
+
+  minerStepped(miner: MinerNode): void {
+    if (miner.pendingSettlements > OWED) this.sim.fail('queues are bounded', `${miner.name} owes ${miner.pendingSettlements} settlements`);
+    for (const i of miner.core?.listInstances() ?? [])
+      if (i.busy > i.slots) this.sim.fail('an instance runs no more calls than it has slots', `${i.instance} on ${miner.agent}`);
+  }
+
+  agentStepped(agent: AgentNode): void {
+    const { calls } = agent.core;
+    const most = Math.max(1, calls.size) * (LIMITS.retainBytes + LIMITS.dataBytes);
+    if (calls.retained < 0 || calls.retained > most) this.sim.fail('queues are bounded', `${agent.name} holds ${calls.retained} bytes`);
+    for (const [id, instance] of agent.instances)
+      if (calls.slots.runningOn(id) > instance.slots)
+        this.sim.fail('an instance runs no more calls than it has slots', `${id} at ${agent.agent}`);
+  }
+
+  chuteStepped(chute: ChuteNode): void {
+    if (chute.waiting.size > 64) this.sim.fail('queues are bounded', `${chute.waiting.size} calls wait`);
+  }
+
+  accountStepped(account: AccountNode): void {
+    if (account.core.held < 0n) this.sim.fail('holds are never negative', account.name);
+  }
+
+  /** A slot of a live instance is free and a call waits that could use it: how long already? */
+  sample(): void {
+    const { sim } = this;
+    const { waiting } = sim.chute;
+    if (waiting.size === 0) return this.starving.clear();
+    const known = new Set(
+      sim.chute.core
+        .snapshot(sim.now)
+        ?.instances.filter((i) => i.state === 'live')
+        .map((i) => i.instance),
+    );
+    const idle = new Set<string>();
+    for (const agent of sim.agents) {
+      const core = sim.miner(agent.agent).core;
+      if (!agent.connected || core?.connected !== true) continue;
+      const live = new Set(agent.live());
+      for (const i of core.listInstances())
+        if (i.state === 'live' && live.has(i.instance) && known.has(i.instance) && i.busy < i.slots) idle.add(agent.agent);
+    }
+    for (const call of [...this.starving.keys()]) if (!waiting.has(call)) this.starving.delete(call);
+    for (const call of waiting) {
+      const tried = new Set(this.of(call).flatMap((t) => [...t.agents]));
+      if (![...idle].some((agent) => !tried.has(agent))) this.starving.delete(call);
+      else if (!this.starving.has(call)) this.starving.set(call, sim.now);
+      const since = Math.max(this.starving.get(call) ?? sim.now, sim.faults.lastAt + CALM_MS);
+      if (sim.now - since > STARVE_MS) sim.fail('no call waits beside a free slot', `${call} for ${sim.now - since} ms`);
+    }
+  }
+
+  // ── in the end ──
+
+  /** What is not at rest yet, or null. */
+  unrest(): string | null {
+    const { sim } = this;
+    for (const call of this.calls.values()) if (!call.over || call.ending === null) return `call ${call.id} has not ended`;
+    if ((sim.chute.core.describe(sim.now)?.waiting ?? 0) > 0) return 'calls wait that nobody makes';
+    for (const miner of sim.miners.values()) {
+      if ((miner.core?.running().length ?? 0) > 0) return `${miner.name} runs attempts`;
+      if (miner.pendingSettlements > 0) return `${miner.name} owes ${miner.pendingSettlements} settlements`;
+    }
+    for (const account of sim.accounts.values()) {
+      if (account.core.held !== 0n) return `${account.name} holds ${account.core.held}`;
+      for (const row of account.core.recent(1_000)) {
+        if (row.closedAt === null) return `${account.name} has ${row.call} open`;
+        for (const a of row.attempts)
+          if (a.seq !== null && !sim.postgres.usage.has(`${row.call}/${a.settlement.attempt}`))
+            return `usage of ${row.call} is not in Postgres`;
+      }
+    }
+    for (const agent of sim.agents) if (!agent.lost && agent.core.calls.size > 0) return `${agent.name} keeps streams`;
+    return null;
+  }
+
+  finish(): void {
+    this.checkUsage();
+    for (const call of this.calls.values()) if (call.ending === 'complete') this.checkPaid(call);
+    this.checkSlots();
+  }
+
+  /** Every attempt that ran is known to its Account, and in Postgres unless the Account refused it. */
+  private checkUsage(): void {
+    const { sim } = this;
+    for (const tried of this.attempts.values()) {
+      if (tried.script === null) continue;
+      if (sim.postgres.usage.has(tried.key)) continue;
+      const [call = '', attempt] = tried.key.split('/');
+      const story = [...sim.accounts.values()].map((a) => a.core.call(call)).find((row) => row !== null);
+      const taken = story?.attempts.find((a) => a.settlement.attempt === Number(attempt));
+      if (taken === undefined) sim.fail('every attempt that ran is counted', tried.key);
+      else sim.trace.add(sim.now, 'settlement.refused', tried.key);
+    }
+    for (const [key, row] of sim.postgres.usage) {
+      const tried = this.attempts.get(key);
+      if (tried === undefined) {
+        sim.fail('usage is of attempts that were dispatched', key);
+        continue;
+      }
+      if (row.bytes > tried.handed) sim.fail('nobody pays for bytes not handed on', `${key}: ${row.bytes} of ${tried.handed}`);
+      const whole = tried.script === null ? -1 : new TextEncoder().encode(tried.script.visible).byteLength;
+      if (row.outcome === 'completed' && row.bytes !== whole)
+        sim.fail('a completed attempt is counted whole', `${key}: ${row.bytes} of ${whole}`);
+    }
+  }
+
+  private checkPaid(call: ClientCall): void {
+    const paid = this.of(call.id).some((t) => this.sim.postgres.usage.get(t.key)?.outcome === 'completed');
+    if (!paid) this.sim.trace.add(this.sim.now, 'call.unpaid', call.id);
+  }
+
+  private checkSlots(): void {
+    for (const agent of this.sim.agents) {
+      const { core } = this.sim.miner(agent.agent);
+      if (!agent.connected || core?.connected !== true) continue;
+      const live = agent.live();
+      const slots = new Map(core.listInstances().map((i) => [i.instance, i.slots]));
+      for (const { instance, free } of core.watch(this.sim.chute.core.chute ?? '', live))
+        if (free !== slots.get(instance))
+          this.sim.fail('no slot leaks', `${instance} has ${free} of ${slots.get(instance)} free in the end`);
+      for (const id of live) if (agent.core.calls.slots.runningOn(id) !== 0) this.sim.fail('no slot leaks', `${id} at ${agent.name}`);
+    }
+  }
+}

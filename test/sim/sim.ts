@@ -1,0 +1,244 @@
+/** One run: the network of a seed, its calls and its faults, until it is at rest. */
+import { chuteConfigSchema, type VersionSpec } from '#protocol';
+import { newCallId } from '../../functions/calls/call-id.ts';
+import { Clock } from './clock.ts';
+import { Director } from './director.ts';
+import { Faults } from './faults.ts';
+import { Network } from './network.ts';
+import { AccountNode } from './nodes/account.ts';
+import { AgentNode } from './nodes/agent.ts';
+import { ChuteNode } from './nodes/chute.ts';
+import { ClientCall } from './nodes/client.ts';
+import { MinerNode } from './nodes/miner.ts';
+import { PostgresNode } from './nodes/postgres.ts';
+import { WorkerNode } from './nodes/worker.ts';
+import { Oracle } from './oracle.ts';
+import { Random } from './random.ts';
+import { Trace } from './trace.ts';
+
+const AGENTS = 3;
+/** Milliseconds after faults and calls within which everything must be at rest. */
+const REST_MS = 60_000;
+const SAMPLE_MS = 250;
+/** Milliseconds that slots kept in vain need to be free again. */
+const AFTERMATH_MS = 7_000;
+
+/** An invariant that did not hold. */
+export class Broken extends Error {
+  readonly invariant: string;
+  constructor(invariant: string, detail: string) {
+    super(`${invariant}: ${detail}`);
+    this.invariant = invariant;
+  }
+}
+
+export class Sim {
+  readonly seed: number;
+  readonly random: Random;
+  readonly clock = new Clock();
+  readonly trace: Trace;
+  readonly faults: Faults;
+  readonly network: Network;
+  readonly oracle: Oracle;
+  readonly postgres: PostgresNode;
+  readonly chute: ChuteNode;
+  readonly agents: AgentNode[];
+  readonly workers: WorkerNode[];
+  readonly miners = new Map<string, MinerNode>();
+  readonly accounts = new Map<string, AccountNode>();
+  private readonly template: 'openai' | 'http';
+  private readonly timeoutS: number;
+  private readonly concurrency: number;
+  private versions = 0;
+  private dirty = false;
+  private broken: Broken | null = null;
+  private readonly chuteId = 'cht_demo';
+
+  constructor(seed: number, print: boolean) {
+    this.seed = seed;
+    this.random = new Random(seed);
+    this.trace = new Trace(this.clock.now, print);
+    this.faults = new Faults(
+      () => this.clock.now,
+      (kind, detail) => this.trace.add(this.clock.now, `FAULT.${kind}`, detail),
+    );
+    const { random } = this;
+    this.template = random.chance(0.7) ? 'openai' : 'http';
+    this.timeoutS = random.pick([4, 8, 15, 30, 90]);
+    this.concurrency = random.pick([1, 1, 2, 3]);
+    this.network = new Network(this.clock, random, this.faults);
+    this.oracle = new Oracle(this, this.template);
+    this.postgres = new PostgresNode(this);
+    this.chute = new ChuteNode(this);
+    this.workers = [new WorkerNode(this, 'worker/a'), new WorkerNode(this, 'worker/b')];
+    this.agents = Array.from({ length: AGENTS }, (_, i) => new AgentNode(this, `agt_${i}`));
+    for (const { agent } of this.agents) this.miners.set(agent, new MinerNode(this, agent));
+    for (const id of ['acc_a', 'acc_b']) this.accounts.set(id, new AccountNode(this, id));
+  }
+
+  get now(): number {
+    return this.clock.now;
+  }
+
+  miner(agent: string): MinerNode {
+    return this.miners.get(agent) as MinerNode;
+  }
+
+  account(id: string): AccountNode {
+    return this.accounts.get(id) as AccountNode;
+  }
+
+  /** Promises that conductors wait for: the kernel lets what hangs on them run before time goes on. */
+  make<T>(): { promise: Promise<T>; resolve: (value: T) => void; reject: (error: Error) => void } {
+    const { promise, resolve, reject } = Promise.withResolvers<T>();
+    promise.catch(() => {});
+    return {
+      promise,
+      resolve: (value) => {
+        this.dirty = true;
+        resolve(value);
+      },
+      reject: (error) => {
+        this.dirty = true;
+        reject(error);
+      },
+    };
+  }
+
+  touched(): void {
+    this.dirty = true;
+  }
+
+  fail(invariant: string, detail: string): void {
+    this.broken ??= new Broken(invariant, detail);
+  }
+
+  /** A keyed hash that is good enough among friends. */
+  readonly mac = (bytes: Uint8Array): Uint8Array => {
+    let h = 0x12345;
+    for (const byte of bytes) h = Math.imul(h ^ byte, 0x01000193);
+    return Uint8Array.from({ length: 16 }, (_, i) => (Math.imul(h, i * 2 + 1) >>> 11) & 255);
+  };
+
+  hasher(): { update(bytes: Uint8Array): void; hex(): string } {
+    let size = 0;
+    return { update: (bytes) => void (size += bytes.byteLength), hex: () => size.toString(16).padStart(64, '0') };
+  }
+
+  // ── the run ──
+
+  async run(): Promise<void> {
+    this.found();
+    const director = new Director(this);
+    director.start();
+    await this.go(() => director.done);
+    this.faults.stop();
+    this.clock.after(this.random.int(6_500, 8_000), () => this.wave(this.random.int(3, 6), 400));
+    const restAt = (): number => Math.max(this.lastCallAt, this.faults.lastAt) + this.timeoutS * 1000 + REST_MS;
+    await this.go(() => {
+      if (this.waves < 2 || this.now <= this.lastCallAt) return false;
+      const unrest = this.oracle.unrest();
+      if (unrest !== null && this.now > restAt()) this.fail('everything comes to rest', unrest);
+      return unrest === null;
+    });
+    const until = this.now + AFTERMATH_MS;
+    await this.go(() => this.now >= until);
+    this.oracle.finish();
+    if (this.broken !== null) throw this.broken;
+  }
+
+  private async go(done: () => boolean): Promise<void> {
+    let sampleAt = this.now;
+    for (;;) {
+      sampleAt += SAMPLE_MS;
+      while (this.clock.step(sampleAt)) {
+        if (this.dirty) await this.settle();
+        if (this.broken !== null) throw this.broken;
+      }
+      this.clock.now = sampleAt;
+      this.oracle.sample();
+      if (this.broken !== null) throw this.broken;
+      if (done()) return;
+    }
+  }
+
+  /** Conductors run until each waits again for something of ours. */
+  private async settle(): Promise<void> {
+    while (this.dirty) {
+      this.dirty = false;
+      await new Promise<void>((resolve) => {
+        setImmediate(resolve);
+      });
+    }
+  }
+
+  private found(): void {
+    for (const account of this.accounts.values()) account.found(`key_${account.account}`, 'proof');
+    this.deploy();
+    for (const agent of this.agents) agent.start();
+    this.wave(this.random.int(5, 9), 9_000);
+  }
+
+  deploy(): void {
+    const version = (++this.versions).toString(16).padStart(64, '0');
+    const config = chuteConfigSchema.parse({
+      name: 'chat',
+      public: true,
+      template: this.template,
+      command: ['serve'],
+      concurrency: this.concurrency,
+      min: this.random.int(1, 3),
+      max: 3,
+      timeout: this.timeoutS,
+      start_timeout: 20,
+      price: { per_request: 1_000 },
+    });
+    const spec: VersionSpec = { chute: this.chuteId, name: 'demo/chat', account: 'acc_a', version, config, code: null };
+    this.chute.deploy(spec);
+    this.trace.add(this.now, 'deploy', version.slice(-4));
+  }
+
+  // ── calls ──
+
+  private waves = 0;
+  private lastCallAt = 0;
+
+  /** So many calls within so many milliseconds. */
+  private wave(calls: number, withinMs: number): void {
+    this.waves++;
+    for (let i = 0; i < calls; i++) {
+      const at = this.now + this.random.int(0, withinMs);
+      this.lastCallAt = Math.max(this.lastCallAt, at);
+      this.clock.at(at, () => this.call());
+    }
+  }
+
+  private call(): void {
+    const { random } = this;
+    const account = random.pick(['acc_a', 'acc_a', 'acc_b']);
+    const safe = this.template === 'openai' || random.chance(0.3);
+    const size = random.chance(0.03) ? random.int(100_000, 600_000) : random.int(0, 500);
+    const once = this.template === 'http' && !safe;
+    const call = new ClientCall(
+      this,
+      {
+        id: newCallId(this.now, random.bytes(16)),
+        claim: { account, key: `key_${account}`, proof: 'proof' },
+        chute: this.chuteId,
+        method: once || this.template === 'openai' ? 'POST' : 'GET',
+        path: this.template === 'openai' ? '/v1/chat/completions' : '/run?x=1',
+        headers: [['content-type', 'application/json']],
+        body: new Uint8Array(size),
+        maxTokens: null,
+        stream: random.chance(0.7),
+        affinity: random.pick(['a', 'b', 'c']),
+        instance: null,
+      },
+      safe,
+    );
+    this.oracle.calls.set(call.id, call);
+    call.start();
+    void random.pick(this.workers).serve(call);
+    this.dirty = true;
+  }
+}
