@@ -38,5 +38,6 @@ const REQUIRED = ['EDGE_SECRET', 'PUBLIC_ORIGIN', 'HOST_SUFFIX', 'DATABASE_URL']
 export function checkEnv(env: Env): void {
   const missing = REQUIRED.filter((name) => !env[name]);
   if (missing.length > 0) throw new RipcordError('unavailable', { message: `The edge is not configured: ${missing.join(', ')} missing.` });
-  if (!/^[0-9a-f]{64,}$/.test(env.EDGE_SECRET)) throw new RipcordError('unavailable', { message: 'The edge is not configured: EDGE_SECRET must be at least 64 hex digits.' });
+  if (!/^[0-9a-f]{64,}$/.test(env.EDGE_SECRET))
+    throw new RipcordError('unavailable', { message: 'The edge is not configured: EDGE_SECRET must be at least 64 hex digits.' });
 }

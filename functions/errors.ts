@@ -88,7 +88,14 @@ export function errorResponse(error: unknown, shape: 'openai' | 'problem', reque
 export function openAiError(error: RipcordError, requestId: string) {
   return {
     message: withHint(error),
-    type: error.status === 401 ? 'authentication_error' : error.status === 429 ? 'rate_limit_error' : error.status < 500 ? 'invalid_request_error' : 'server_error',
+    type:
+      error.status === 401
+        ? 'authentication_error'
+        : error.status === 429
+          ? 'rate_limit_error'
+          : error.status < 500
+            ? 'invalid_request_error'
+            : 'server_error',
     param: error.detail.param ?? null,
     code: error.code,
     request_id: requestId,

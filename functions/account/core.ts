@@ -54,11 +54,6 @@ export class AccountCore {
     return this.#calls.held();
   }
 
-  /** Calls that hold. */
-  get openCalls(): number {
-    return this.#calls.openCount;
-  }
-
   /** Whether nothing is kept here, so that the object may vanish. */
   get empty(): boolean {
     return this.#profile === null && this.#nonces.size === 0;

@@ -12,9 +12,6 @@ import type { KeyView } from './keyring.ts';
 import { keyRecord, usageRecord } from './records.ts';
 import { decodeRow, encodeRow, type AttemptRow, type CallRow, type KeyRow, type ProfileRow, type Row } from './rows.ts';
 
-/** Open calls from which on the holds of several are written in one commit. */
-const CROWD = 4;
-
 /** What leaves the object: sent by an alarm, answered by an event of the core. */
 type Errand = Extract<Effect, { kind: 'inquire' | 'flush' | 'mirror' }>;
 
@@ -60,7 +57,7 @@ export class AccountObject extends DurableObject<Env> implements AccountPort {
   // ── calls ──
 
   open(ask: OpenAsk): Promise<OpenAnswer> {
-    return this.together.ask(() => this.apply(this.core.open(ask, Date.now())), this.core.openCalls >= CROWD);
+    return this.together.ask(() => this.apply(this.core.open(ask, Date.now())), this.together.crowded(Date.now()));
   }
 
   /** Before an attempt goes to an agent that `open` did not name; false: too late or too many. */

@@ -68,9 +68,9 @@ async function checkLogin(login: Login, env: Env): Promise<void> {
     throw new RipcordError('invalid_signature', { message: `This login is for ${login.origin}, not for this edge.` });
   if (chooseVersion(login.versions) === null)
     throw new RipcordError('invalid_request', { message: 'No common protocol version.', hint: 'Update the agent.' });
-  const [at, random, mac] = login.challenge.split('.');
+  const [at, random, mac, ...more] = login.challenge.split('.');
   const expected = await challengeMac(env, `${at}.${random}`, login.hotkey, login.agent);
-  if (mac === undefined || !sameText(mac, expected))
+  if (mac === undefined || more.length > 0 || !sameText(mac, expected))
     throw new RipcordError('invalid_signature', { message: 'The challenge is not of this edge.' });
   if (Math.abs(now - Number(at)) > LIMITS.challengeMs)
     throw new RipcordError('invalid_signature', { message: 'The challenge is too old.' });

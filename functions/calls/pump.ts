@@ -104,7 +104,7 @@ function oneEvent(source: ByteSource): ByteSource {
       if (given) return { done: true };
       const text = new TextDecoder().decode(await collected(source));
       given = true;
-      return { done: false, value: encoder.encode(`data: ${text.replaceAll(/\s*\n\s*/g, ' ')}\n\ndata: [DONE]\n\n`) };
+      return { done: false, value: encoder.encode(`data: ${text.replaceAll(/\s*[\r\n]\s*/g, ' ')}\n\ndata: [DONE]\n\n`) };
     },
     cancel: (reason) => source.cancel(reason),
   };

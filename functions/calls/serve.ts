@@ -3,6 +3,8 @@ import type { Context } from 'hono';
 import type { Vars } from '../api/vars.ts';
 import type { Env } from '../env.ts';
 import { conduct, type Call } from './conduct.ts';
+import type { ByteSink } from './ports.ts';
+import { checkHead } from './shape.ts';
 import { worldOf } from './world.ts';
 
 /** What comes from a miner is data: a browser may not sniff, run or frame it. */
@@ -13,14 +15,26 @@ const SAFE_HEADERS: [string, string][] = [
 ];
 
 export async function serve(c: Context<{ Bindings: Env; Variables: Vars }>, call: Omit<Call, 'id' | 'signal'>): Promise<Response> {
+  checkHead(call);
   const background = (work: Promise<unknown>): void => c.executionCtx.waitUntil(work);
   const reply = await conduct({ ...call, id: c.get('requestId'), signal: c.req.raw.signal }, worldOf(c.env, background));
   const headers = new Headers([...reply.headers, ...SAFE_HEADERS, ['x-request-id', c.get('requestId')]]);
   if ('body' in reply) return new Response(hasNoBody(reply.status) ? null : reply.body, { status: reply.status, headers });
+  if (hasNoBody(reply.status)) {
+    background(reply.pump(NOWHERE));
+    return new Response(null, { status: reply.status, headers });
+  }
   const { readable, writable } = new IdentityTransformStream();
   background(reply.pump(writable.getWriter()));
   return new Response(readable, { status: reply.status, headers });
 }
+
+/** Waits for the end of a reply that has no bytes. */
+const NOWHERE: ByteSink = {
+  write: () => Promise.resolve(),
+  close: () => Promise.resolve(),
+  abort: () => Promise.resolve(),
+};
 
 function hasNoBody(status: number): boolean {
   return status === 204 || status === 205 || status === 304;

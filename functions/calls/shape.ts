@@ -1,5 +1,5 @@
 /** From a request to a call: what is parsed and bounded before anything else happens. */
-import { LIMITS } from '#protocol';
+import { LIMITS, encodeJson, headersSchema } from '#protocol';
 import { RipcordError } from '../errors.ts';
 
 /** Request headers that reach an engine; the caller's key and cookies never do. */
@@ -27,6 +27,21 @@ export function engineHeaders(headers: Headers): [string, string][] {
   if (kept.length > 32)
     throw new RipcordError('invalid_request', { message: 'Too many headers.', hint: 'At most 32 headers reach an instance.' });
   return kept;
+}
+
+/** Bytes of an OPEN beside path and headers. */
+const OPEN_BYTES = 1024;
+
+/** Refuses a head that no agent takes: what an agent must refuse costs it its socket, and every other call on it. */
+export function checkHead({ method, path, headers }: { method: string; path: string; headers: [string, string][] }): void {
+  if (!/^[A-Z]{1,16}$/.test(method)) throw new RipcordError('method_not_allowed');
+  const wrong = headersSchema.safeParse(headers).error?.issues[0]?.path[0];
+  if (wrong !== undefined) {
+    const param = headers[Number(wrong)]?.[0] ?? 'headers';
+    throw new RipcordError('invalid_request', { message: `The header ${param} holds characters that HTTP does not allow.`, param });
+  }
+  if (encodeJson({ path, headers }).byteLength > LIMITS.headBytes - OPEN_BYTES)
+    throw new RipcordError('invalid_request', { message: `Path and headers may have ${LIMITS.headBytes - OPEN_BYTES} bytes together.` });
 }
 
 /** The whole body, at most `LIMITS.bufferedBodyBytes`. */
@@ -94,9 +109,18 @@ function maxTokens(fields: Record<string, unknown>): number | null {
 /** The start of the prompt: calls that share it share a cache. */
 function prefixOf(fields: Record<string, unknown>): string {
   const messages = fields['messages'];
-  if (Array.isArray(messages)) return JSON.stringify(messages.slice(0, 2)).slice(0, 2048);
+  if (Array.isArray(messages)) return textOf(messages.slice(0, 2)).slice(0, 2048);
   const prompt = fields['prompt'] ?? fields['input'];
   return typeof prompt === 'string' ? prompt.slice(0, 2048) : '';
+}
+
+/** Reading nested lists has no limit, writing them has. */
+function textOf(value: unknown): string {
+  try {
+    return JSON.stringify(value);
+  } catch {
+    return '';
+  }
 }
 
 async function readBounded(body: ReadableStream<Uint8Array>, limit: number): Promise<Uint8Array> {

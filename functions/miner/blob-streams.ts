@@ -22,14 +22,21 @@ export class BlobStreams {
     this.open.set(stream, it);
     try {
       const body = await store.get(sha256, offset);
+      if (it.stopped) {
+        await body?.cancel();
+        return;
+      }
       if (body === null) {
         this.send([frame(FRAME.RESET, stream, encodeJson({ code: 'not_found' }))]);
         return;
       }
       this.send([frame(FRAME.HEAD, stream, encodeJson({ status: 200, headers: [] }))]);
       await this.pump(stream, it, body.getReader(), offset);
+    } catch {
+      // Nothing of this stream may come after it was stopped: its id may be of another session by now.
+      if (!it.stopped) this.send([frame(FRAME.RESET, stream, encodeJson({ code: 'gap' }))]);
     } finally {
-      this.open.delete(stream);
+      if (this.open.get(stream) === it) this.open.delete(stream);
     }
   }
 

@@ -136,6 +136,7 @@ export class MinerCore {
     this.session = null;
     this.lostAt = now;
     this.blobs.clear();
+    this.instances.disconnected();
     return this.turn(now, (turn) => this.attempts.disconnected(turn));
   }
 
@@ -280,6 +281,7 @@ export class MinerCore {
     switch (f.type) {
       case FRAME.OPEN: {
         const { blob, instance, offset } = decodeJson(openBlobSchema, f.payload, 'OPEN');
+        if (this.blobs.has(f.stream)) throw new ProtocolError('state', 'OPEN of a stream that is open');
         if (this.blobs.size >= BLOBS) throw new ProtocolError('limit', 'too many blobs at once');
         if (this.instances.slots.get(instance)?.code !== blob) {
           turn.reset(f.stream, 'not_found');
@@ -293,7 +295,8 @@ export class MinerCore {
         if (this.blobs.has(f.stream)) turn.do({ do: 'blobCredit', stream: f.stream, offset: decodeU64(f.payload) });
         return;
       case FRAME.RESET:
-        if (this.blobs.delete(f.stream)) turn.do({ do: 'blobStop', stream: f.stream });
+        // Counted until its reading has ended, or opening and resetting would start any number of them.
+        if (this.blobs.has(f.stream)) turn.do({ do: 'blobStop', stream: f.stream });
         return;
       case FRAME.HEAD:
       case FRAME.DATA:
@@ -304,8 +307,9 @@ export class MinerCore {
     }
   }
 
-  onBlobDone(stream: number): void {
-    this.blobs.delete(stream);
+  /** `epoch`: of the session that asked for it. */
+  onBlobDone(stream: number, epoch: number): void {
+    if (epoch === this.epoch) this.blobs.delete(stream);
   }
 
   // ── time ──

@@ -1,5 +1,5 @@
 /** What runs on the agent: claims and grants, reports, and the slots of each instance. Its Chute has the last word on each. */
-import { ProtocolError, type InstanceReport, type StopReason } from '#protocol';
+import { LIMITS, ProtocolError, type InstanceReport, type StopReason } from '#protocol';
 import type { CallId, ClaimAnswer, ReportAnswer } from '../calls/ports.ts';
 import { Loads } from './loads.ts';
 import { Owed } from './owed.ts';
@@ -9,6 +9,8 @@ import type { Turn } from './turn.ts';
 
 /** Claims an agent may have in flight. */
 const CLAIMS = 64;
+/** Milliseconds after which an agent that runs all it may asks again. */
+const FULL_RETRY_MS = 60_000;
 
 export class Instances {
   readonly slots = new Slots();
@@ -30,8 +32,18 @@ export class Instances {
     return gone.map((known) => known.instance);
   }
 
+  /** The socket went: nobody waits for the answers to its claims. */
+  disconnected(): void {
+    this.claims.clear();
+  }
+
   claim(turn: Turn, ref: string, chute: string, version: string): void {
+    if (this.claims.has(ref)) throw new ProtocolError('state', 'a claim with this ref is in flight');
     if (this.claims.size >= CLAIMS) throw new ProtocolError('limit', 'too many claims in flight');
+    if (this.slots.size + this.claims.size >= LIMITS.instances) {
+      turn.tell({ type: 'refusal', ref, code: 'not_eligible', retryAfterMs: FULL_RETRY_MS });
+      return;
+    }
     this.claims.set(ref, chute);
     turn.do({ do: 'claim', chute, version, ref });
   }

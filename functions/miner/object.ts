@@ -19,9 +19,10 @@ import { hmac } from '@noble/hashes/hmac.js';
 import { sha256 } from '@noble/hashes/sha2.js';
 import * as db from '#db';
 import { blobs } from '../blobs.ts';
-import type { AgentFacts, CallId, InquiryAnswer, RelayAsk } from '../calls/ports.ts';
+import type { AgentFacts, CallId, ClaimAnswer, InquiryAnswer, RelayAsk } from '../calls/ports.ts';
 import type { Env } from '../env.ts';
 import { event } from '../events.ts';
+import { checkId } from '../gate/ids.ts';
 import { accountStub, chuteStub } from '../stubs.ts';
 import { Together } from '../together.ts';
 import { BlobStreams } from './blob-streams.ts';
@@ -33,6 +34,9 @@ import type { Row } from './rows.ts';
 
 /** Running attempts from which on events that come together share a commit. */
 const CROWD = 6;
+
+/** Logins of one agent within the life of two challenges. */
+const CHALLENGES = 128;
 
 interface Attachment {
   epoch: number;
@@ -110,18 +114,13 @@ export class MinerObject extends DurableObject<Env> {
     return new Response(null, { status: 101, webSocket: pair[0], headers: { [VERSION_HEADER]: version } });
   }
 
-  private readonly challenges = new Map<string, number>();
+  /** None is forgotten while it is good: rather is a login refused. */
   private spendChallenge(challenge: string): boolean {
     const now = Date.now();
-    for (const [c, until] of this.challenges) if (until < now) this.challenges.delete(c);
     const stored = this.ctx.storage.kv.get<Record<string, number>>('challenges') ?? {};
-    if (this.challenges.has(challenge) || (stored[challenge] ?? 0) > now) return false;
-    const fresh = Object.fromEntries(
-      Object.entries(stored)
-        .filter(([, until]) => until > now)
-        .slice(-32),
-    );
-    this.ctx.storage.kv.put('challenges', { ...fresh, [challenge]: now + 2 * LIMITS.challengeMs });
+    const fresh = Object.entries(stored).filter(([, until]) => until > now);
+    if (fresh.length >= CHALLENGES || fresh.some(([spent]) => spent === challenge)) return false;
+    this.ctx.storage.kv.put('challenges', Object.fromEntries([...fresh, [challenge, now + 2 * LIMITS.challengeMs]]));
     return true;
   }
 
@@ -152,7 +151,7 @@ export class MinerObject extends DurableObject<Env> {
   }
 
   private onText(text: string, now: number): void {
-    if (text.length > LIMITS.controlBytes) throw new ProtocolError('limit', 'control message too large');
+    if (!fitsControl(text)) throw new ProtocolError('limit', 'control message too large');
     const message = parseUp(text);
     this.run(this.core.onText(message, now));
     if (message.type === 'hello') this.socket?.serializeAttachment({ epoch: this.core.epoch, greeted: true } satisfies Attachment);
@@ -361,13 +360,12 @@ export class MinerObject extends DurableObject<Env> {
       case 'pong':
         this.pings.get(effect.id)?.(Date.now());
         return;
-      case 'blob':
-        this.ctx.waitUntil(
-          this.blobStreams
-            .start(effect.stream, blobs(this.env), effect.sha256, effect.offset)
-            .finally(() => this.core.onBlobDone(effect.stream)),
-        );
+      case 'blob': {
+        const { epoch } = this.core;
+        const sent = this.blobStreams.start(effect.stream, blobs(this.env), effect.sha256, effect.offset);
+        this.ctx.waitUntil(sent.finally(() => this.core.onBlobDone(effect.stream, epoch)));
         return;
+      }
       case 'blobCredit':
         this.blobStreams.credit(effect.stream, effect.offset);
         return;
@@ -400,7 +398,9 @@ export class MinerObject extends DurableObject<Env> {
     if (facts === null) return;
     switch (effect.do) {
       case 'report': {
-        const answer = await chuteStub(this.env, effect.chute).report(facts, effect.report, effect.busy);
+        // The agent names the chute; an object is asked only by a name that the edge made.
+        const real = await checkId('cht', effect.chute, this.env);
+        const answer = real ? await chuteStub(this.env, effect.chute).report(facts, effect.report, effect.busy) : { known: false as const };
         this.run(this.core.onReportAnswer(effect.report, answer, Date.now()));
         return;
       }
@@ -413,7 +413,7 @@ export class MinerObject extends DurableObject<Env> {
         return;
       }
       case 'claim': {
-        const answer = await chuteStub(this.env, effect.chute).claim(facts, effect.version);
+        const answer = await this.claim(facts, effect.chute, effect.version);
         this.run(this.core.onClaimAnswer(effect.ref, answer, Date.now()));
         return;
       }
@@ -427,6 +427,16 @@ export class MinerObject extends DurableObject<Env> {
       case 'record':
         await db.upsertAgent(db.connect(this.env), facts);
         return;
+    }
+  }
+
+  /** Always an answer: a claim that stays open would count for ever. */
+  private async claim(facts: AgentFacts, chute: string, version: string): Promise<ClaimAnswer> {
+    if (!(await checkId('cht', chute, this.env))) return { kind: 'refusal', code: 'unknown_chute', retryAfterMs: 60_000 };
+    try {
+      return await chuteStub(this.env, chute).claim(facts, version);
+    } catch {
+      return { kind: 'refusal', code: 'no_need', retryAfterMs: 2_000 };
     }
   }
 
@@ -466,6 +476,12 @@ export class MinerObject extends DurableObject<Env> {
 
 function readAsk<T>(request: Request): T {
   return JSON.parse(request.headers.get(ASK_HEADER) ?? 'null') as T;
+}
+
+/** By UTF-8 bytes; a text is at most three times as long as it has units. */
+function fitsControl(text: string): boolean {
+  if (text.length > LIMITS.controlBytes) return false;
+  return text.length * 3 <= LIMITS.controlBytes || new TextEncoder().encode(text).byteLength <= LIMITS.controlBytes;
 }
 
 function parseUp(text: string): Up {

@@ -32,6 +32,10 @@ export class Slots {
     return this.instances.get(instance);
   }
 
+  get size(): number {
+    return this.instances.size;
+  }
+
   all(): InstanceRow[] {
     return [...this.instances.values()];
   }

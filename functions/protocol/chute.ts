@@ -72,7 +72,8 @@ export function configConflict(config: ChuteConfig): string | null {
   if ((config.image === undefined) === (config.command === undefined)) return 'image: give exactly one of image and command';
   if (config.image !== undefined && config.port === undefined) return 'port: an image needs the port it listens on';
   if (config.min > config.max) return `min: ${config.min} is more than max (${config.max})`;
-  if (new Set(config.cords.map((c) => `${c.method} ${c.path}`)).size !== config.cords.length) return 'cords: two routes have the same method and path';
+  if (new Set(config.cords.map((c) => `${c.method} ${c.path}`)).size !== config.cords.length)
+    return 'cords: two routes have the same method and path';
   return null;
 }
 

@@ -17,7 +17,11 @@ export const challengeRequestSchema = z.strictObject({
 });
 export type ChallengeRequest = z.infer<typeof challengeRequestSchema>;
 
-export const challengeReplySchema = z.object({ agent: z.string().check(z.maxLength(64)), challenge: z.string().check(z.maxLength(256)), origin: z.string().check(z.maxLength(256)) });
+export const challengeReplySchema = z.object({
+  agent: z.string().check(z.maxLength(64)),
+  challenge: z.string().check(z.maxLength(256)),
+  origin: z.string().check(z.maxLength(256)),
+});
 export type ChallengeReply = z.infer<typeof challengeReplySchema>;
 
 export const loginSchema = z.strictObject({
@@ -52,7 +56,14 @@ export function loginText(l: Omit<Login, 'signature' | 'hotkey' | 'name'>): stri
 export const KEEPALIVE = { ping: 'ping', pong: 'pong' } as const;
 
 /** The text a hotkey-signed HTTP request covers; `signedHeaders` carry the rest. Body hash is over the raw bytes. */
-export function requestText(r: { origin: string; method: string; target: string; bodySha256: string; timestampMs: number; nonce: string }): string {
+export function requestText(r: {
+  origin: string;
+  method: string;
+  target: string;
+  bodySha256: string;
+  timestampMs: number;
+  nonce: string;
+}): string {
   return ['v1', r.origin, r.method, r.target, r.bodySha256, String(r.timestampMs), r.nonce].join('\n');
 }
 
