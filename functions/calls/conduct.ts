@@ -192,8 +192,8 @@ class Conductor {
   private async relay(snapshot: Snapshot, instance: SnapshotInstance, attempt: number): Promise<Reached | null> {
     const { call, world } = this;
     if (!(await this.name(instance.agent))) {
-      this.attempts.note(instance, { kind: 'refused', code: 'offline', busy: 0 });
-      return null;
+      if (this.slot === instance) await world.chute(snapshot.chute).leave(call.id).catch(() => {});
+      throw this.failure(this.attempts.failed ?? 'unavailable');
     }
     const miner = world.miner(instance.agent);
     let answer: RelayAnswer;

@@ -4,7 +4,7 @@
  *
  * Additive changes only, two forms readable: a Worker and an object of different deploys talk to each other.
  */
-import type { ChuteConfig, Device, Inventory, InstanceReport, LogLine, Receipt, RefusalCode, VersionSpec } from '#protocol';
+import type { ChuteConfig, Inventory, InstanceReport, LogLine, Receipt, RefusalCode, VersionSpec } from '#protocol';
 
 /** A UUIDv7 made at the first hop; `X-Request-Id` of every reply. */
 export type CallId = string;
@@ -291,4 +291,3 @@ export interface MarketPort {
   listings(): Promise<Listing[]>;
 }
 
-export type { Device };

@@ -1,6 +1,6 @@
 /** What the core of a Miner object asks its shell to do, in order, within one turn. */
 import type { Down, Frame, InstanceReport, LogLine } from '#protocol';
-import type { CallId, RelayAnswer, Settlement } from '../calls/ports.ts';
+import type { RelayAnswer, Settlement } from '../calls/ports.ts';
 import type { Row } from './rows.ts';
 
 export type Effect =
@@ -38,4 +38,3 @@ export type Answer =
   | { kind: 'reply'; status: number; headers: [string, string][]; body: Uint8Array | null }
   | Exclude<RelayAnswer, { kind: 'reply' }>;
 
-export type { CallId };

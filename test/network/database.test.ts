@@ -9,7 +9,7 @@ import { migrate } from '../../db/migrate.ts';
 import { query } from '../../db/native.ts';
 import { startBridge, type Bridge } from '../../dev/bridge.ts';
 import { startPostgres, type Postgres } from '../../dev/postgres.ts';
-import { makeLeash } from '../../dev/supervise.ts';
+import { makeLeash } from '../../dev/leash.ts';
 
 const leash = makeLeash();
 let folder: string;
