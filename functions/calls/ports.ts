@@ -283,11 +283,3 @@ export interface MarketDoc {
   version: number;
   at: number;
 }
-
-export interface MarketPort {
-  /** What the chute wants now (null: nothing) and how it is listed (null: not). */
-  post(chute: string, offer: Offer | null, listing: Listing | null): Promise<void>;
-  offers(): Promise<MarketDoc>;
-  listings(): Promise<Listing[]>;
-}
-

@@ -1,11 +1,11 @@
 /** The shell of the one Market object. Chutes post, Workers read through their copies. */
 import { DurableObject } from 'cloudflare:workers';
-import type { Listing, MarketDoc, MarketPort, Offer } from '../calls/ports.ts';
+import type { Listing, MarketDoc, Offer } from '../calls/ports.ts';
 import type { Env } from '../env.ts';
 import { MarketCore } from './core.ts';
 import type { PostRow } from './core.ts';
 
-export class MarketObject extends DurableObject<Env> implements MarketPort {
+export class MarketObject extends DurableObject<Env> {
   readonly #core: MarketCore;
 
   constructor(ctx: DurableObjectState, env: Env) {
