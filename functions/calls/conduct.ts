@@ -61,7 +61,7 @@ export interface World {
 /** Milliseconds between looks at an object that is being torn down. */
 const REATTACH_PAUSE_MS = 250;
 const REATTACH_TRIES = 40;
-const OPEN_TRIES = 4;
+const OBJECT_TRIES = 4;
 /** Milliseconds until the Chute's word about a slot has surely reached its Miner object; the call may be faster. */
 const SLOT_PAUSE_MS = 100;
 
@@ -134,23 +134,32 @@ class Conductor {
 
   /** An object that goes down under the request may have written the hold: a second ask then finds the call there. */
   private async openAccount(ask: OpenAsk): Promise<OpenAnswer> {
-    for (let tries = 1; ; tries++) {
-      try {
-        const answer = await this.world.account(ask.claim.account).open(ask);
-        return tries > 1 && !answer.ok && answer.code === 'duplicate_call' ? { ok: true } : answer;
-      } catch {
-        if (tries === OPEN_TRIES) throw new RipcordError('unavailable', { retryAfterMs: 1_000 });
-        await this.world.sleep(REATTACH_PAUSE_MS);
-      }
-    }
+    let asked = 0;
+    return this.insist(async () => {
+      asked++;
+      const answer = await this.world.account(ask.claim.account).open(ask);
+      return asked > 1 && !answer.ok && answer.code === 'duplicate_call' ? { ok: true } : answer;
+    });
   }
 
   /** An instance that the caller names may be younger than what is remembered. */
   private async find(chute: string): Promise<Snapshot | null> {
     const { instance } = this.call;
-    const snapshot = await this.world.find(chute, false);
+    const snapshot = await this.insist(() => this.world.find(chute, false));
     if (instance === null || snapshot?.instances.some((i) => i.instance === instance) === true) return snapshot;
-    return this.world.find(chute, true);
+    return this.insist(() => this.world.find(chute, true));
+  }
+
+  /** An object that goes down under a request is back at once: asks it again, a few times. */
+  private async insist<T>(ask: () => Promise<T>): Promise<T> {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await ask();
+      } catch {
+        if (tries === OBJECT_TRIES) throw new RipcordError('unavailable', { retryAfterMs: 1_000 });
+        await this.world.sleep(REATTACH_PAUSE_MS);
+      }
+    }
   }
 
   async run(snapshot: Snapshot): Promise<Reply> {
@@ -192,7 +201,11 @@ class Conductor {
   private async relay(snapshot: Snapshot, instance: SnapshotInstance, attempt: number): Promise<Reached | null> {
     const { call, world } = this;
     if (!(await this.name(instance.agent))) {
-      if (this.slot === instance) await world.chute(snapshot.chute).leave(call.id).catch(() => {});
+      if (this.slot === instance)
+        await world
+          .chute(snapshot.chute)
+          .leave(call.id)
+          .catch(() => {});
       throw this.failure(this.attempts.failed ?? 'unavailable');
     }
     const miner = world.miner(instance.agent);
@@ -234,10 +247,7 @@ class Conductor {
   /** The Account knows every agent that may have the call; false: it takes no more. */
   private async name(agent: string): Promise<boolean> {
     if (this.named.has(agent)) return true;
-    const taken = await this.world
-      .account(this.call.claim.account)
-      .widen(this.call.id, [agent])
-      .catch(() => false);
+    const taken = await this.insist(() => this.world.account(this.call.claim.account).widen(this.call.id, [agent]));
     if (taken) this.named.add(agent);
     return taken;
   }
@@ -256,9 +266,8 @@ class Conductor {
 
   private async enqueue(snapshot: Snapshot, tried: string[]): Promise<void> {
     const deadlineMs = this.deadline - this.world.now();
-    const answer = await this.world
-      .chute(snapshot.chute)
-      .enqueue({ call: this.call.id, account: this.call.claim.account, since: this.since(), tried, deadlineMs });
+    const ticket = { call: this.call.id, account: this.call.claim.account, since: this.since(), tried, deadlineMs };
+    const answer = await this.insist(() => this.world.chute(snapshot.chute).enqueue(ticket));
     if (answer.kind === 'refused') {
       // Nobody else can take it: then what happened to it counts, not that others are missing.
       if (this.attempts.failed !== null) throw this.failure(this.attempts.failed);
