@@ -149,7 +149,7 @@ export class Attempts {
     const attempt = this.running.get(key);
     if (attempt === undefined) return;
     if (attempt.ended) this.complete(turn, attempt);
-    else this.cancel(turn, attempt);
+    else this.cancel(turn, attempt, attempt.handedOn > 0);
   }
 
   // ── a Worker comes back ──
@@ -159,14 +159,15 @@ export class Attempts {
     const key = attemptKey(call, number);
     const attempt = this.running.get(key);
     if (attempt === undefined) {
+      // Settled and acknowledged, or never here: who cannot tell must not let it run twice.
       const settled = this.outbox.get(key);
       const code = settled === undefined || settled.code === '' ? 'miner_lost' : settled.code;
-      turn.do({ do: 'answer', attempt: key, answer: { kind: 'failed', code, handed: settled !== undefined } });
+      turn.do({ do: 'answer', attempt: key, answer: { kind: 'failed', code, handed: true } });
       return;
     }
     if (!attempt.cold) {
       // This object lost its reader and learns it only now: nobody else can be reading.
-      this.cancel(turn, attempt);
+      this.cancel(turn, attempt, offset > 0);
       turn.do({ do: 'answer', attempt: key, answer: { kind: 'failed', code: 'miner_lost', handed: true } });
       return;
     }
@@ -336,9 +337,10 @@ export class Attempts {
     this.finish(turn, attempt, 'completed', '', true, null);
   }
 
-  private cancel(turn: Turn, attempt: Attempt): void {
+  /** Not final where nothing reached the client: then its Worker, if it is still there, may try another miner. */
+  private cancel(turn: Turn, attempt: Attempt, reached: boolean): void {
     turn.reset(attempt.stream, 'cancelled');
-    this.finish(turn, attempt, 'cancelled', 'cancelled', true, this.lastKnown(attempt));
+    this.finish(turn, attempt, 'cancelled', 'cancelled', reached, this.lastKnown(attempt));
   }
 
   /** The engine or the agent failed the attempt. Final once bytes reached the client. */
