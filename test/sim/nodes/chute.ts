@@ -65,7 +65,7 @@ export class ChuteNode extends ObjectHost {
 
   enqueue(ticket: Ticket): QueueAnswer {
     const answer = this.run(this.core.enqueue(ticket, this.sim.now));
-    if (answer.kind === 'admitted') this.waiting.add(ticket.call);
+    if (this.core.wait(ticket.call) === null) this.waiting.add(ticket.call);
     this.sim.trace.add(this.sim.now, answer.kind === 'admitted' ? 'queue.admitted' : `queue.${answer.code}`, ticket.call);
     return answer;
   }
@@ -214,7 +214,10 @@ export class ChuteNode extends ObjectHost {
 
   private resolve(call: string, answer: WaitAnswer): void {
     this.waiting.delete(call);
-    if (answer.kind === 'slot') this.sim.trace.add(this.sim.now, 'queue.slot', `${call} ${answer.instance.instance}`);
+    if (answer.kind === 'slot') {
+      this.sim.trace.add(this.sim.now, 'queue.slot', `${call} ${answer.instance.instance}`);
+      this.sim.oracle.slotNamed(call);
+    }
     for (const resolve of this.waiters.get(call) ?? []) resolve(structuredClone(answer));
     this.waiters.delete(call);
   }
