@@ -12,8 +12,8 @@ const BODILESS = new Set([204, 205, 304]);
 export class Attempt {
   readonly row: AttemptRow;
   stream: number;
-  /** OPEN left: the engine may have seen the request. */
-  handed = false;
+  /** OPEN left: the engine may have seen the request. Of a cold attempt nobody knows, so it counts as handed. */
+  handed: boolean;
   /** Rebuilt from its row by an object that starts again: nothing is known but that it runs. */
   cold: boolean;
 
@@ -35,6 +35,8 @@ export class Attempt {
   private sealed: { client: number; bytes: Uint8Array; offset: number }[] = [];
   /** Client bytes to leave out after a resume, because the client has them. */
   private skip = 0;
+  /** Client bytes were pushed and are not all taken yet. */
+  private pending = false;
   /** Client bytes made, by this object and the one before it; how many of them were handed on, and what they count for. */
   private made = 0;
   handedOn = 0;
@@ -56,6 +58,7 @@ export class Attempt {
     this.row = row;
     this.stream = row.stream;
     this.cold = cold;
+    this.handed = cold;
     this.lastByteAt = now;
     this.checkpointAt = now;
   }
@@ -173,6 +176,16 @@ export class Attempt {
 
   /** The client's side drained: more credit once half the window is used. */
   drained(): Frame | null {
+    this.pending = false;
+    return this.moreCredit();
+  }
+
+  /** Nobody has to take what was skipped or waits for the end of its event: the agent may go on. */
+  swallowed(): Frame | null {
+    return this.pending ? null : this.moreCredit();
+  }
+
+  private moreCredit(): Frame | null {
     if (this.ended || this.credit - this.received > LIMITS.windowBytes / 2) return null;
     this.credit = this.received + LIMITS.windowBytes;
     return frame(FRAME.CREDIT, this.stream, encodeU64(this.credit));
@@ -234,6 +247,7 @@ export class Attempt {
     const left = bytes.subarray(Math.min(this.skip, bytes.byteLength));
     this.skip -= bytes.byteLength - left.byteLength;
     this.made += left.byteLength;
+    this.pending ||= left.byteLength > 0;
     return left;
   }
 

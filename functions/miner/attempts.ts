@@ -140,8 +140,7 @@ export class Attempts {
       this.complete(turn, attempt);
       return;
     }
-    const credit = attempt.drained();
-    if (credit !== null) turn.send([credit]);
+    turn.send(present(attempt.drained()));
   }
 
   /** The client or its Worker left: cancel the engine, settle what was handed on. */
@@ -316,7 +315,7 @@ export class Attempts {
     }
     if (bytes.byteLength > 0) turn.do({ do: 'push', attempt: attempt.key, bytes });
     if (attempt.ended) turn.do({ do: 'end', attempt: attempt.key });
-    else turn.send(attempt.checkpoint(this.mac, turn.now));
+    else turn.send([...attempt.checkpoint(this.mac, turn.now), ...present(attempt.swallowed())]);
   }
 
   private wasReset(turn: Turn, attempt: Attempt, code: ResetCode): void {
@@ -418,6 +417,10 @@ export class Attempts {
     if (lostAt !== null && !attempt.ended) return lostAt + (attempt.answered ? LIMITS.resumeMs : EARLY_LOSS_MS);
     return attempt.lastByteAt + (attempt.firstByteAt === null ? LIMITS.firstByteMs : LIMITS.idleMs);
   }
+}
+
+function present(frame: Frame | null): Frame[] {
+  return frame === null ? [] : [frame];
 }
 
 function fromBase64(text: string): Uint8Array {

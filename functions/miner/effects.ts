@@ -37,4 +37,3 @@ export type Effect =
 export type Answer =
   | { kind: 'reply'; status: number; headers: [string, string][]; body: Uint8Array | null }
   | Exclude<RelayAnswer, { kind: 'reply' }>;
-

@@ -71,6 +71,7 @@ export class Instances {
   /** Returns true when the instance ended, with whatever ran on it. */
   report(turn: Turn, report: InstanceReport): boolean {
     const known = this.slots.get(report.instance);
+    if (known === undefined && this.owed.full) throw new ProtocolError('limit', 'too many reports in flight');
     if (report.state === 'failed' || report.state === 'stopped') {
       if (known === undefined) this.owed.send(turn, { do: 'report', chute: report.chute, report, busy: 0 });
       else this.drop(turn, known, report);

@@ -1,11 +1,11 @@
 /** Messages to Chutes that must arrive: kept until acknowledged, and sent again. */
-import { LIMITS, ProtocolError, type InstanceReport } from '#protocol';
+import { LIMITS, type InstanceReport } from '#protocol';
 import type { Effect } from './effects.ts';
 import type { Turn } from './turn.ts';
 
 /** Milliseconds until a message that was not acknowledged is sent again. */
 const RETRY_MS = 2_000;
-/** Messages owed at a time: an agent's instances, those before them, and their Chutes. */
+/** Messages owed at a time beyond which nothing is told of instances nobody knows. */
 const OWED = 4 * LIMITS.instances;
 
 type Owable = Extract<Effect, { do: 'report' | 'gone' }>;
@@ -13,10 +13,13 @@ type Owable = Extract<Effect, { do: 'report' | 'gone' }>;
 export class Owed {
   private readonly messages = new Map<string, { effect: Owable; sentAt: number }>();
 
+  get full(): boolean {
+    return this.messages.size >= OWED;
+  }
+
   /** A newer message about the same thing replaces one still owed. */
   send(turn: Turn, effect: Owable): void {
     const key = effect.do === 'report' ? `report ${effect.report.instance}` : `gone ${effect.chute}`;
-    if (this.messages.size >= OWED && !this.messages.has(key)) throw new ProtocolError('limit', 'too many reports in flight');
     this.messages.set(key, { effect, sentAt: turn.now });
     turn.do(effect);
     turn.wake(turn.now + RETRY_MS);
