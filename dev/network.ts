@@ -12,7 +12,7 @@ import { startPostgres } from './postgres.ts';
 import { startReloading } from './reload.ts';
 import { makeLeash } from './leash.ts';
 import { makePart, trimLog, type Part, type PartSpec, type Say } from './supervise.ts';
-import { startWorker } from './workerd.ts';
+import { agentsWithin, descriptorLimit, startWorker } from './workerd.ts';
 import { hotkeyOf } from './hotkeys.ts';
 
 export const ROOT = join(import.meta.dirname, '..');
@@ -30,6 +30,8 @@ export interface NetworkAsk {
   reload?: boolean;
   /** Lets internal routes break things; for tests. */
   faults?: boolean;
+  /** Agents the edge holds at most; default: as many as its file descriptors allow. */
+  maxAgents?: number;
   /** False: Postgres does not wait for the disk; for tests. */
   durable?: boolean;
   say: Say;
@@ -105,6 +107,7 @@ export async function raiseNetwork(ask: NetworkAsk): Promise<Network> {
       DATABASE_FETCH_ENDPOINT: bridge.endpoint,
       INTERNAL_TOKEN: state.internalToken,
       JUDGES: hotkeyOf(judgeSeed(state.edgeSecret)).ss58,
+      MAX_AGENTS: String(ask.maxAgents ?? agentsWithin(descriptorLimit())),
       ...(ask.faults ? { FAULTS: '1' } : {}),
     };
     const edgeAsk = { ...EDGE, vars: edgeVars, port, folder: folder.folder('edge'), logFile: logFile('edge') };

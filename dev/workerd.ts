@@ -2,6 +2,7 @@
  * A Worker's bundle under plain `workerd serve`: about ten times faster than `wrangler dev` and one process. Plain workerd
  * has Durable Objects, text bindings and disk services; R2 becomes a disk service, cron comes from `cron.ts`.
  */
+import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { parse } from 'smol-toml';
@@ -49,8 +50,21 @@ export async function startWorker(ask: WorkerAsk, leash: Leash, say: Say): Promi
   const part = makePart(
     {
       name: ask.name,
-      command: join(ask.root, 'node_modules', '.bin', 'workerd'),
-      args: ['serve', config, '--directory-path', `objects=${objects}`, '--directory-path', `blobs=${blobs}`, ...inspector(ask.name)],
+      // As many descriptors as this user may have: each agent takes several.
+      command: 'sh',
+      args: [
+        '-c',
+        'ulimit -n "$(ulimit -Hn)"; exec "$@"',
+        'sh',
+        join(ask.root, 'node_modules', '.bin', 'workerd'),
+        'serve',
+        config,
+        '--directory-path',
+        `objects=${objects}`,
+        '--directory-path',
+        `blobs=${blobs}`,
+        ...inspector(ask.name),
+      ],
       env: { PATH: process.env['PATH'], ...prefixed(ask.vars) },
       cwd: ask.folder,
       logFile: ask.logFile,
@@ -64,6 +78,20 @@ export async function startWorker(ask: WorkerAsk, leash: Leash, say: Say): Promi
   );
   await part.start();
   return part;
+}
+
+/** File descriptors a process of this user may have. */
+export function descriptorLimit(): number {
+  const limit = execFileSync('sh', ['-c', 'ulimit -Hn'], { encoding: 'utf8' }).trim();
+  return limit === 'unlimited' ? 1_048_576 : Number(limit);
+}
+
+/** An agent's socket, its object's database and its journal, with room for calls on top. */
+const DESCRIPTORS_PER_AGENT = 6;
+const DESCRIPTORS_SPARE = 1_000;
+
+export function agentsWithin(descriptors: number): number {
+  return Math.max(16, Math.floor((descriptors - DESCRIPTORS_SPARE) / DESCRIPTORS_PER_AGENT));
 }
 
 /** `RIPCORD_INSPECT=edge:9229` opens V8's inspector of one Worker on the loopback, for profiles. */

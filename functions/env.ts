@@ -28,6 +28,8 @@ export interface Env {
   INTERNAL_TOKEN?: string;
   /** ss58 addresses of judges whose observations are taken, comma separated. */
   JUDGES?: string;
+  /** Most agents that may be connected at once (one machine: as its file descriptors allow). Absent: no limit. */
+  MAX_AGENTS?: string;
   /** `1` lets an internal route reset objects, for fault tests. Never set in production. */
   FAULTS?: string;
 }

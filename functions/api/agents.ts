@@ -10,6 +10,7 @@ import { verifyHotkey } from '../gate/hotkey.ts';
 import { agentIdOf } from '../gate/ids.ts';
 import { edgeMac } from '../gate/secrets.ts';
 import { ASK_HEADER, asciiJson } from '../miner/client.ts';
+import { mayCome } from '../miner/crowd.ts';
 import { minerStub } from '../stubs.ts';
 import type { Vars } from './vars.ts';
 
@@ -24,6 +25,7 @@ agentsApi.post('/agents/challenge', async (c) => {
   if (!parsed.success) throw new RipcordError('invalid_request', { message: firstIssue(parsed.error) });
   const { hotkey, name } = parsed.data;
   const agent = await agentIdOf(hotkey, name, c.env);
+  if (!mayCome(agent, Number(c.env.MAX_AGENTS ?? Infinity), Date.now())) throw full();
   const random = base64url(crypto.getRandomValues(new Uint8Array(16)));
   const open = `${Date.now()}.${random}`;
   const challenge = `${open}.${await challengeMac(c.env, open, hotkey, agent)}`;
@@ -38,6 +40,7 @@ agentsApi.get('/agents/connect', async (c) => {
   await checkLogin(login, c.env);
   event('agent_login', { agent: login.agent, hotkey: login.hotkey });
   const { agent, hotkey, name, challenge, versions } = login;
+  if (!mayCome(agent, Number(c.env.MAX_AGENTS ?? Infinity), Date.now())) throw full();
   const answer = await minerStub(c.env, agent).fetch('http://miner/connect', {
     headers: { upgrade: 'websocket', [ASK_HEADER]: asciiJson({ agent, hotkey, name, challenge, versions }) },
   });
@@ -48,6 +51,15 @@ agentsApi.get('/agents/connect', async (c) => {
 function admit(): void {
   const retryAfterMs = admission.take('all', Date.now());
   if (retryAfterMs > 0) throw new RipcordError('rate_limited', { retryAfterMs: retryAfterMs + Math.random() * 5_000 });
+}
+
+/** Spread out, so that those who wait do not come back at once. */
+function full(): RipcordError {
+  return new RipcordError('rate_limited', {
+    message: 'This edge has as many agents as it can hold.',
+    hint: 'Try again later.',
+    retryAfterMs: 10_000 + Math.random() * 20_000,
+  });
 }
 
 function parseLogin(header: string | undefined): Login {

@@ -90,6 +90,10 @@ export class MinerCore {
     return { agent: this.agent.agent, hotkey: this.agent.hotkey, inventory: this.agent.inventory };
   }
 
+  get agentId(): string | null {
+    return this.agent?.agent ?? null;
+  }
+
   get connected(): boolean {
     return this.session?.greeted === true;
   }

@@ -27,6 +27,7 @@ import { accountStub, chuteStub } from '../stubs.ts';
 import { Together } from '../together.ts';
 import { BlobStreams } from './blob-streams.ts';
 import { ANSWER_HEADER, ASK_HEADER, asciiJson } from './client.ts';
+import { arrived, left } from './crowd.ts';
 import { MinerCore } from './core.ts';
 import type { Answer, Effect } from './effects.ts';
 import { Reader } from './reader.ts';
@@ -108,6 +109,7 @@ export class MinerObject extends DurableObject<Env> {
     this.run(this.core.onLogin(login.agent, login.hotkey, login.name, Date.now()));
     this.ctx.acceptWebSocket(pair[1]);
     this.socket = pair[1];
+    arrived(login.agent, Date.now());
     this.heardAt = Date.now();
     pair[1].serializeAttachment({ epoch: this.core.epoch, greeted: false } satisfies Attachment);
     const version = String(chooseVersion(login.versions) ?? 0);
@@ -168,6 +170,7 @@ export class MinerObject extends DurableObject<Env> {
   private onSocketGone(socket: WebSocket): void {
     const attachment = socket.deserializeAttachment() as Attachment | null;
     if (attachment === null || attachment.epoch !== this.core.epoch) return;
+    this.leave();
     this.socket = null;
     this.blobStreams.stopAll();
     this.run(this.core.onClose(attachment.epoch, Date.now()));
@@ -176,10 +179,16 @@ export class MinerObject extends DurableObject<Env> {
   private closeSocket(code: number, reason: string): void {
     const socket = this.socket;
     const epoch = this.core.epoch;
+    this.leave();
     this.socket = null;
     this.blobStreams.stopAll();
     socket?.close(code, reason.slice(0, 100));
     this.run(this.core.onClose(epoch, Date.now()));
+  }
+
+  private leave(): void {
+    const agent = this.core.agentId;
+    if (agent !== null) left(agent);
   }
 
   /** A socket that said nothing for too long is not trusted with a call. */

@@ -20,6 +20,8 @@ export interface NetworkWish {
   judge?: boolean;
   /** Whether the edge has its fault routes; default true. */
   faults?: boolean;
+  /** Agents the edge holds at most. */
+  maxAgents?: number;
   /** Print what the parts say; default false. */
   loud?: boolean;
 }
@@ -77,7 +79,15 @@ export async function startNetwork(wish: NetworkWish = {}): Promise<TestNetwork>
     await rm(path, { recursive: true, force: true });
   };
   try {
-    network = await raiseNetwork({ folder, port: 0, epochSeconds: 60, faults: wish.faults ?? true, durable: false, say });
+    network = await raiseNetwork({
+      folder,
+      port: 0,
+      epochSeconds: 60,
+      faults: wish.faults ?? true,
+      durable: false,
+      say,
+      ...(wish.maxAgents === undefined ? {} : { maxAgents: wish.maxAgents }),
+    });
     const chutes = wish.chutes ?? DEMO_CHUTES.slice(0, 1);
     const demo = await raiseDemo({ network, folder, chutes, agents: wish.agents ?? 1, judge: wish.judge ?? false, say });
     agents = demo.agents;
