@@ -108,13 +108,16 @@ export class EngineCalls {
 
   #request(endpoint: URL, open: OpenCall, framed: boolean): http.ClientRequest {
     const secure = endpoint.protocol === 'https:';
+    const headers = engineHeaders(open.headers, endpoint.host);
+    if (framed && !headers.some((text, at) => at % 2 === 0 && text.toLowerCase() === 'content-length'))
+      headers.push('transfer-encoding', 'chunked');
     return (secure ? https : http).request({
       agent: secure ? this.#secure : this.#plain,
       host: endpoint.hostname.replace(/^\[|\]$/g, ''),
       port: endpoint.port === '' ? (secure ? 443 : 80) : Number(endpoint.port),
       method: open.method,
       path: endpoint.pathname.replace(/\/$/, '') + open.path,
-      headers: [...engineHeaders(open.headers, endpoint.host), ...(framed ? ['transfer-encoding', 'chunked'] : [])],
+      headers,
     });
   }
 
