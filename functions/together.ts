@@ -3,15 +3,7 @@
  * handled at once: the pause (1 to 2 ms of timer) is only taken where a crowd makes it pay.
  */
 export class Together {
-  private readonly arrivals: number[] = [];
   private queue: (() => void)[] | null = null;
-
-  /** Whether events come so fast (8 within 12 ms) that a pause gathers some. Counts this one. */
-  crowded(now: number): boolean {
-    this.arrivals.push(now);
-    if (this.arrivals.length > 8) this.arrivals.shift();
-    return this.arrivals.length === 8 && now - (this.arrivals[0] ?? 0) <= 12;
-  }
 
   /** Runs `work` now, or with others in the order they came. It must not throw. */
   run(work: () => void, crowded: boolean): void {

@@ -57,7 +57,7 @@ export class AccountObject extends DurableObject<Env> implements AccountPort {
   // ── calls ──
 
   open(ask: OpenAsk): Promise<OpenAnswer> {
-    return this.together.ask(() => this.apply(this.core.open(ask, Date.now())), this.together.crowded(Date.now()));
+    return this.together.ask(() => this.apply(this.core.open(ask, Date.now())), ask.crowd === true);
   }
 
   /** Before an attempt goes to an agent that `open` did not name; false: too late or too many. */

@@ -42,6 +42,8 @@ export interface Call {
   instance: string | null;
   /** The client left. */
   signal: AbortSignal;
+  /** Many calls are on their way here; see `OpenAsk`. */
+  crowd?: boolean;
 }
 
 /** Everything a call touches. The Worker binds it to objects, the simulator to a hostile network. */
@@ -123,6 +125,7 @@ class Conductor {
           : quote(snapshot.config.price, { requestBytes: bodyBytes(call.body), maxTokens: call.maxTokens, timeoutSeconds: timeout }),
       agents,
       deadlineMs: timeout * 1000,
+      ...(call.crowd === true ? { crowd: true } : {}),
     });
     if (!opened.ok) throw new RipcordError(opened.code, opened.retryAfterMs === undefined ? {} : { retryAfterMs: opened.retryAfterMs });
     if (snapshot === null) throw new RipcordError('not_found');

@@ -34,6 +34,8 @@ export interface OpenAsk {
   agents: string[];
   /** Milliseconds from now. */
   deadlineMs: number;
+  /** The Worker opens many calls at this moment: the hold may wait for others, to be written with them. */
+  crowd?: boolean;
 }
 
 export type OpenRefusal =

@@ -2,7 +2,8 @@
 import type { Context } from 'hono';
 import type { Vars } from '../api/vars.ts';
 import type { Env } from '../env.ts';
-import { conduct, type Call } from './conduct.ts';
+import { conduct, type Call, type World } from './conduct.ts';
+import type { Reply } from './pump.ts';
 import type { ByteSink } from './ports.ts';
 import { checkHead } from './shape.ts';
 import { worldOf } from './world.ts';
@@ -14,10 +15,16 @@ const SAFE_HEADERS: [string, string][] = [
   ['cache-control', 'no-store'],
 ];
 
-export async function serve(c: Context<{ Bindings: Env; Variables: Vars }>, call: Omit<Call, 'id' | 'signal'>): Promise<Response> {
+export async function serve(
+  c: Context<{ Bindings: Env; Variables: Vars }>,
+  call: Omit<Call, 'id' | 'signal' | 'crowd'>,
+): Promise<Response> {
   checkHead(call);
   const background = (work: Promise<unknown>): void => c.executionCtx.waitUntil(work);
-  const reply = await conduct({ ...call, id: c.get('requestId'), signal: c.req.raw.signal }, worldOf(c.env, background));
+  const reply = await reached(
+    { ...call, id: c.get('requestId'), signal: c.req.raw.signal, crowd: onTheirWay >= CROWD },
+    worldOf(c.env, background),
+  );
   const headers = new Headers([...reply.headers, ...SAFE_HEADERS, ['x-request-id', c.get('requestId')]]);
   if ('body' in reply) return new Response(hasNoBody(reply.status) ? null : reply.body, { status: reply.status, headers });
   if (hasNoBody(reply.status)) {
@@ -35,6 +42,19 @@ const NOWHERE: ByteSink = {
   close: () => Promise.resolve(),
   abort: () => Promise.resolve(),
 };
+
+/** Calls of this isolate that have no reply yet, and how many of them are a crowd. */
+let onTheirWay = 0;
+const CROWD = 8;
+
+async function reached(call: Call, world: World): Promise<Reply> {
+  onTheirWay += 1;
+  try {
+    return await conduct(call, world);
+  } finally {
+    onTheirWay -= 1;
+  }
+}
 
 function hasNoBody(status: number): boolean {
   return status === 204 || status === 205 || status === 304;
