@@ -3,7 +3,7 @@
  * files beside this one; money is the Account's, slots are the Miner's, waiting is the Chute's.
  */
 import { RipcordError } from '../errors.ts';
-import { retrySafe } from '#protocol';
+import { cordDeclared, retrySafe } from '#protocol';
 import { Attempts } from './attempts.ts';
 import { MAX_CANDIDATES, pick } from './pick.ts';
 import type {
@@ -167,6 +167,7 @@ class Conductor {
 
   async run(snapshot: Snapshot): Promise<Reply> {
     try {
+      if (!cordDeclared(snapshot.config, this.call.method, this.call.path)) throw new RipcordError('not_found');
       const reached = await this.reach(snapshot, this.call.stream ? 'early' : 'wait');
       if (reached === 'queued') return this.early(snapshot);
       return this.answer(snapshot, reached);

@@ -107,9 +107,10 @@ export function retrySafe(config: Pick<ChuteConfig, 'cords' | 'template'>, metho
   return config.template === 'openai' && method === 'POST' && INFERENCE.has(bare);
 }
 
-/** Whether a chute that lists its cords lists this one. */
-export function cordDeclared(config: Pick<ChuteConfig, 'cords'>, method: string, path: string): boolean {
+/** Whether a chute takes calls here: one that lists its cords takes those, and a GET of its health path. */
+export function cordDeclared(config: Pick<ChuteConfig, 'cords' | 'health'>, method: string, path: string): boolean {
   if (config.cords.length === 0) return true;
   const bare = path.split('?', 1)[0] ?? path;
+  if (method === 'GET' && bare === config.health) return true;
   return config.cords.some((c) => c.method === method && c.path === bare);
 }

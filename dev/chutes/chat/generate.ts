@@ -44,7 +44,7 @@ export async function* generate(plan: Plan, signal: AbortSignal): AsyncGenerator
 
   for (let count = 1; count <= plan.maxTokens; count++) {
     await (plan.delayMs > 0 ? wait(plan.delayMs, undefined, { signal }) : turn(undefined, { signal }));
-    const chosen = { ...choose(plan, context, used), start: written };
+    const chosen = { ...choose(plan, context, used, count === 1), start: written };
     if (chosen.token === END) {
       if (scanner.rest() !== '') yield show(scanner.rest());
       return { reason: 'stop', tokens: count - 1 };
@@ -62,8 +62,14 @@ export async function* generate(plan: Plan, signal: AbortSignal): AsyncGenerator
   return { reason: 'length', tokens: plan.maxTokens };
 }
 
-function choose(plan: Plan, context: readonly number[], used: ReadonlyMap<number, number>): Omit<Chosen, 'start'> {
-  const chances = plan.predict(context);
+function choose(plan: Plan, context: readonly number[], used: ReadonlyMap<number, number>, first: boolean): Omit<Chosen, 'start'> {
+  const chances = first ? withoutEnd(plan.predict(context)) : plan.predict(context);
   const token = sample(chances, plan, used, plan.random());
   return { token, logprob: Math.log(chances[token] ?? 0), alternatives: likeliest(chances, plan.alternatives) };
+}
+
+/** A reply has at least one token. */
+function withoutEnd(chances: Float64Array): Float64Array {
+  const rest = 1 - (chances[END] ?? 0);
+  return rest <= 0 ? chances : chances.map((chance, token) => (token === END ? 0 : chance / rest));
 }
