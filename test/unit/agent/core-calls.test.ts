@@ -215,8 +215,8 @@ describe('flow control', () => {
 describe('coalescing', () => {
   it.each([
     [1, 0],
-    [8, 0],
-    [9, 20],
+    [32, 0],
+    [33, 20],
     [100, 20],
     [101, 50],
   ])('%i streams wait %i ms', (streams, ms) => expect(windowMs(streams)).toBe(ms));
