@@ -147,7 +147,8 @@ export class Oracle {
 
   minerStepped(miner: MinerNode): void {
     if (miner.pendingSettlements > OWED) this.sim.fail('queues are bounded', `${miner.name} owes ${miner.pendingSettlements} settlements`);
-    for (const i of miner.core?.listInstances() ?? [])
+    if (miner.core === null || !miner.exact) return;
+    for (const i of miner.core.listInstances())
       if (i.busy > i.slots) this.sim.fail('an instance runs no more calls than it has slots', `${i.instance} on ${miner.agent}`);
   }
 

@@ -1,6 +1,7 @@
 /** The shell of a Miner object in the simulator: `functions/miner/object.ts`, effect by effect. */
 import {
   CLOSE,
+  FRAME,
   LIMITS,
   ProtocolError,
   decodeFrames,
@@ -38,6 +39,7 @@ export class MinerNode extends ObjectHost {
   private booted: MinerCore | null = null;
   private wire: Wire | null = null;
   private heardAt = 0;
+  private rebuilt = false;
   private readonly readers = new Map<string, SimReader>();
   private readonly answers = new Map<string, (answer: Answer) => void>();
 
@@ -52,8 +54,10 @@ export class MinerNode extends ObjectHost {
     return this.booted;
   }
 
-  get streams(): number {
-    return this.readers.size;
+  /** Not while it runs attempts that it found in its rows: the engine of one may be done, and its slot another's. */
+  get exact(): boolean {
+    if (this.core?.running().length === 0) this.rebuilt = false;
+    return !this.rebuilt;
   }
 
   /** Nothing that would keep the platform from putting it to sleep. */
@@ -73,6 +77,7 @@ export class MinerNode extends ObjectHost {
     const rows = [...this.rows.values()].map((json) => JSON.parse(json) as Row);
     this.booted = new MinerCore(rows, sim.random.u32(), sim.mac, sim.now);
     this.heardAt = sim.now;
+    this.rebuilt = this.booted.running().length > 0;
     for (const wire of this.wires) this.take(wire, this.booted);
     this.run(this.booted.onStart(sim.now));
   }
@@ -256,6 +261,7 @@ export class MinerNode extends ObjectHost {
       else this.carryOut(effect);
     }
     if (alarm !== null) this.setAlarm(alarm);
+    for (const f of frames) if (f.type === FRAME.RESUME) this.sim.trace.add(this.sim.now, 'resume', `${this.agent} ${f.stream}`);
     for (const message of packMessages(frames)) this.wire?.send('miner', message);
     this.sim.oracle.minerStepped(this);
   }
