@@ -201,12 +201,15 @@ export class Attempt {
     this.checkpointed = c.offset;
     const bytes = sealCheckpoint(mac, this.key, c);
     this.sealed.push({ client: c.client, bytes, offset: c.offset });
-    return [...this.trim(c.client), ackFrame(this.stream, c.offset, bytes, 0)];
+    return [...this.trim(c), ackFrame(this.stream, c.offset, bytes, 0)];
   }
 
-  private trim(client: number): Frame[] {
+  /** By either measure: of a reply with much that no client gets, the agent would hold all it may before the client has so much. */
+  private trim(now: Checkpoint): Frame[] {
+    const isOld = (c: { client: number; offset: number } | undefined) =>
+      c !== undefined && (c.client + LIMITS.replayBytes <= now.client || c.offset + LIMITS.replayBytes <= now.offset);
     let last: { bytes: Uint8Array; offset: number } | null = null;
-    while (this.sealed.length > 1 && (this.sealed[0]?.client ?? 0) + LIMITS.replayBytes <= client) last = this.sealed.shift() ?? null;
+    while (this.sealed.length > 1 && isOld(this.sealed[0])) last = this.sealed.shift() ?? null;
     while (this.sealed.length > 4096) this.sealed.splice(1, 1);
     if (last === null || last.offset === this.trimmed) return [];
     this.trimmed = last.offset;
@@ -223,8 +226,8 @@ export class Attempt {
     return this.resumeFrame(this.received);
   }
 
-  /** Takes a cold attempt up from a checkpoint; `client` is how far the client got. */
-  warm(from: Checkpoint | null, client: number): Frame {
+  /** Takes a cold attempt up from a checkpoint; `client` is how far the client got. What lies before is never asked for again. */
+  warm(mac: Mac, from: Checkpoint | null, client: number): Frame[] {
     this.cold = false;
     this.handed = true;
     this.resumedFrom = from;
@@ -234,7 +237,8 @@ export class Attempt {
     this.made = client;
     this.handedOn = client;
     this.counted = from?.meter ?? null;
-    return this.resumeFrame(this.received);
+    const resume = this.resumeFrame(this.received);
+    return from === null ? [resume] : [resume, ackFrame(this.stream, from.offset, sealCheckpoint(mac, this.key, from), FLAG_TRIM)];
   }
 
   private resumeFrame(offset: number): Frame {

@@ -185,7 +185,7 @@ export class Attempts {
     }
     this.held.delete(attempt.key);
     this.reattached.delete(attempt.key);
-    turn.send([attempt.warm(from, offset)]);
+    turn.send(attempt.warm(this.mac, from, offset));
   }
 
   /** The newest checkpoint that is not ahead of the client. */
