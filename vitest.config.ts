@@ -1,24 +1,36 @@
 import { cloudflareTest } from '@cloudflare/vitest-plugin';
 import { defineConfig } from 'vitest/config';
 
-/** Projects by folder: a test runs where its folder says. */
+/** Real processes, one file at a time. */
+const processes = { testTimeout: 120_000, hookTimeout: 120_000, fileParallelism: false };
+
+/** Projects by folder: a test runs where its folder says. Groups run one after another, so that load never looks like a fault. */
 export default defineConfig({
   test: {
     reporters: ['default'],
     projects: [
-      { test: { name: 'unit', include: ['test/unit/**/*.test.ts', 'test/hostile/**/*.unit.test.ts'] } },
-      { test: { name: 'sim', include: ['test/sim/**/*.test.ts'], testTimeout: 600_000 } },
+      { test: { name: 'unit', include: ['test/unit/**/*.test.ts'], sequence: { groupOrder: 0 } } },
       {
         plugins: [cloudflareTest({ wrangler: { configPath: './test/workerd/wrangler.toml' } })],
-        test: { name: 'workerd', include: ['test/workerd/**/*.test.ts'] },
+        test: { name: 'workerd', include: ['test/workerd/**/*.test.ts'], sequence: { groupOrder: 1 } },
       },
       {
         test: {
-          name: 'network',
-          include: ['test/network/**/*.test.ts'],
-          testTimeout: 120_000,
-          hookTimeout: 120_000,
+          name: 'sim',
+          include: ['test/sim/**/*.test.ts'],
+          testTimeout: 600_000,
           fileParallelism: false,
+          sequence: { groupOrder: 2 },
+        },
+      },
+      { test: { name: 'network', include: ['test/network/**/*.test.ts'], ...processes, sequence: { groupOrder: 3 } } },
+      {
+        test: {
+          name: 'hostile',
+          include: ['test/hostile/**/*.test.ts'],
+          globalSetup: ['test/hostile/setup.ts'],
+          ...processes,
+          sequence: { groupOrder: 4 },
         },
       },
     ],

@@ -1,0 +1,72 @@
+/**
+ * `npm run test:long -- [--only NAME] [--seed N]`: the counts that `npm test` has no time for, one JSON line of figures
+ * per proof, at most 90 minutes in all. Exits 1 if any proof fails.
+ */
+import { spawn } from 'node:child_process';
+import { parseArgs } from 'node:util';
+
+const { values } = parseArgs({ options: { only: { type: 'string' }, seed: { type: 'string', default: '1000000' } } });
+const seed = Number(values.seed);
+
+/** Runs of the simulator per process; two processes, about 12 ms a run. */
+const SIM_RUNS = 100_000;
+/** How often each fault of the whole network is repeated. */
+const FAULT_ROUNDS = 10;
+
+interface Outcome {
+  ok: boolean;
+  figures: Record<string, unknown>;
+}
+
+const proofs: Record<string, () => Promise<Outcome>> = {
+  async simulator() {
+    const parts = await Promise.all([simulate(seed, SIM_RUNS), simulate(seed + SIM_RUNS, SIM_RUNS)]);
+    const failed = parts.find((p) => p['failure'] !== null);
+    const sum = (field: string) => parts.reduce((n, p) => n + Number(p[field]), 0);
+    return { ok: failed === undefined, figures: { runs: sum('runs'), calls: sum('calls'), failure: failed?.['failure'] ?? null } };
+  },
+  async faults() {
+    let rounds = 0;
+    while (rounds < FAULT_ROUNDS) {
+      const { code } = await run([
+        'node_modules/.bin/vitest',
+        'run',
+        '--project',
+        'network',
+        'test/network/faults.test.ts',
+        'test/network/miner.test.ts',
+      ]);
+      if (code !== 0) return { ok: false, figures: { rounds } };
+      rounds += 1;
+    }
+    return { ok: true, figures: { rounds } };
+  },
+};
+
+async function simulate(from: number, runs: number): Promise<Record<string, unknown>> {
+  const { output } = await run(['test/sim/run.ts', '--from', String(from), '--runs', String(runs), '--json']);
+  const result = JSON.parse(output.trim().split('\n').at(-1) ?? '{}') as Record<string, unknown>;
+  return { failure: 'no result', runs: 0, calls: 0, ...result };
+}
+
+function run(args: string[]): Promise<{ code: number | null; output: string }> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+    let output = '';
+    child.stdout.on('data', (bytes: Buffer) => (output += bytes.toString()));
+    child.once('error', reject);
+    child.once('close', (code) => resolve({ code, output }));
+  });
+}
+
+if (values.only !== undefined && proofs[values.only] === undefined) {
+  console.error(`There is no proof ${values.only}; there are ${Object.keys(proofs).join(', ')}.`);
+  process.exit(2);
+}
+for (const [name, prove] of Object.entries(proofs)) {
+  if (values.only !== undefined && values.only !== name) continue;
+  const started = performance.now();
+  const { ok, figures } = await prove();
+  console.log(JSON.stringify({ proof: name, ok, seconds: Math.round((performance.now() - started) / 1000), ...figures }));
+  if (!ok) process.exitCode = 1;
+}
