@@ -155,9 +155,19 @@ describe('bodies', () => {
   });
 
   test('server-sent events of any program', async () => {
-    const reply = await ask('name', '/events?n=20&ms=2', { method: 'POST' });
+    const reply = await ask('name', '/events?n=20&ms=2');
     expect(reply.headers['content-type']).toMatch(/^text\/event-stream/);
     expect(reply.body().toString()).toBe(knownEvents(20));
+  });
+
+  test('events among much that is for nobody', async () => {
+    const reply = await ask('name', '/events?n=60&noise=60000');
+    expect(reply.body().toString()).toBe(knownEvents(60));
+  });
+
+  test('events nearly as large as may be', async () => {
+    const reply = await ask('name', '/events?n=12&pad=250000');
+    expect(sha256(reply.body())).toBe(sha256(knownEvents(12, 250_000)));
   });
 
   test('above the limit: 413, and the reason arrives', async () => {

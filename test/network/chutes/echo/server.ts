@@ -42,13 +42,14 @@ const ROUTES: Record<string, Route> = {
     if (limit < total) response.destroy();
     else response.end();
   },
-  /** `n` known events with `ms` between; the first after `first` ms. */
+  /** `n` known events with `ms` between, each after `noise` characters that are for nobody; the first after `first` ms. */
   '/events': async (request, response, query, left) => {
     request.resume();
     await sleep(query('first', 0), undefined, { signal: left });
     response.writeHead(200, { 'content-type': 'text/event-stream' });
     for (let k = 0; k < query('n', 10); k++) {
-      await write(response, Buffer.from(knownEvent(k, query('pad', 40))), left);
+      const noise = query('noise', 0) > 0 ? `: ${'.'.repeat(query('noise', 0))}\n\n` : '';
+      await write(response, Buffer.from(noise + knownEvent(k, query('pad', 40))), left);
       if (query('ms', 0) > 0) await sleep(query('ms', 0), undefined, { signal: left });
     }
     await write(response, Buffer.from('data: [DONE]\n\n'), left);
