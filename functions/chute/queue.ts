@@ -11,6 +11,10 @@ export function join(turn: Turn, ticket: Ticket, bounds: typeof BOUNDS): QueueAn
   const { state, now } = turn;
   const spec = currentSpec(state);
   if (spec === null) return { kind: 'refused', code: 'no_capacity', retryAfterMs: 60_000 };
+  const before = state.outcomes.get(ticket.call)?.answer;
+  // A slot that it was given and never heard of must not be kept for it in vain.
+  if (before?.kind === 'slot')
+    turn.effects.push({ do: 'release', agent: before.instance.agent, instance: before.instance.instance, call: ticket.call });
   state.outcomes.delete(ticket.call);
   remove(state, ticket.call);
   // Sent away or not, the call is demand.
