@@ -134,7 +134,11 @@ export class Sim {
     await this.go(() => director.done);
     this.faults.stop();
     this.clock.after(this.random.int(6_500, 8_000), () => this.wave(this.random.int(3, 6), 400));
-    const restAt = (): number => Math.max(this.lastCallAt, this.faults.lastAt) + this.timeoutS * 1000 + REST_MS;
+    const restAt = (): number =>
+      Math.max(this.lastCallAt, this.faults.lastAt) +
+      this.timeoutS * 1000 +
+      REST_MS +
+      (this.faults.fired.has('dispatch_late') ? REST_MS : 0);
     await this.go(() => {
       if (this.waves < 2 || this.now <= this.lastCallAt) return false;
       const unrest = this.oracle.unrest();

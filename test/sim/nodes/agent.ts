@@ -163,7 +163,8 @@ export class AgentNode implements Host, End {
       miner.login(wire);
       sim.trace.add(sim.now, 'login', this.agent);
       sim.clock.after(sim.network.delay(), () => {
-        if (this.life !== life || !wire.open) return wire.open ? wire.cut(0, 50) : refused();
+        if (this.life !== life) return wire.cut(0, 50);
+        if (!wire.open) return refused();
         this.wire = wire;
         this.dispatch({ type: 'opened' });
       });

@@ -22,8 +22,8 @@ export class ChuteNode extends ObjectHost {
   readonly rows = new Map<string, string>();
   /** What the market shows of it. */
   offer: Offer | null = null;
-  /** Calls in the line. */
-  readonly waiting = new Set<string>();
+  /** Calls in the line, with the agents that they do not want. */
+  readonly waiting = new Map<string, readonly string[]>();
   private readonly sim: Sim;
   private booted: ChuteCore | null = null;
   private readonly waiters = new Map<string, ((answer: WaitAnswer) => void)[]>();
@@ -65,7 +65,7 @@ export class ChuteNode extends ObjectHost {
 
   enqueue(ticket: Ticket): QueueAnswer {
     const answer = this.run(this.core.enqueue(ticket, this.sim.now));
-    if (this.core.wait(ticket.call) === null) this.waiting.add(ticket.call);
+    if (this.core.wait(ticket.call) === null) this.waiting.set(ticket.call, ticket.tried);
     this.sim.trace.add(this.sim.now, answer.kind === 'admitted' ? 'queue.admitted' : `queue.${answer.code}`, ticket.call);
     return answer;
   }
