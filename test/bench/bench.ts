@@ -6,9 +6,11 @@
  *   --only a,b           only these targets (direct is always measured) or cases
  *   --json               JSON on standard output, the table on standard error
  *   --data DIR           where the network keeps its objects and Postgres; default the folder for temporary files
+ *   --before DIR         measure another checkout in the same run (its node_modules may be a link to these)
  *   --origin URL --key K --pids edge=1,agent=2    measure a network that runs already
  */
 import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { cancel } from './cases/cancel.ts';
 import { large, parallel, single } from './cases/calls.ts';
@@ -34,6 +36,7 @@ const { values: flags } = parseArgs({
     json: { type: 'boolean', default: false },
     only: { type: 'string', default: '' },
     data: { type: 'string', default: tmpdir() },
+    before: { type: 'string' },
     origin: { type: 'string' },
     key: { type: 'string', default: '' },
     pids: { type: 'string', default: '' },
@@ -75,6 +78,12 @@ const starters: Record<TargetName, () => Promise<Target>> = {
   }),
   floor: () => startFloor(engine.origin),
   portkey: () => startPortkey(engine.origin),
+  before: async () => {
+    const other = (await import(join(resolve(flags.before ?? ''), 'test/bench/targets/ripcord.ts'))) as {
+      startRipcord: typeof startRipcord;
+    };
+    return { ...(await other.startRipcord(engine.origin, flags.data)), name: 'before' as const };
+  },
   ripcord: async () =>
     flags.origin === undefined
       ? startRipcord(engine.origin, flags.data)
@@ -91,6 +100,7 @@ async function startTargets(): Promise<Target[]> {
   const targets: Target[] = [];
   for (const name of TARGETS) {
     if (name !== 'direct' && !names.includes(name)) continue;
+    if (name === 'before' && flags.before === undefined) continue;
     try {
       targets.push(await starters[name]());
     } catch (error) {

@@ -104,7 +104,7 @@ export function lines(samples: Samples): Line[] {
 }
 
 export function table(samples: Samples, targets: readonly TargetName[]): string {
-  const peers = targets.includes('ripcord') ? targets.filter((t) => t === 'floor' || t === 'portkey') : [];
+  const peers = targets.includes('ripcord') ? targets.filter((t) => t === 'floor' || t === 'portkey' || t === 'before') : [];
   const header = ['', ...targets, ...peers.map((peer) => `ripcord / ${peer}`)];
   const measured = (row: Row) => Object.values(samples[row.what] ?? {}).some((rounds) => rounds.some((figures) => row.name in figures));
   const body = [...ROWS, ...IDLE_ROWS, ...BACK_ROWS]

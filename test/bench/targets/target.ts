@@ -11,5 +11,6 @@ export interface Target {
   close(): Promise<void>;
 }
 
-export const TARGETS = ['direct', 'floor', 'portkey', 'ripcord'] as const;
+/** `before`: another checkout of this project, see `--before`. */
+export const TARGETS = ['direct', 'floor', 'portkey', 'before', 'ripcord'] as const;
 export type TargetName = (typeof TARGETS)[number];
