@@ -501,6 +501,9 @@ function parseUp(text: string): Up {
     throw new ProtocolError('malformed', 'not JSON');
   }
   const parsed = upSchema.safeParse(value);
-  if (!parsed.success) throw new ProtocolError('malformed', firstIssue(parsed.error));
+  if (!parsed.success) {
+    const tooMuch = parsed.error.issues[0]?.code === 'too_big';
+    throw new ProtocolError(tooMuch ? 'limit' : 'malformed', firstIssue(parsed.error));
+  }
   return parsed.data;
 }
