@@ -12,7 +12,7 @@ import { reconnectMs } from './reconnect.ts';
 /** Milliseconds between two looks at deadlines while streams are open. */
 const SWEEP_MS = 250;
 /** A connection that lasted this long clears the count of tries. */
-const STEADY_MS = 10_000;
+const STEADY_MS = 1_000;
 
 export class Core {
   readonly calls: CallStreams;
