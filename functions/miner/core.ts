@@ -56,6 +56,8 @@ export class MinerCore {
     this.attempts = new Attempts(firstStream, mac, now, this.instances, this.outbox, this.tombstones);
     for (const row of rows) this.restore(row);
     this.attempts.holdSlots();
+    // Gone until it says hello or its socket turns out to be there still: else nobody would ever tell its Chutes.
+    if (this.instances.slots.all().length > 0) this.lostAt = now;
   }
 
   private restore(row: Row): void {
@@ -131,6 +133,7 @@ export class MinerCore {
   /** A hibernated object wakes with its socket open. */
   onWake(epoch: number, greeted: boolean, now: number): void {
     if (epoch !== this.agent?.epoch) return;
+    this.lostAt = null;
     this.session = { epoch, greeted, controlTokens: CONTROL_BURST, controlAt: now };
     this.attempts.chill();
   }
