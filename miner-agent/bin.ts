@@ -15,8 +15,8 @@ const HELP = `
 Serve calls with this machine. The agent dials out; no port needs to be open.
 
   First time
-    ripcord register --hotkey ./hotkey --create     make a hotkey and an account with it
-    ripcord-miner up --api https://edge --hotkey ./hotkey
+    ripcord register alice --hotkey ./hotkey.json   make a hotkey file and an account with it
+    ripcord-miner up --api https://edge --hotkey ./hotkey.json
 
   What it runs is yours to say. Without more it runs nobody's programs and tells you whose it left:
     --allow-account demo                            programs of this account run with your rights
