@@ -23,6 +23,7 @@ export const app = new Hono<{ Bindings: Env; Variables: Vars }>();
 app.use(async (c, next) => {
   checkEnv(c.env);
   c.set('requestId', newCallId(Date.now(), crypto.getRandomValues(new Uint8Array(16))));
+  if (!URL.canParse(c.req.url)) throw new RipcordError('invalid_request', { message: 'The Host header is not a host.' });
   const slug = slugOfHost(c.req.raw, c.env);
   if (slug !== null) return callSlug(c, slug);
   await next();

@@ -12,6 +12,7 @@ import { edgeMac } from '../gate/secrets.ts';
 import { ASK_HEADER, asciiJson } from '../miner/client.ts';
 import { mayCome } from '../miner/crowd.ts';
 import { minerStub } from '../stubs.ts';
+import { smallBody } from './body.ts';
 import type { Vars } from './vars.ts';
 
 export const agentsApi = new Hono<{ Bindings: Env; Variables: Vars }>();
@@ -19,7 +20,7 @@ export const agentsApi = new Hono<{ Bindings: Env; Variables: Vars }>();
 /** Logins per isolate and second: a restart of everything brings every agent back at once. */
 const admission = new Buckets(200, 400);
 
-agentsApi.post('/agents/challenge', async (c) => {
+agentsApi.post('/agents/challenge', smallBody, async (c) => {
   admit();
   const parsed = challengeRequestSchema.safeParse(await c.req.json().catch(() => null));
   if (!parsed.success) throw new RipcordError('invalid_request', { message: firstIssue(parsed.error) });

@@ -8,7 +8,7 @@ import { RipcordError } from '../errors.ts';
 import { authenticateAccount } from '../gate/authenticate.ts';
 import { mintKey } from '../gate/keys.ts';
 import { accountStub } from '../stubs.ts';
-import { readJson } from './body.ts';
+import { readJson, smallBody } from './body.ts';
 import type { Vars } from './vars.ts';
 
 const createSchema = z.strictObject({
@@ -30,7 +30,7 @@ keysApi.get('/keys', async (c) => {
   return c.json({ items: keys.map(keyView) });
 });
 
-keysApi.post('/keys', async (c) => {
+keysApi.post('/keys', smallBody, async (c) => {
   const { account } = await authenticateAccount(c, 'keys');
   const ask = await readJson(c, createSchema);
   const expiresAt = ask.expires_at === null ? null : Date.parse(ask.expires_at);
