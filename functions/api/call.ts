@@ -37,6 +37,7 @@ async function call(c: Ctx, chute: string | null, claim: Awaited<ReturnType<type
   const url = new URL(c.req.url);
   const path = `/${url.pathname.split('/').slice(from).join('/')}${url.search}`;
   if (path.length > 8192) throw new RipcordError('invalid_request', { message: 'The path is too long.' });
+  let tooLarge = false;
   try {
     return await serve(c, {
       claim,
@@ -44,13 +45,15 @@ async function call(c: Ctx, chute: string | null, claim: Awaited<ReturnType<type
       method: c.req.method,
       path,
       headers: engineHeaders(c.req.raw.headers),
-      body: await anyBody(c.req.raw),
+      body: await anyBody(c.req.raw, () => (tooLarge = true)),
       maxTokens: null,
       stream: false,
       affinity: c.get('requestId'),
       instance: c.req.header('x-ripcord-instance') ?? null,
     });
   } catch (error) {
+    // What came of the call is the upload's doing.
+    if (tooLarge) throw new RipcordError('body_too_large');
     throw error instanceof RipcordError && error.code === 'not_found' ? new RipcordError('chute_not_found') : error;
   }
 }

@@ -53,11 +53,14 @@ export async function bufferedBody(request: Request): Promise<Uint8Array> {
   return readBounded(request.body, LIMITS.bufferedBodyBytes);
 }
 
-/** A body for any route: buffered where it is small and its length is known, so that it can be sent again; else a stream. */
-export async function anyBody(request: Request): Promise<Uint8Array | ReadableStream<Uint8Array> | null> {
+/**
+ * A body for any route: buffered where it is small and its length is known, so that it can be sent again; else a stream.
+ * `onTooLarge`: the stream turned out to be, and failed.
+ */
+export async function anyBody(request: Request, onTooLarge: () => void): Promise<Uint8Array | ReadableStream<Uint8Array> | null> {
   if (request.body === null) return null;
   const length = request.headers.get('content-length');
-  if (length === null) return bounded(request.body, LIMITS.bodyBytes);
+  if (length === null) return bounded(request.body, LIMITS.bodyBytes, onTooLarge);
   if (Number(length) > LIMITS.bodyBytes) throw tooLarge(LIMITS.bodyBytes);
   return Number(length) > LIMITS.bufferedBodyBytes ? request.body : new Uint8Array(await request.arrayBuffer());
 }
@@ -128,14 +131,15 @@ async function readBounded(body: ReadableStream<Uint8Array>, limit: number): Pro
 }
 
 /** The same stream; it fails once it is longer than allowed. */
-function bounded(body: ReadableStream<Uint8Array>, limit: number): ReadableStream<Uint8Array> {
+function bounded(body: ReadableStream<Uint8Array>, limit: number, onTooLarge = (): void => {}): ReadableStream<Uint8Array> {
   let bytes = 0;
   return body.pipeThrough(
     new TransformStream<Uint8Array, Uint8Array>({
       transform(chunk, controller) {
         bytes += chunk.byteLength;
-        if (bytes > limit) controller.error(tooLarge(limit));
-        else controller.enqueue(chunk);
+        if (bytes <= limit) return controller.enqueue(chunk);
+        onTooLarge();
+        controller.error(tooLarge(limit));
       },
     }),
   );

@@ -3,19 +3,22 @@
  * directions; everything else is RPC.
  */
 import type { MinerPort, RelayAnswer, RelayAsk } from '../calls/ports.ts';
+import { withEnd } from './upload.ts';
 
 /** The parts of a Miner object's stub that a call needs. */
 export interface MinerStub {
   fetch(url: string, init?: RequestInit): Promise<Response>;
+  keep(instance: string, version: string, call: string): Promise<boolean>;
 }
 
 export const ASK_HEADER = 'x-ask';
 export const ANSWER_HEADER = 'x-answer';
 
-export function minerCalls(stub: MinerStub): Pick<MinerPort, 'relay' | 'attach'> {
+export function minerCalls(stub: MinerStub): Pick<MinerPort, 'relay' | 'attach' | 'keep'> {
   return {
     relay: (ask, body, signal) => send(stub, 'relay', ask, body, signal),
     attach: (call, attempt, offset, signal) => send(stub, 'attach', { call, attempt, offset }, null, signal),
+    keep: (instance, version, call) => stub.keep(instance, version, call),
   };
 }
 
@@ -29,7 +32,7 @@ async function send(
   const response = await stub.fetch(`http://miner/${what}`, {
     method: 'POST',
     headers: { [ASK_HEADER]: asciiJson({ ...ask, streamed: body instanceof ReadableStream }) },
-    ...(body === null ? {} : { body }),
+    ...(body === null ? {} : { body: body instanceof ReadableStream ? withEnd(body) : body }),
     ...(signal === undefined ? {} : { signal }),
   });
   const answer = JSON.parse(response.headers.get(ANSWER_HEADER) ?? 'null') as (RelayAnswer & { whole?: boolean }) | null;

@@ -32,6 +32,7 @@ import { MinerCore } from './core.ts';
 import type { Answer, Effect } from './effects.ts';
 import { Reader } from './reader.ts';
 import type { Row } from './rows.ts';
+import { Upload } from './upload.ts';
 
 /** Running attempts from which on events that come together share a commit. */
 const CROWD = 6;
@@ -209,7 +210,7 @@ export class MinerObject extends DurableObject<Env> {
     const answer = this.expect(key);
     this.watchSignal(request, key);
     this.together.run(() => this.run(this.core.relay(ask, body, Date.now())), this.core.load >= CROWD);
-    if (streamed) this.ctx.waitUntil(this.pumpRequest(key, request.body));
+    if (streamed && request.body !== null) this.ctx.waitUntil(this.pumpRequest(key, new Upload(request.body)));
     return this.respond(key, await answer);
   }
 
@@ -247,14 +248,13 @@ export class MinerObject extends DurableObject<Env> {
     return new Response(body ?? this.readers.get(key)?.stream ?? null, { headers: head });
   }
 
-  private async pumpRequest(key: string, body: ReadableStream<Uint8Array> | null): Promise<void> {
-    const reader = body?.getReader();
+  private async pumpRequest(key: string, upload: Upload): Promise<void> {
     try {
       for (;;) {
-        const part = await reader?.read();
+        const bytes = await upload.read();
         const room = new Promise<void>((resolve) => this.rooms.set(key, resolve));
-        this.run(this.core.onRequest(key, part?.value ?? null, part?.done ?? true, Date.now()));
-        if (part === undefined || part.done) return;
+        this.run(this.core.onRequest(key, bytes, bytes === null, Date.now()));
+        if (bytes === null) return;
         await room;
         if (!this.readers.has(key) && !this.answers.has(key)) return;
       }
@@ -279,6 +279,12 @@ export class MinerObject extends DurableObject<Env> {
 
   unwatch(chute: string): void {
     this.core.unwatch(chute);
+  }
+
+  keep(instance: string, version: string, call: CallId): boolean {
+    const { kept, effects } = this.core.keep(instance, version, call, Date.now());
+    this.run(effects);
+    return kept;
   }
 
   reserve(instance: string, call: CallId): boolean {
