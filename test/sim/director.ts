@@ -6,20 +6,8 @@ import type { Sim } from './sim.ts';
 const STAPLES: Strike[] = ['socket_cut', 'miner_crash', 'delay_spike', 'chute_crash', 'account_crash'];
 /** Requests that an armed fault may wait for. */
 const REQUESTS = [
-  'open',
-  'close',
-  'relay',
-  'attach',
-  'enqueue',
-  'wait',
-  'settle',
-  'report',
-  'freed',
-  'reserve',
-  'watch',
-  'claim',
-  'inquire',
-  'stop',
+  ...['open', 'close', 'relay', 'attach', 'enqueue', 'wait', 'report', 'freed', 'reserve', 'watch', 'claim', 'inquire', 'stop'],
+  ...['settle', 'settle', 'settle', 'settle'],
 ];
 const RPC: readonly Armed[] = ['rpc_request_lost', 'rpc_reply_lost', 'rpc_twice', 'rpc_slow'];
 
@@ -35,7 +23,7 @@ export class Director {
     const { random } = sim;
     this.armed = ARMED.filter(() => random.chance(0.5));
     this.strikes = [...STAPLES.filter(() => random.chance(0.5)), random.pick(STAPLES), ...STRIKES.filter(() => random.chance(0.4))];
-    this.wanted = random.int(10, 16);
+    this.wanted = random.int(10, 20);
   }
 
   start(): void {
@@ -51,13 +39,20 @@ export class Director {
     const { random } = sim;
     if (this.armed.length > 0 && random.chance(0.5)) {
       const kind = random.pick(this.armed);
-      sim.faults.arm(kind, random, RPC.includes(kind) && random.chance(0.6) ? random.pick(REQUESTS) : null);
+      sim.faults.arm(kind, random, this.target(kind));
     } else {
       const kind = random.pick(this.strikes);
       const detail = this.strike(kind);
       if (detail !== null) sim.faults.count(kind, detail);
     }
     sim.clock.after(random.chance(0.15) ? random.int(0, 20) : random.int(50, 1_500), () => this.next());
+  }
+
+  private target(kind: Armed): string | null {
+    const { random } = this.sim;
+    if (!RPC.includes(kind) || random.chance(0.4)) return null;
+    // What is sent until it is acknowledged is what comes twice.
+    return kind === 'rpc_twice' && random.chance(0.7) ? 'settle' : random.pick(REQUESTS);
   }
 
   /** Does it; null: it does not fit now. */

@@ -223,6 +223,9 @@ export class Oracle {
             return `usage of ${row.call} is not in Postgres`;
       }
     }
+    const snapshot = sim.chute.core.snapshot(sim.now);
+    for (const agent of sim.agents)
+      if (agent.lost && snapshot?.instances.some((i) => i.agent === agent.agent)) return `the chute counts on ${agent.name}, which is gone`;
     for (const agent of sim.agents) if (!agent.lost && agent.core.calls.size > 0) return `${agent.name} keeps streams`;
     return null;
   }
@@ -258,9 +261,12 @@ export class Oracle {
     }
   }
 
+  /** Whatever the outcome is called: a client slower than its deadline may get the whole reply of a cancelled attempt. */
   private checkPaid(call: ClientCall): void {
-    const paid = this.of(call.id).some((t) => this.sim.postgres.usage.get(t.key)?.outcome === 'completed');
-    if (!paid) this.sim.trace.add(this.sim.now, 'call.unpaid', call.id);
+    const { usage } = this.sim.postgres;
+    const tried = this.of(call.id).filter((t) => t.script !== null);
+    const whole = (t: Tried): boolean => usage.get(t.key)?.bytes === new TextEncoder().encode(t.script?.visible).byteLength;
+    if (!tried.some(whole) && tried.every((t) => usage.has(t.key))) this.sim.fail('a complete reply is counted whole', call.id);
   }
 
   private checkSlots(): void {

@@ -20,6 +20,8 @@ const AGENTS = 3;
 /** Milliseconds after faults and calls within which everything must be at rest. */
 const REST_MS = 60_000;
 const SAMPLE_MS = 250;
+/** Events between two samples at most; more means that time does not go on. */
+const MANY_EVENTS = 50_000;
 /** Milliseconds that slots kept in vain need to be free again. */
 const AFTERMATH_MS = 7_000;
 
@@ -133,14 +135,16 @@ export class Sim {
     director.start();
     await this.go(() => director.done);
     this.faults.stop();
+    // Calm again: more calls at once than there are slots.
     this.clock.after(this.random.int(6_500, 8_000), () => this.wave(this.random.int(3, 6), 400));
+    this.clock.after(this.random.int(9_000, 11_000), () => this.wave(this.random.int(5, 10), 300));
     const restAt = (): number =>
       Math.max(this.lastCallAt, this.faults.lastAt) +
       this.timeoutS * 1000 +
       REST_MS +
       (this.faults.fired.has('dispatch_late') ? REST_MS : 0);
     await this.go(() => {
-      if (this.waves < 2 || this.now <= this.lastCallAt) return false;
+      if (this.waves < 3 || this.now <= this.lastCallAt) return false;
       const unrest = this.oracle.unrest();
       if (unrest !== null && this.now > restAt()) this.fail('everything comes to rest', unrest);
       return unrest === null;
@@ -155,7 +159,8 @@ export class Sim {
     let sampleAt = this.now;
     for (;;) {
       sampleAt += SAMPLE_MS;
-      while (this.clock.step(sampleAt)) {
+      for (let events = 0; this.clock.step(sampleAt); events++) {
+        if (events > MANY_EVENTS) this.fail('everything comes to rest', 'events follow each other without end');
         if (this.dirty) await this.settle();
         if (this.broken !== null) throw this.broken;
       }

@@ -236,6 +236,12 @@ export class MinerNode extends ObjectHost {
     this.up.unwatch(chute);
   }
 
+  keep(instance: string, version: string, call: string): boolean {
+    const { kept, effects } = this.up.keep(instance, version, call, this.sim.now);
+    this.run(effects);
+    return kept;
+  }
+
   reserve(instance: string, call: string): boolean {
     const { kept, effects } = this.up.reserve(instance, call, this.sim.now);
     this.run(effects);

@@ -85,6 +85,7 @@ export class WorkerNode implements Host {
         return {
           relay: (relay, body, signal) => this.relay(call, miner, relay, body as Uint8Array, signal),
           attach: (id, attempt, offset, signal) => this.attach(call, miner, id, attempt, offset, signal),
+          keep: (instance, version, id) => ask<boolean>(miner, 'keep', (answer) => answer(miner.keep(instance, version, id))),
         };
       },
       now: () => sim.now,

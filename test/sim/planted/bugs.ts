@@ -104,9 +104,9 @@ export const BUGS: PlantedBug[] = [
     replace: '    this.sent = Math.max(this.sent, offset);',
   },
   {
-    name: 'an agent forgets reply bytes that were acknowledged but may be asked for',
-    file: 'miner-agent/connection/call-streams.ts',
-    find: '(f.flags & FLAG_TRIM) === 0 || ',
+    name: 'nobody tells a Chute that an agent is gone',
+    file: 'functions/miner/core.ts',
+    find: 'if (this.instances.slots.all().length > 0) this.lostAt = now;',
     replace: '',
   },
 ];

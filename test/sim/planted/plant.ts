@@ -28,7 +28,7 @@ export async function simulateWith(bug: PlantedBug, runs: number): Promise<Batch
 /** A batch in a process of its own. */
 export function simulate(folder: string, from: number, runs: number): Promise<BatchResult> {
   const args = ['--disable-warning=ExperimentalWarning', 'test/sim/run.ts', '--from', String(from), '--runs', String(runs), '--json'];
-  const child = spawn(process.execPath, args, { cwd: folder, stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn(process.execPath, args, { cwd: folder, stdio: ['ignore', 'pipe', 'inherit'], timeout: 500_000 });
   let out = '';
   child.stdout.on('data', (data: Buffer) => (out += data.toString()));
   return new Promise((resolve, reject) => {
