@@ -109,15 +109,13 @@ function settleUp(bench: Bench, told: Told): void {
 }
 
 function stories(bench: Bench) {
-  return bench.core
-    .recent(100)
-    .map((r) => ({
-      call: r.call,
-      agents: r.agents,
-      closed: r.closedAt !== null,
-      attempts: r.attempts.map((a) => [a.settlement.attempt, a.settlement.agent, a.cost, a.seq === null]),
-      fenced: Object.entries(r.inquiry).filter(([, i]) => i.state === 'fenced'),
-    }));
+  return bench.core.recent(100).map((r) => ({
+    call: r.call,
+    agents: r.agents,
+    closed: r.closedAt !== null,
+    attempts: r.attempts.map((a) => [a.settlement.attempt, a.settlement.agent, a.cost, a.seq === null]),
+    fenced: Object.entries(r.inquiry).filter(([, i]) => i.state === 'fenced'),
+  }));
 }
 
 test('an account that is evicted at any point goes on as if it had not been', () => {
