@@ -23,6 +23,7 @@ export interface EchoWish {
 /** What one running copy of the program says of itself. */
 export interface EngineState {
   pid: number;
+  port: number;
   word: string;
   active: number;
   served: number;
@@ -42,6 +43,12 @@ export interface Echo {
   at(path: string): string;
   /** Of the copies that run now. */
   engines(): Promise<EngineState[]>;
+  /** Resolves when the program has the call with this tag. */
+  has(tag: string): Promise<unknown>;
+  /** Ends a call of `/hold`. */
+  release(tag: string): Promise<void>;
+  /** Resolves when so many calls wait in its queue. */
+  waiting(calls: number): Promise<unknown>;
 }
 
 /** A folder with the chute in it, ready to be deployed. */
@@ -66,7 +73,28 @@ export async function deployEcho(network: TestNetwork, wish: EchoWish = {}): Pro
   const { chute_id: id, name, slug, version } = await deployFolder(new Client(network), folder);
   const at = (path: string) => `/call/${name}${path}`;
   await until(`${name} answers`, async () => (await network.request(at('/health'))).ok, { deadlineMs: 60_000 });
-  return { id, name, slug, version, at, engines: () => enginesOf(network, name) };
+  const engines = () => enginesOf(network, name);
+  return {
+    id,
+    name,
+    slug,
+    version,
+    at,
+    engines,
+    has: (tag) => until(`the program has ${tag}`, async () => (await engines()).some(({ order }) => order.includes(tag))),
+    async release(tag) {
+      for (const { port } of await engines()) await fetch(`http://127.0.0.1:${port}/release?tag=${tag}`);
+    },
+    waiting: (calls) => untilWaiting(network, name, calls),
+  };
+}
+
+export function untilWaiting(network: TestNetwork, name: string, calls: number): Promise<unknown> {
+  return until(`${calls} calls of ${name} wait`, async () => {
+    const { waiting_calls: waiting } = (await (await network.request(`/chutes/${name}`)).json()) as { waiting_calls: number };
+    if (waiting !== calls) throw new Error(`${waiting} do`);
+    return true;
+  });
 }
 
 /** The programs say in their log where they listen; one that has ended does not answer. */

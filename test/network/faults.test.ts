@@ -101,7 +101,7 @@ describe('before the first byte', () => {
     async (what) => {
       const tag = `held-${what.length}`;
       const held = open(echo.at(`/hold?ms=1200&tag=${tag}`));
-      await until('the engine has the call', async () => (await echo.engines()).some((e) => e.order.includes(tag)));
+      await echo.has(tag);
       await FAULTS[what]?.();
       const reply = await held;
       await reply.over;
@@ -124,7 +124,7 @@ test('an upload that is cut on a route that is not safe to repeat: 502 outcome_u
   const headers = { authorization: `Bearer ${network.key}` };
   push?.enqueue(knownBytes(0, 100_000));
   const sending = fetch(network.api + echo.at('/echo?tag=cut-upload'), { method: 'POST', headers, body, duplex: 'half' } as RequestInit);
-  await until('the engine has the call', async () => (await echo.engines()).some((e) => e.order.includes('cut-upload')));
+  await echo.has('cut-upload');
   await fault(network, 'miner', network.agent(0).agent);
   const reply = await sending;
   expect([reply.status, await reply.json()]).toEqual([502, expect.objectContaining({ code: 'outcome_unknown' })]);

@@ -8,7 +8,10 @@ const { PORT = '8000', HOST = '127.0.0.1', WORD = '' } = process.env;
 const CHUNK = 64 * 1024;
 
 /** Calls being answered, and what became of the others. */
-const state = { pid: process.pid, word: WORD, active: 0, served: 0, cancelled: 0, most: 0, order: [] as string[] };
+const state = { pid: process.pid, port: Number(PORT), word: WORD, active: 0, served: 0, cancelled: 0, most: 0, order: [] as string[] };
+
+/** Ends of calls that wait for them, by tag. */
+const held = new Map<string, () => void>();
 
 type Query = (name: string, otherwise: number) => number;
 type Route = (request: IncomingMessage, response: ServerResponse, query: Query, left: AbortSignal) => Promise<void>;
@@ -55,10 +58,11 @@ const ROUTES: Record<string, Route> = {
     await write(response, Buffer.from('data: [DONE]\n\n'), left);
     response.end();
   },
-  /** An answer after `ms`, and not a byte before. */
+  /** An answer after `ms` or a request of `/release` with the same tag, and not a byte before. */
   '/hold': async (request, response, query, left) => {
     request.resume();
-    await sleep(query('ms', 0), undefined, { signal: left });
+    const released = new Promise<void>((resolve) => held.set(tagOf(request), resolve));
+    await Promise.race([sleep(query('ms', 0), undefined, { signal: left }), released]);
     json(response, { word: WORD, pid: process.pid });
   },
   /** Ends the program. */
@@ -68,6 +72,10 @@ const ROUTES: Record<string, Route> = {
 function json(response: ServerResponse, value: unknown, status = 200): void {
   response.writeHead(status, { 'content-type': 'application/json', 'x-engine': 'not for clients', 'set-cookie': 'engine=1' });
   response.end(status === 204 || status === 304 ? undefined : JSON.stringify(value));
+}
+
+function tagOf(request: IncomingMessage): string {
+  return new URL(request.url ?? '/', 'http://engine').searchParams.get('tag') ?? '';
 }
 
 async function digest(request: IncomingMessage): Promise<{ bytes: number; sha256: string }> {
@@ -100,6 +108,10 @@ async function serve(request: IncomingMessage, response: ServerResponse): Promis
   const url = new URL(request.url ?? '/', 'http://engine');
   // For the test itself, which asks the program past the network.
   if (url.pathname === '/state') return json(response, state);
+  if (url.pathname === '/release') {
+    held.get(tagOf(request))?.();
+    return json(response, { released: held.delete(tagOf(request)) });
+  }
   const route = ROUTES[url.pathname] ?? ROUTES[`/${url.pathname.split('/')[1]}`];
   if (route === undefined) return json(response, { error: `no route ${url.pathname}` }, 404);
   if (url.pathname === '/health') return route(request, response, () => 0, AbortSignal.any([]));
@@ -107,7 +119,7 @@ async function serve(request: IncomingMessage, response: ServerResponse): Promis
   response.on('close', () => left.abort());
   state.active += 1;
   state.most = Math.max(state.most, state.active);
-  state.order.push(url.searchParams.get('tag') ?? '');
+  state.order.push(tagOf(request));
   try {
     await route(request, response, (name, otherwise) => Number(url.searchParams.get(name) ?? otherwise), left.signal);
     state.served += 1;
