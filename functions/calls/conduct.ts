@@ -54,7 +54,7 @@ export interface World {
   fold(chute: string, instance: string, code: string, busy: number): void;
   account(id: string): AccountPort;
   chute(id: string): Pick<ChutePort, 'enqueue' | 'wait' | 'leave'>;
-  miner(agent: string): Pick<MinerPort, 'relay' | 'attach'>;
+  miner(agent: string): Pick<MinerPort, 'relay' | 'attach' | 'keep'>;
   now(): number;
   random(): number;
   sleep(ms: number): Promise<void>;
@@ -213,6 +213,11 @@ class Conductor {
       throw this.failure(this.attempts.failed ?? 'unavailable');
     }
     const miner = world.miner(instance.agent);
+    const once = call.body instanceof ReadableStream;
+    if (once && !(await miner.keep(instance.instance, instance.version, call.id).catch(() => false))) {
+      this.attempts.note(instance, { kind: 'refused', code: 'busy', busy: instance.slots });
+      return null;
+    }
     let answer: RelayAnswer;
     try {
       answer = await miner.relay(
@@ -238,6 +243,12 @@ class Conductor {
       answer = await this.reattach(instance, attempt, 0);
     }
     if (answer.kind === 'reply') return { instance, attempt, answer };
+    if (once) {
+      // The body is spent: there is no other attempt.
+      if (answer.kind === 'refused') throw this.failure('no_capacity');
+      this.attempts.note(instance, { ...answer, handed: true });
+      return null;
+    }
     if (answer.kind === 'refused' && answer.code === 'busy' && this.slot === instance) {
       this.slot = null;
       await world.sleep(SLOT_PAUSE_MS);

@@ -231,6 +231,8 @@ export interface MinerPort {
   /** Goes on with the reply of a running attempt from this client offset, after the stream broke. */
   attach(call: CallId, attempt: number, offset: number, signal?: AbortSignal): Promise<RelayAnswer>;
   inquire(call: CallId): Promise<InquiryAnswer>;
+  /** Keeps a slot for a few seconds where `relay` would find one now: before a body that can be sent only once is touched. */
+  keep(instance: string, version: string, call: CallId): Promise<boolean>;
   /**
    * The Chute has waiting calls: tells the free slots of these instances now, and from then on offers every freed one by
    * `freed` before anyone else can take it.

@@ -231,6 +231,14 @@ export class MinerCore {
     this.instances.slots.unwatch(chute);
   }
 
+  keep(instance: string, version: string, call: CallId, now: number): { kept: boolean; effects: Effect[] } {
+    let kept = false;
+    const effects = this.turn(now, (turn) => {
+      kept = this.instances.keep(turn, instance, version, call);
+    });
+    return { kept, effects };
+  }
+
   reserve(instance: string, call: CallId, now: number): { kept: boolean; effects: Effect[] } {
     let kept = false;
     const effects = this.turn(now, (turn) => {

@@ -137,6 +137,12 @@ export class Instances {
     this.wakeForSlots(turn);
   }
 
+  keep(turn: Turn, instance: string, version: string, call: CallId): boolean {
+    const kept = turn.connected && this.slots.keep(instance, version, call, turn.now);
+    this.wakeForSlots(turn);
+    return kept;
+  }
+
   reserve(turn: Turn, instance: string, call: CallId): boolean {
     const kept = turn.connected && this.slots.reserve(instance, call, turn.now);
     this.wakeForSlots(turn);

@@ -57,6 +57,15 @@ export class Slots {
     return null;
   }
 
+  /** Keeps a slot for a call that would get it. */
+  keep(instance: string, version: string, call: CallId, now: number): boolean {
+    const it = this.instances.get(instance);
+    if (it === undefined || it.version !== version || it.state !== 'live') return false;
+    if (!it.kept.has(call) && (it.watched || free(it) <= 0)) return false;
+    it.kept.set(call, now + KEEP_MS);
+    return true;
+  }
+
   /** Frees an attempt's slot; on a watched instance it is offered to the Chute instead. Returns the offer made. */
   release(instance: string, attempt: string, now: number): { chute: string; instance: string; offer: number } | null {
     const it = this.instances.get(instance);
