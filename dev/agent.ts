@@ -26,6 +26,8 @@ export interface AgentPart {
 
 /** Calls that run when everything is stopped may go on this long. */
 const DRAIN_SECONDS = 1;
+/** Room for what a visitor deploys, and for the new version of it beside the old one. */
+const MAX_INSTANCES = 32;
 /** Time to end calls and programs before it is killed. */
 const GRACE_MS = 5_000;
 
@@ -43,6 +45,7 @@ export async function startAgent({ network, folder, index, allowAccount }: Agent
     region: 'local',
     'allow-account': allowAccount,
     drain: String(DRAIN_SECONDS),
+    'max-instances': String(MAX_INSTANCES),
   };
   const part = await network.add({
     name: `agent ${index}`,
