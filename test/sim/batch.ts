@@ -49,3 +49,9 @@ export async function runSeeds(from: number, runs: number): Promise<BatchResult>
   result.wallMs = performance.now() - startedAt;
   return result;
 }
+
+/** One line per kind, by name. */
+export function listed(counts: Record<string, number>): string {
+  const entries = Object.entries(counts).sort(([a], [b]) => (a < b ? -1 : 1));
+  return entries.map(([kind, count]) => `${kind.padEnd(34)} ${count}`).join('\n');
+}

@@ -5,10 +5,9 @@ import type { Sim } from './sim.ts';
 /** Always there, so that a run has its ten faults. */
 const STAPLES: Strike[] = ['socket_cut', 'miner_crash', 'delay_spike', 'chute_crash', 'account_crash'];
 /** Requests that an armed fault may wait for. */
-const REQUESTS = [
-  ...['open', 'close', 'relay', 'attach', 'enqueue', 'wait', 'report', 'freed', 'reserve', 'watch', 'claim', 'inquire', 'stop'],
-  ...['settle', 'settle', 'settle', 'settle'],
-];
+const REQUESTS = 'open close relay attach enqueue wait report freed reserve watch claim inquire stop settle settle settle settle'.split(
+  ' ',
+);
 const RPC: readonly Armed[] = ['rpc_request_lost', 'rpc_reply_lost', 'rpc_twice', 'rpc_slow'];
 
 export class Director {

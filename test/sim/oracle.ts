@@ -188,7 +188,7 @@ export class Oracle {
       for (const i of core.listInstances())
         if (i.state === 'live' && live.has(i.instance) && known.has(i.instance) && i.busy < i.slots) idle.add(agent.agent);
     }
-    for (const call of [...this.starving.keys()]) if (!waiting.has(call)) this.starving.delete(call);
+    for (const call of this.starving.keys()) if (!waiting.has(call)) this.starving.delete(call);
     for (const [call, tried] of waiting) {
       if (this.calls.get(call)?.over !== false) continue;
       if (![...idle].some((agent) => !tried.includes(agent))) this.starving.delete(call);

@@ -1,6 +1,6 @@
 /** `node test/sim/run.ts --seed N` replays one seed with its trace; `--from N --runs N [--json]` runs many. */
 import { parseArgs } from 'node:util';
-import { runSeeds } from './batch.ts';
+import { listed, runSeeds } from './batch.ts';
 import { Sim } from './sim.ts';
 
 const { values } = parseArgs({
@@ -25,8 +25,7 @@ if (values.seed !== undefined) {
   const result = await runSeeds(Number(values.from), Number(values.runs));
   if (values.json) console.log(JSON.stringify(result));
   else {
-    for (const [kind, count] of Object.entries(result.faults).sort()) console.log(`fault  ${kind.padEnd(28)} ${count}`);
-    for (const [kind, count] of Object.entries(result.events).sort()) console.log(`event  ${kind.padEnd(28)} ${count}`);
+    console.log(`FAULTS\n${listed(result.faults)}\n\nEVENTS\n${listed(result.events)}\n`);
     console.log(`${result.runs} runs, ${result.calls} calls, trace ${result.hash}, ${Math.round(result.wallMs)} ms`);
     if (result.failure !== null) console.log(`\nseed ${result.failure.seed}: ${result.failure.message}\n${result.failure.last.join('\n')}`);
   }

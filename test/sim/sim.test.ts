@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { runSeeds, type BatchResult } from './batch.ts';
+import { listed, runSeeds, type BatchResult } from './batch.ts';
 import { EVENTS } from './events.ts';
 import { FAULTS } from './faults.ts';
 import { simulate } from './planted/plant.ts';
@@ -14,7 +14,7 @@ test(`${RUNS} runs hold every invariant`, { timeout: 600_000 }, async () => {
     if (failure !== null) throw new Error(`seed ${failure.seed}: ${failure.message}\n${failure.last.join('\n')}`);
   const faults = added(halves, 'faults');
   const events = added(halves, 'events');
-  for (const [kind, count] of [...Object.entries(faults), ...Object.entries(events)].sort()) console.log(kind.padEnd(34), count);
+  console.log(`FAULTS\n${listed(faults)}\n\nEVENTS\n${listed(events)}`);
   expect(FAULTS.filter((kind) => faults[kind] === undefined)).toEqual([]);
   expect(EVENTS.filter((kind) => events[kind] === undefined)).toEqual([]);
   for (const half of halves) {
