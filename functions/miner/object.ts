@@ -43,6 +43,8 @@ const CHALLENGES = 128;
 interface Attachment {
   epoch: number;
   greeted: boolean;
+  /** Unix milliseconds of the login or hello: all that is known of an agent when its object wakes, beside its last ping. */
+  at: number;
 }
 
 export class MinerObject extends DurableObject<Env> {
@@ -85,7 +87,9 @@ export class MinerObject extends DurableObject<Env> {
         continue;
       }
       this.core.onWake(attachment.epoch, attachment.greeted, Date.now());
-      if (this.core.epoch === attachment.epoch) this.socket = socket;
+      if (this.core.epoch !== attachment.epoch) continue;
+      this.socket = socket;
+      this.heardAt = attachment.at;
     }
     this.run(this.core.onStart(Date.now()));
   }
@@ -112,7 +116,7 @@ export class MinerObject extends DurableObject<Env> {
     this.socket = pair[1];
     arrived(login.agent, Date.now());
     this.heardAt = Date.now();
-    pair[1].serializeAttachment({ epoch: this.core.epoch, greeted: false } satisfies Attachment);
+    pair[1].serializeAttachment({ epoch: this.core.epoch, greeted: false, at: this.heardAt } satisfies Attachment);
     const version = String(chooseVersion(login.versions) ?? 0);
     return new Response(null, { status: 101, webSocket: pair[0], headers: { [VERSION_HEADER]: version } });
   }
@@ -157,7 +161,7 @@ export class MinerObject extends DurableObject<Env> {
     if (!fitsControl(text)) throw new ProtocolError('limit', 'control message too large');
     const message = parseUp(text);
     this.run(this.core.onText(message, now));
-    if (message.type === 'hello') this.socket?.serializeAttachment({ epoch: this.core.epoch, greeted: true } satisfies Attachment);
+    if (message.type === 'hello') this.socket?.serializeAttachment({ epoch: this.core.epoch, greeted: true, at: now } satisfies Attachment);
   }
 
   override webSocketClose(socket: WebSocket): void {

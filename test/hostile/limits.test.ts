@@ -26,7 +26,7 @@ const TRIPPED = {
   replayBytes: 'the agent keeps it: test/unit/agent',
   retainBytes: 'the agent keeps it: test/unit/agent',
   retainTotalBytes: 'the agent keeps it: test/unit/agent',
-  silenceMs: 'the object keeps it: test/network/faults',
+  silenceMs: 'silence.test.ts',
   pingMs: 'the agent keeps it: test/unit/agent',
   resumeMs: 'test/unit/miner/attempt',
   idleMs: 'test/unit/miner/attempt',

@@ -155,6 +155,88 @@ describe('what an agent says of a stream it gives up', () => {
   });
 });
 
+describe('time', () => {
+  /** Rings the alarm as it is due, until then. */
+  function pass(until: number): void {
+    while (world.now < until) {
+      world.now = Math.min(until, world.now + 500);
+      world.do(world.core.onAlarm(world.now));
+    }
+  }
+  const begin = (fields = {}): { key: string; stream: number; at: number } => {
+    const key = world.relay(1, { deadlineMs: LIMITS.callMs, ...fields });
+    return { key, stream: world.stream(key), at: world.now };
+  };
+
+  test('no first byte in time', () => {
+    const { key, stream, at } = begin();
+    pass(at + LIMITS.firstByteMs - 1);
+    expect(world.answers.has(key)).toBe(false);
+    pass(at + LIMITS.firstByteMs + 1_000);
+    expect(world.answers.get(key)).toMatchObject({ kind: 'failed', code: 'timeout' });
+    expect(world.resets(stream)).toEqual(['cancelled']);
+  });
+
+  test('no further byte in time', () => {
+    const { key, stream } = begin();
+    world.frames(head(stream), data(stream, EVENT));
+    const at = world.now;
+    pass(at + LIMITS.idleMs - 1);
+    expect(world.over.has(key)).toBe(false);
+    pass(at + LIMITS.idleMs + 1_000);
+    expect(world.over.get(key)).toBe('break');
+    expect(world.settlement(key)).toMatchObject({ outcome: 'failed', code: 'timeout', final: true });
+  });
+
+  test('drop by drop, beyond what the call may take', () => {
+    const { key, stream, at } = begin({ deadlineMs: 30_000 });
+    world.frames(head(stream));
+    while (world.now < at + 29_000) {
+      world.frames(data(stream, EVENT));
+      world.drained(key);
+      pass(world.now + 1_000);
+    }
+    expect(world.over.has(key)).toBe(false);
+    pass(at + 31_000);
+    expect(world.over.get(key)).toBe('break');
+    expect(world.settlement(key)).toMatchObject({ code: 'timeout' });
+  });
+
+  test('an agent that does not come back: soon before the first byte, later after it', () => {
+    const early = begin();
+    const late = world.relay(2);
+    world.frames(head(world.stream(late)), data(world.stream(late), EVENT));
+    world.do(world.core.onClose(world.core.epoch, world.now));
+    const lostAt = world.now;
+    pass(lostAt + 2_500);
+    expect(world.answers.get(early.key)).toMatchObject({ kind: 'failed', code: 'miner_lost' });
+    expect(world.over.has(late)).toBe(false);
+    pass(lostAt + LIMITS.resumeMs + 1_000);
+    expect(world.over.get(late)).toBe('break');
+    expect(world.settlement(late)).toMatchObject({ code: 'miner_lost', final: true });
+  });
+
+  test('checkpoints come at their pace, however small the pieces', () => {
+    const { stream, at } = begin();
+    world.frames(head(stream));
+    for (let i = 0; i < 1_000; i++) {
+      world.now = at + i * 10;
+      world.frames(data(stream, ': x\n\n'));
+    }
+    const acks = world.sent.filter((f) => f.type === FRAME.ACK && f.stream === stream);
+    expect(acks.length).toBeGreaterThan(30);
+    expect(acks.length).toBeLessThanOrEqual(10_000 / LIMITS.checkpointMs);
+  });
+});
+
+test('no more streams than a socket may have', () => {
+  world = new World().live(2_000);
+  for (let i = 0; i < LIMITS.streams; i++) world.relay(i);
+  const key = world.relay(LIMITS.streams);
+  expect(world.answers.get(key)).toMatchObject({ kind: 'refused', code: 'busy' });
+  expect(world.core.running()).toHaveLength(LIMITS.streams);
+});
+
 describe('a session', () => {
   test.each<[string, () => void]>([
     ['frames before hello', () => world.frames(head(2))],
