@@ -21,10 +21,13 @@ export async function serve(
 ): Promise<Response> {
   checkHead(call);
   const background = (work: Promise<unknown>): void => c.executionCtx.waitUntil(work);
-  const reply = await reached(
+  const conducted = reached(
     { ...call, id: c.get('requestId'), signal: c.req.raw.signal, crowd: onTheirWay >= CROWD },
     worldOf(c.env, background),
   );
+  // A client that leaves takes its request with it; what has to be told then is told all the same.
+  background(conducted.catch(() => {}));
+  const reply = await conducted;
   const headers = new Headers([...reply.headers, ...SAFE_HEADERS, ['x-request-id', c.get('requestId')]]);
   if ('body' in reply) return new Response(hasNoBody(reply.status) ? null : reply.body, { status: reply.status, headers });
   if (hasNoBody(reply.status)) {
