@@ -112,8 +112,8 @@ export class RawAgent {
   // ── hearing ──
 
   /** The first thing that `find` finds in what has come or comes. Throws when the socket closes before. */
-  async until<T>(what: string, find: () => T | undefined): Promise<T> {
-    const deadline = Date.now() + DEADLINE_MS;
+  async until<T>(what: string, find: () => T | undefined, withinMs = DEADLINE_MS): Promise<T> {
+    const deadline = Date.now() + withinMs;
     for (;;) {
       const found = find();
       if (found !== undefined) return found;
@@ -130,8 +130,9 @@ export class RawAgent {
   }
 
   /** The OPEN of a call that no earlier `opened` returned. */
-  async opened(): Promise<Opened> {
-    const f = await this.until('an OPEN', () => this.received.find((r) => r.type === FRAME.OPEN && !this.#taken.has(r)));
+  async opened(withinMs = DEADLINE_MS): Promise<Opened> {
+    const fresh = () => this.received.find((r) => r.type === FRAME.OPEN && !this.#taken.has(r));
+    const f = await this.until('an OPEN', fresh, withinMs);
     this.#taken.add(f);
     return { stream: f.stream, open: decodeJson(openCallSchema, f.payload, 'OPEN') };
   }
