@@ -18,6 +18,8 @@ import type {
   SnapshotInstance,
   OpenAnswer,
   OpenAsk,
+  QueueAnswer,
+  WaitAnswer,
 } from './ports.ts';
 import { quote } from './quote.ts';
 import { pump, type Reply, type Streamed } from './pump.ts';
@@ -286,7 +288,7 @@ class Conductor {
     if (answer.kind === 'refused') {
       // Nobody else can take it: then what happened to it counts, not that others are missing.
       if (this.attempts.failed !== null) throw this.failure(this.attempts.failed);
-      throw new RipcordError(answer.code, { retryAfterMs: answer.retryAfterMs });
+      throw refusal(answer);
     }
     this.queued = true;
   }
@@ -311,7 +313,7 @@ class Conductor {
         try {
           const answer = await world.chute(snapshot.chute).wait(call.id);
           if (answer.kind === 'slot') return answer.instance;
-          throw new RipcordError(answer.code, { retryAfterMs: answer.retryAfterMs });
+          throw refusal(answer);
         } catch (error) {
           if (error instanceof RipcordError || call.signal.aborted || world.now() >= this.deadline)
             throw error instanceof RipcordError ? error : this.failure('queue_timeout');
@@ -383,6 +385,11 @@ class Conductor {
       .close(this.call.id, this.attempts.count, code)
       .catch(() => {});
   }
+}
+
+/** A remembered snapshot outlives its chute by some seconds: then the queue says `not_found`. */
+function refusal(answer: Extract<QueueAnswer | WaitAnswer, { kind: 'refused' }>): RipcordError {
+  return new RipcordError(answer.code, answer.code === 'not_found' ? {} : { retryAfterMs: answer.retryAfterMs });
 }
 
 interface Reached {

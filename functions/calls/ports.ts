@@ -136,12 +136,14 @@ export interface Ticket {
 
 export type QueueAnswer =
   | { kind: 'admitted'; position: number; etaMs: number }
-  | { kind: 'refused'; code: 'no_capacity' | 'queue_full'; retryAfterMs: number };
+  | { kind: 'refused'; code: 'no_capacity' | 'queue_full'; retryAfterMs: number }
+  | { kind: 'refused'; code: 'not_found' };
 
 /** A slot that the Miner object keeps for this call for a few seconds. */
 export type WaitAnswer =
   | { kind: 'slot'; instance: SnapshotInstance }
-  | { kind: 'refused'; code: 'no_capacity' | 'queue_timeout'; retryAfterMs: number };
+  | { kind: 'refused'; code: 'no_capacity' | 'queue_timeout'; retryAfterMs: number }
+  | { kind: 'refused'; code: 'not_found' };
 
 /** An agent as its Miner object vouches for it. */
 export interface AgentFacts {

@@ -10,7 +10,7 @@ import type { QueuedTicket, State, Turn } from './state.ts';
 export function join(turn: Turn, ticket: Ticket, bounds: typeof BOUNDS): QueueAnswer {
   const { state, now } = turn;
   const spec = currentSpec(state);
-  if (spec === null) return { kind: 'refused', code: 'no_capacity', retryAfterMs: 60_000 };
+  if (spec === null) return { kind: 'refused', code: 'not_found' };
   const before = state.outcomes.get(ticket.call)?.answer;
   // A slot that it was given and never heard of must not be kept for it in vain.
   if (before?.kind === 'slot')

@@ -94,7 +94,7 @@ export function expireTickets(turn: Turn, bounds: typeof BOUNDS): void {
   const { state, now } = turn;
   const alive = currentSpec(state) !== null;
   for (const ticket of state.tickets.values()) {
-    if (!alive) decide(turn, ticket.call, { kind: 'refused', code: 'no_capacity', retryAfterMs: 60_000 }, bounds);
+    if (!alive) decide(turn, ticket.call, { kind: 'refused', code: 'not_found' }, bounds);
     else if (ticket.deadline <= now) decide(turn, ticket.call, { kind: 'refused', code: 'queue_timeout', retryAfterMs: 5_000 }, bounds);
   }
   for (const [call, outcome] of state.outcomes) if (outcome.until <= now) state.outcomes.delete(call);

@@ -87,7 +87,8 @@ describe('limits', () => {
     const { world } = busyWorld();
     world.enqueue('c1');
     world.do(world.core.remove(world.now));
-    expect(world.take('resolve')).toMatchObject([{ call: 'c1', answer: { code: 'no_capacity' } }]);
+    expect(world.take('resolve')).toMatchObject([{ call: 'c1', answer: { code: 'not_found' } }]);
+    expect(world.enqueue('c2')).toEqual({ kind: 'refused', code: 'not_found' });
   });
 });
 
