@@ -52,8 +52,10 @@ async function watch(session: Session, deployment: Deployment, timeoutMs: number
     const error = chute.last_error ?? null;
     if (lastError !== undefined && error !== null && error.at !== lastError?.at) {
       failed += 1;
-      await tellFailed(session, deployment, error);
-      if (failed >= MAX_FAILED || error.crash_loop === true) throw startFailed(deployment, error);
+      const words = await lastWords(session, deployment.chute_id);
+      await session.note(`A start failed: ${printable(error.message || 'no reason given')}`);
+      for (const text of words) await session.note(`  ${printable(text)}`);
+      if (failed >= MAX_FAILED || error.crash_loop === true) throw startFailed(deployment, error, words);
     }
     lastError = error;
     const now = Date.now();
@@ -91,13 +93,8 @@ async function tellChange(session: Session, instance: Instance, told: Map<string
   await session.note(`${printable(instance.instance_id).slice(0, 16)} ${now}`);
 }
 
-async function tellFailed(session: Session, deployment: Deployment, error: StartError): Promise<void> {
-  await session.note(`A start failed: ${printable(error.message || 'no reason given')}`);
-  for (const line of await logTail(session, deployment.chute_id)) await session.note(`  ${printable(line.text)}`);
-}
-
 /** What the instance that failed last wrote; none if it cannot be had, which must not hide the failure it belongs to. */
-async function logTail(session: Session, chute: string): Promise<LogLine[]> {
+async function lastWords(session: Session, chute: string): Promise<string[]> {
   const lines: LogLine[] = [];
   try {
     for await (const line of session.client.logs(chute, false)) if (lines.push(line) >= MAX_LINES) break;
@@ -110,13 +107,16 @@ async function logTail(session: Session, chute: string): Promise<LogLine[]> {
       .filter((line) => line.source === 'edge')
       .toSorted((a, b) => Number(new Date(a.at)) - Number(new Date(b.at)))
       .at(-1) ?? lines.at(-1);
-  return lines.filter((line) => line.instance_id === last?.instance_id && line.source !== 'edge').slice(-TAIL_LINES);
+  return lines
+    .filter((line) => line.instance_id === last?.instance_id && line.source !== 'edge')
+    .slice(-TAIL_LINES)
+    .map(({ text }) => text);
 }
 
-function startFailed(deployment: Deployment, error: StartError): Failure {
+function startFailed(deployment: Deployment, error: StartError, log: string[]): Failure {
   return new Failure(EXIT.refused, 'start_failed', `${deployment.name} keeps failing to start: ${error.message || 'no reason given'}`, {
     hint: `ripcord logs ${deployment.name} shows all it said. ripcord chutes rollback goes back to a version that ran.`,
-    extra: { chute_id: deployment.chute_id, version: deployment.version },
+    extra: { chute_id: deployment.chute_id, version: deployment.version, log },
   });
 }
 

@@ -283,6 +283,10 @@ describe('init and deploy', () => {
     });
     expect(ran.err).toContain('ripcord logs alice/hello');
     expect(ran.err).not.toContain('the old version');
+
+    const told = await rip(['deploy', 'hello', '--json']);
+    expect(told).toMatchObject({ code: 1, out: '' });
+    expect(JSON.parse(told.err)).toMatchObject({ error: { code: 'start_failed', log: ['boom\u001b[31m'] } });
   });
 
   test('a failure from before is not this one’s; a crash loop ends the wait at once', async () => {
