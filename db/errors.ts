@@ -1,4 +1,5 @@
 /** What a failed statement means. */
+import { DrizzleQueryError } from 'drizzle-orm/errors';
 
 /** SQLSTATE of a failure, wherever drizzle and the driver put it; null: Postgres did not answer. */
 export function sqlState(error: unknown): string | null {
@@ -12,4 +13,9 @@ export function sqlState(error: unknown): string | null {
 export function isRowFault(error: unknown): boolean {
   const state = sqlState(error);
   return state !== null && (state.startsWith('22') || state.startsWith('23'));
+}
+
+/** Whether Postgres did not answer at all: the same statement may work later. */
+export function isUnanswered(error: unknown): boolean {
+  return error instanceof DrizzleQueryError && sqlState(error) === null;
 }

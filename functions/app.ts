@@ -1,5 +1,6 @@
 /** The edge's table of contents: what a request meets, in order. */
 import { Hono } from 'hono';
+import { isUnanswered } from '#db';
 import { accountsApi } from './api/accounts.ts';
 import { agentsApi } from './api/agents.ts';
 import { auditApi } from './api/audit.ts';
@@ -48,6 +49,10 @@ app.notFound((c) => errorResponse(new RipcordError('not_found'), shapeOf(c.req.p
 app.onError(async (error, c) => {
   await discardBody(c.req.raw);
   const requestId = c.get('requestId') ?? '';
+  if (isUnanswered(error)) {
+    const down = new RipcordError('unavailable', { message: 'The record does not answer.', retryAfterMs: 5_000 });
+    return errorResponse(down, shapeOf(c.req.path), requestId);
+  }
   if (!(error instanceof RipcordError)) event('internal_error', { call: requestId, why: `${error.name}: ${error.message}`.slice(0, 300) });
   return errorResponse(error, shapeOf(c.req.path), requestId);
 });

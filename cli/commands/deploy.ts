@@ -41,7 +41,7 @@ async function deploy(dir: string, options: Options, command: Command, io: Io): 
   const waits = options.wait && (deployment.config.min > 0 || session.key !== null);
   const instance = waits ? await waitLive(session, deployment, (options.timeout ?? deployment.config.start_timeout + TAKE_S) * 1000) : null;
   const head = instance === null ? `${deployment.name} is deployed.` : paint(io, io.out, 'green', `${deployment.name} is live.`);
-  const key = io.env['RIPCORD_API_KEY'] ? '' : 'export RIPCORD_API_KEY="$(ripcord keys show)"\n';
+  const key = io.env['RIPCORD_API_KEY'] ? '' : 'export RIPCORD_API_KEY="$(npx --no-install ripcord keys show)"\n';
   await session.result(
     { ...deployment, live: instance !== null, instance_id: instance?.instance_id ?? null, curl },
     `${head}\n\n${key}${curl}`,

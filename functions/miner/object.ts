@@ -56,6 +56,8 @@ export class MinerObject extends DurableObject<Env> {
   private readonly pings = new Map<string, (at: number) => void>();
   private readonly blobStreams = new BlobStreams((frames) => this.sendFrames(frames));
   private socket: WebSocket | null = null;
+  /** When the newest login got its challenge, unix ms. */
+  private challengedAt = 0;
   private heardAt = Date.now();
   private hasTable: boolean;
 
@@ -107,7 +109,10 @@ export class MinerObject extends DurableObject<Env> {
   /** The Worker verified the login in `x-ask`; a challenge is good once. */
   private login(request: Request): Response {
     const login = readAsk<{ agent: string; hotkey: string; name: string; challenge: string; versions: number[] }>(request);
-    if (!this.spendChallenge(login.challenge)) return new Response(null, { status: 409 });
+    const challengedAt = Number(login.challenge.split('.')[0]);
+    // A login that was overtaken on its way must not fence the newer one.
+    if (challengedAt < this.challengedAt || !this.spendChallenge(login.challenge)) return new Response(null, { status: 409 });
+    this.challengedAt = challengedAt;
     const pair = new WebSocketPair();
     for (const old of this.ctx.getWebSockets()) old.close(CLOSE.superseded, 'a newer session took over');
     this.run(this.core.onClose(this.core.epoch, Date.now()));

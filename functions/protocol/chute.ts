@@ -4,6 +4,7 @@
  */
 import * as z from 'zod/mini';
 import { LIMITS } from './limits.ts';
+import type { Device } from './up.ts';
 
 /** A route of a chute. `retry: safe` lets a call be sent to another instance as long as no byte of a reply came. */
 export const cordSchema = z.strictObject({
@@ -95,6 +96,22 @@ export const versionSpecSchema = z.object({
   code: z.nullable(codeRefSchema),
 });
 export type VersionSpec = z.infer<typeof versionSpecSchema>;
+
+/** Share of the named memory a driver must report: a "16 GB" card says 15,360 MiB. */
+const MEMORY_TOLERANCE = 0.9375;
+
+/** Whether a device has what one GPU of this need must have, by what its driver says. Edge and agents decide alike. */
+export function deviceFits(need: GpuNeed, device: Device): boolean {
+  const name = plain(device.name);
+  const named = (word: string): boolean => plain(word) !== '' && name.includes(plain(word));
+  if (device.kind !== 'gpu' || device.memoryMb < need.min_vram_gb * 1024 * MEMORY_TOLERANCE) return false;
+  return (need.include.length === 0 || need.include.some(named)) && !need.exclude.some(named);
+}
+
+/** `NVIDIA H100 80GB` and `h100-80gb` are one name. */
+function plain(name: string): string {
+  return name.toLowerCase().replaceAll(/[^a-z0-9]/g, '');
+}
 
 const INFERENCE = new Set(['/v1/chat/completions', '/v1/completions', '/v1/embeddings']);
 
