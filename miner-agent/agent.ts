@@ -221,8 +221,8 @@ class Agent implements InstancesPort {
 
   report(report: InstanceReport): void {
     this.#driver.dispatch({ type: 'report', report });
-    if (report.state === 'failed') this.#market.failed(report.chute, Date.now());
-    if (report.state === 'live') this.#market.lives(report.chute);
+    if (report.state === 'failed') this.#market.failed(report, Date.now());
+    if (report.state === 'live') this.#market.lives(report);
   }
 
   slots(instance: string, slots: number | null): void {

@@ -4,7 +4,7 @@ import type { Inventory, RefusalCode } from '#protocol';
 import type { Config } from './config.ts';
 import type { AgentEvent } from './display.ts';
 import { Market } from './market.ts';
-import { choose, coolingMs } from './strategy.ts';
+import { choose, coolingMs, needOf, startOf } from './strategy.ts';
 import type { Choice, Running } from './strategy.ts';
 
 export interface FollowerOptions {
@@ -21,13 +21,15 @@ const LOOK_IDLE_MS = 1_000;
 const LOOK_OFFLINE_MS = 50;
 /** A claim without an answer is forgotten after this. */
 const CLAIM_MS = 30_000;
+/** Versions whose failed starts are counted. */
+const FAILURES = 1_000;
 /** Reasons remembered, so that each is told once. */
 const TOLD = 1_000;
 
 export class MarketFollower {
   readonly #options: FollowerOptions;
   readonly #market: Market;
-  readonly #claims = new Map<string, { chute: string; name: string; at: number }>();
+  readonly #claims = new Map<string, { chute: string; name: string; need: string; at: number }>();
   readonly #cooling = new Map<string, number>();
   readonly #failures = new Map<string, number>();
   readonly #told = new Map<string, string>();
@@ -57,18 +59,20 @@ export class MarketFollower {
     const claim = this.#claims.get(ref);
     this.#claims.delete(ref);
     if (claim === undefined) return;
-    this.#cool(claim.chute, 0, retryAfterMs, now);
+    this.#cool(claim.need, 0, retryAfterMs, now);
     this.#options.tell({ event: 'refusal', chute: claim.name, reason: code });
   }
 
-  failed(chute: string, now: number): void {
-    const failures = (this.#failures.get(chute) ?? 0) + 1;
-    this.#failures.set(chute, failures);
-    this.#cool(chute, failures, 0, now);
+  failed(instance: { chute: string; version: string }, now: number): void {
+    const start = startOf(instance);
+    const failures = (this.#failures.get(start) ?? 0) + 1;
+    if (this.#failures.size >= FAILURES) this.#failures.clear();
+    this.#failures.set(start, failures);
+    this.#cool(start, failures, 0, now);
   }
 
-  lives(chute: string): void {
-    this.#failures.delete(chute);
+  lives(instance: { chute: string; version: string }): void {
+    this.#failures.delete(startOf(instance));
   }
 
   /** Claims die with the connection they were sent on. */
@@ -87,7 +91,7 @@ export class MarketFollower {
     if (signal.aborted || !this.#options.connected()) return;
     const now = Date.now();
     for (const [ref, claim] of this.#claims) if (now - claim.at > CLAIM_MS) this.#claims.delete(ref);
-    for (const [chute, until] of this.#cooling) if (until <= now) this.#cooling.delete(chute);
+    for (const [what, until] of this.#cooling) if (until <= now) this.#cooling.delete(what);
     for (const choice of this.#choose(now)) this.#follow(choice, signal, now);
   }
 
@@ -116,7 +120,7 @@ export class MarketFollower {
       return;
     }
     const ref = `c${++this.#claimCount}`;
-    this.#claims.set(ref, { chute, name, at: now });
+    this.#claims.set(ref, { chute, name, need: needOf(choice), at: now });
     this.#told.delete(name);
     setTimeout(() => {
       if (signal.aborted || !this.#claims.has(ref)) return;
@@ -125,8 +129,8 @@ export class MarketFollower {
     }, choice.afterMs);
   }
 
-  #cool(chute: string, failures: number, retryAfterMs: number, now: number): void {
-    this.#cooling.set(chute, now + coolingMs(failures, retryAfterMs));
+  #cool(what: string, failures: number, retryAfterMs: number, now: number): void {
+    this.#cooling.set(what, now + coolingMs(failures, retryAfterMs));
   }
 
   #tellOnce(about: string, reason: string, event: (reason: string) => AgentEvent): void {

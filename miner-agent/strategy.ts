@@ -2,7 +2,7 @@
  * What this agent would run: a pure function of what it has, what it runs, what the market wants and what its operator
  * wishes. Every offer it does not take comes with the reason.
  */
-import type { Inventory } from '#protocol';
+import { deviceFits, type Inventory } from '#protocol';
 import { refusalOf } from './allow.ts';
 import type { Allow } from './allow.ts';
 import type { MarketOffer } from './market.ts';
@@ -27,14 +27,14 @@ export interface Situation {
   running: readonly Running[];
   /** Chutes with a claim under way. */
   claiming: ReadonlySet<string>;
-  /** Chute → Unix milliseconds before which it is not claimed again. */
+  /** By `startOf` or `needOf` an offer: Unix milliseconds before which it is not claimed again. */
   cooling: ReadonlyMap<string, number>;
   now: number;
   /** 0 to 1. */
   jitter: number;
 }
 
-export type Choice = { chute: string; name: string; version: string } & (
+export type Choice = { chute: string; name: string; version: string; since: number } & (
   | { take: true; afterMs: number; reason: string }
   | { take: false; reason: string }
 );
@@ -42,11 +42,21 @@ export type Choice = { chute: string; name: string; version: string } & (
 /** Milliseconds over which agents that saw the same offer spread their claims; an urgent one waits a quarter. */
 const SPREAD_MS = 200;
 
+/** What a failed start holds back: this version and no other. */
+export function startOf(offer: Pick<MarketOffer, 'chute' | 'version'>): string {
+  return `${offer.chute} ${offer.version}`;
+}
+
+/** What a refusal holds back: this need. The board may be seconds old, and the next need of the chute is another one. */
+export function needOf(offer: Pick<MarketOffer, 'chute' | 'version' | 'since'>): string {
+  return `${startOf(offer)} ${offer.since}`;
+}
+
 export function choose(offers: readonly MarketOffer[], wishes: Wishes, situation: Situation): Choice[] {
   let room = wishes.maxInstances - situation.running.length - situation.claiming.size;
   let gpus = freeGpus(situation);
   return ranked(offers, situation.running).map((offer) => {
-    const named = { chute: offer.chute, name: offer.name, version: offer.version };
+    const named = { chute: offer.chute, name: offer.name, version: offer.version, since: offer.since };
     const reason =
       cannot(offer, wishes, situation) ??
       (room <= 0 ? `${wishes.maxInstances} instances is the most you allow` : gpuProblem(offer, situation, gpus));
@@ -79,7 +89,7 @@ function ranked(offers: readonly MarketOffer[], running: readonly Running[]): Ma
 function cannot(offer: MarketOffer, wishes: Wishes, s: Situation): string | null {
   if (offer.need <= 0) return 'it has enough instances';
   if (s.claiming.has(offer.chute)) return 'a claim is under way';
-  const until = s.cooling.get(offer.chute) ?? 0;
+  const until = Math.max(s.cooling.get(startOf(offer)) ?? 0, s.cooling.get(needOf(offer)) ?? 0);
   if (until > s.now) return `the last try did not work; again in ${Math.ceil((until - s.now) / 1000)} s`;
   if (wishes.engines.includes(offer.name)) {
     return s.running.some((r) => r.runtime === 'url' && r.name === offer.name) ? 'your engine serves it already' : null;
@@ -96,14 +106,7 @@ function freeGpus(s: Situation): number {
 function gpuProblem(offer: MarketOffer, s: Situation, free: number): string | null {
   const need = offer.gpu;
   if (need === null) return null;
-  const names = (list: readonly string[], name: string) => list.some((part) => name.toLowerCase().includes(part.toLowerCase()));
-  const fit = s.inventory.devices.filter(
-    (d) =>
-      d.kind === 'gpu' &&
-      d.memoryMb >= need.min_vram_gb * 1000 &&
-      (need.include.length === 0 || names(need.include, d.name)) &&
-      !names(need.exclude, d.name),
-  );
+  const fit = s.inventory.devices.filter((d) => deviceFits(need, d));
   if (fit.length < need.count) return `it needs ${need.count} GPU with ${need.min_vram_gb} GB; this machine has ${fit.length} that fit`;
   return free < need.count ? 'no GPU is free' : null;
 }

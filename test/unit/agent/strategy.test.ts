@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { refusalOf, staysInCode } from '../../../miner-agent/allow.ts';
 import { parseGpus } from '../../../miner-agent/inventory.ts';
 import type { MarketOffer } from '../../../miner-agent/market.ts';
-import { choose, coolingMs } from '../../../miner-agent/strategy.ts';
+import { choose, coolingMs, needOf, startOf } from '../../../miner-agent/strategy.ts';
 import type { Situation, Wishes } from '../../../miner-agent/strategy.ts';
 
 const V = 'a'.repeat(64);
@@ -35,6 +35,7 @@ const situation = (fields: Partial<Situation> = {}): Situation => ({
   jitter: 0.5,
   ...fields,
 });
+const after = (what: string, until: number) => situation({ cooling: new Map([[what, until]]) });
 const gpu = (id: string, memoryMb: number, name = 'NVIDIA H100') => ({ id, kind: 'gpu' as const, name, memoryMb });
 const need = (fields: object = {}) => ({ count: 1, min_vram_gb: 16, include: [], exclude: [], ...fields });
 const run = (name: string, fields: object = {}) => ({ chute: `cht_${name}`, name, runtime: 'process' as const, gpus: 0, ...fields });
@@ -60,8 +61,29 @@ describe('strategy', () => {
     ['leaves images', offer('demo/i', { runtime: 'image' }), wishes(), situation(), /container image/],
     ['leaves what has enough', offer('demo/chat', { need: 0 }), wishes(), situation(), /enough/],
     ['claims once at a time', offer('demo/chat'), wishes(), situation({ claiming: new Set(['cht_demo/chat']) }), /under way/],
-    ['waits after a failure', offer('demo/chat'), wishes(), situation({ cooling: new Map([['cht_demo/chat', 4500]]) }), /again in 4 s/],
-    ['comes back after it', offer('demo/chat'), wishes(), situation({ cooling: new Map([['cht_demo/chat', 1000]]) }), null],
+    ['waits after a failure', offer('demo/chat'), wishes(), after(startOf(offer('demo/chat')), 4500), /again in 4 s/],
+    ['comes back after it', offer('demo/chat'), wishes(), after(startOf(offer('demo/chat')), 1000), null],
+    [
+      'starts another version at once',
+      offer('demo/chat', { version: 'b'.repeat(64) }),
+      wishes(),
+      after(startOf(offer('demo/chat')), 4500),
+      null,
+    ],
+    [
+      'waits after a refusal',
+      offer('demo/chat', { since: 7 }),
+      wishes(),
+      after(needOf(offer('demo/chat', { since: 7 })), 4500),
+      /again in 4 s/,
+    ],
+    [
+      'answers the next need at once',
+      offer('demo/chat', { since: 8 }),
+      wishes(),
+      after(needOf(offer('demo/chat', { since: 7 })), 4500),
+      null,
+    ],
     [
       'respects the most',
       offer('demo/chat'),
@@ -80,7 +102,7 @@ describe('strategy', () => {
   ];
   it.each(reasons)('%s', (_what, o, w, s, reason) => {
     const [choice] = choose([o], w, s);
-    if (reason === null) expect(choice).toMatchObject({ take: true, chute: o.chute, version: V });
+    if (reason === null) expect(choice).toMatchObject({ take: true, chute: o.chute, version: o.version });
     else expect(choice).toMatchObject({ take: false, reason: expect.stringMatching(reason) });
   });
 
