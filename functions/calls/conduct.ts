@@ -315,7 +315,8 @@ class Conductor {
           if (answer.kind === 'slot') return answer.instance;
           throw refusal(answer);
         } catch (error) {
-          if (error instanceof RipcordError || call.signal.aborted || world.now() >= this.deadline)
+          if (call.signal.aborted) throw this.failure('cancelled');
+          if (error instanceof RipcordError || world.now() >= this.deadline)
             throw error instanceof RipcordError ? error : this.failure('queue_timeout');
           await world.sleep(REATTACH_PAUSE_MS);
           await this.enqueue(snapshot, this.attempts.agents);
