@@ -129,6 +129,26 @@ test('a stream that waits has its 200 and signs of life, then the answer; the op
   expect(text).not.toBe('');
 });
 
+test('a stream that waits and whose client closes quietly gives its place up within a sign of life or two', async () => {
+  const long = client.chat.completions.create({ ...CHAT, max_tokens: 60 });
+  await until('the slot is taken', async () => {
+    const { instances } = (await (await network.request(`/chutes/${CHAT1}`)).json()) as { instances: { busy: number }[] };
+    return instances[0]?.busy === 1;
+  });
+  const leaver = await rawRequest(`${network.api}/v1/chat/completions`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${network.key}`, 'content-type': 'application/json' },
+    body: JSON.stringify({ ...CHAT, stream: true }),
+  }).reply;
+  await untilWaiting(network, CHAT1, 1);
+  const left = performance.now();
+  leaver.leave('fin');
+  await untilWaiting(network, CHAT1, 0);
+  console.log(`  its place was free ${Math.round(performance.now() - left)} ms after it left`);
+  expect(await closedStory(network, leaver.headers['x-request-id'] ?? '')).toMatchObject({ state: 'cancelled', attempts: [] });
+  expect((await long).choices).toHaveLength(1);
+});
+
 test('a slot that comes free finds its call although the chute object died meanwhile', async () => {
   const { release } = await occupy('c0');
   const waiting = [hold('c1', 10)];
