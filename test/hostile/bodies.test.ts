@@ -78,10 +78,10 @@ describe('too large', () => {
       ['x-ripcord-instance', stage.instance],
       ['transfer-encoding', 'chunked'],
     ]);
-    const waiting = rawHttp([line, ...chunked(LIMITS.bodyBytes + 1)], 50_000);
+    const waiting = rawHttp([line, ...chunked(LIMITS.bodyBytes + 1)], 90_000);
     const it = await stage.agent.opened();
     stage.agent.frames(credit(it.stream, 2 ** 40));
-    expect(await stage.agent.reset(it.stream)).toBe('cancelled');
+    expect(await stage.agent.reset(it.stream, 80_000)).toBe('cancelled');
     const reply = await waiting;
     expect(reply.status).toBe(413);
     expect(reply.text).toContain('"code":"body_too_large"');

@@ -139,8 +139,9 @@ export class RawAgent {
   readonly #taken = new Set<Frame>();
 
   /** The code of the first RESET on a stream. */
-  async reset(stream: number): Promise<string> {
-    const f = await this.until(`a RESET of ${stream}`, () => this.received.find((r) => r.type === FRAME.RESET && r.stream === stream));
+  async reset(stream: number, withinMs = DEADLINE_MS): Promise<string> {
+    const first = () => this.received.find((r) => r.type === FRAME.RESET && r.stream === stream);
+    const f = await this.until(`a RESET of ${stream}`, first, withinMs);
     return (JSON.parse(Buffer.from(f.payload).toString()) as { code: string }).code;
   }
 

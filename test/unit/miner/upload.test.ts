@@ -1,54 +1,66 @@
-/** A streamed body on its way to a Miner object: every byte at once, and never half a body for a whole one. */
+/** A body between Worker and object: the same bytes however they are cut, at once, and an end only where it ended. */
 import { expect, test } from 'vitest';
 import { Upload, withEnd } from '../../../functions/miner/upload.ts';
 
-function bodyOf(...chunks: (Uint8Array | Error)[]): ReadableStream<Uint8Array> {
-  const left = [...chunks];
+const streamOf = (pieces: Uint8Array[], failure?: Error): ReadableStream<Uint8Array> => {
+  const left = [...pieces];
   return new ReadableStream({
     pull(controller) {
-      const next = left.shift();
-      if (next === undefined) controller.close();
-      else if (next instanceof Error) controller.error(next);
-      else controller.enqueue(next);
+      const piece = left.shift();
+      if (piece !== undefined) controller.enqueue(piece);
+      else if (failure === undefined) controller.close();
+      else controller.error(failure);
     },
   });
+};
+
+async function written(body: ReadableStream<Uint8Array>): Promise<{ bytes: Uint8Array; broke: boolean }> {
+  const parts: Uint8Array[] = [];
+  try {
+    for await (const part of withEnd(body)) parts.push(part);
+  } catch {
+    return { bytes: Buffer.concat(parts), broke: true };
+  }
+  return { bytes: Buffer.concat(parts), broke: false };
 }
 
-/** The same bytes in chunks of this size, as a transport may cut them. */
-async function recut(stream: ReadableStream<Uint8Array>, size: number): Promise<ReadableStream<Uint8Array>> {
-  const all = new Uint8Array(await new Response(stream).arrayBuffer());
-  const chunks: Uint8Array[] = [];
-  for (let at = 0; at < all.byteLength; at += size) chunks.push(all.subarray(at, at + size));
-  return bodyOf(...chunks);
+async function read(wire: Uint8Array[]): Promise<string> {
+  const upload = new Upload(streamOf(wire));
+  const parts: Uint8Array[] = [];
+  for (let part = await upload.read(); part !== null; part = await upload.read()) {
+    expect(part.byteLength).toBeGreaterThan(0);
+    parts.push(part);
+  }
+  return Buffer.concat(parts).toString();
 }
 
-async function readAll(upload: Upload): Promise<number[]> {
-  const bytes: number[] = [];
-  for (let part = await upload.read(); part !== null; part = await upload.read()) bytes.push(...part);
-  return bytes;
-}
+const text = (value: string): Uint8Array => new TextEncoder().encode(value);
 
-const first = Uint8Array.from({ length: 300 }, (_, i) => i % 251);
-const second = Uint8Array.of(0, 0, 0, 0, 4);
-
-test.each([1, 2, 3, 5, 7, 64, 1_000])('cut into chunks of %i bytes it is the same body', async (size) => {
-  const upload = new Upload(await recut(withEnd(bodyOf(first, new Uint8Array(0), second)), size));
-  expect(await readAll(upload)).toEqual([...first, ...second]);
+test.each([[[]], [['']], [['hello']], [['a', '', 'bc']], [['x'.repeat(300), 'y']]])('%j comes as it was, cut anywhere', async (pieces) => {
+  const { bytes } = await written(streamOf(pieces.map(text)));
+  for (let at = 0; at <= bytes.byteLength; at++) expect(await read([bytes.subarray(0, at), bytes.subarray(at)])).toBe(pieces.join(''));
+  expect(await read([...bytes].map((byte) => Uint8Array.of(byte)))).toBe(pieces.join(''));
 });
 
-test('an empty body is complete', async () => {
-  expect(await readAll(new Upload(withEnd(bodyOf())))).toEqual([]);
+test('cut short anywhere it is broken, never complete', async () => {
+  const { bytes } = await written(streamOf([text('hello'), text('there')]));
+  for (let at = 0; at < bytes.byteLength; at++) await expect(read([bytes.subarray(0, at)])).rejects.toThrow('the upload broke');
 });
 
-test('the first bytes do not wait for the next', async () => {
-  let push: ReadableStreamDefaultController<Uint8Array> | undefined;
-  const upload = new Upload(withEnd(new ReadableStream<Uint8Array>({ start: (controller) => void (push = controller) })));
-  push?.enqueue(first);
-  expect(await upload.read()).toEqual(first);
+test('a body that fails has no end', async () => {
+  const { bytes, broke } = await written(streamOf([text('hello')], new Error('gone')));
+  expect(broke).toBe(true);
+  await expect(read([bytes])).rejects.toThrow('the upload broke');
 });
 
-test('a body that fails, or is cut anywhere, is never complete', async () => {
-  await expect(readAll(new Upload(withEnd(bodyOf(first, new Error('gone')))))).rejects.toThrow();
-  const whole = new Uint8Array(await new Response(withEnd(bodyOf(first, second))).arrayBuffer());
-  for (let cut = 0; cut < whole.byteLength; cut++) await expect(readAll(new Upload(bodyOf(whole.slice(0, cut))))).rejects.toThrow('broke');
+test('what came is given before more comes', async () => {
+  const wire = new TransformStream<Uint8Array, Uint8Array>();
+  const upload = new Upload(withEnd(wire.readable));
+  const writer = wire.writable.getWriter();
+  for (const word of ['a', 'b', 'c']) {
+    void writer.write(text(word));
+    expect(Buffer.from((await upload.read()) ?? []).toString()).toBe(word);
+  }
+  void writer.close();
+  expect(await upload.read()).toBeNull();
 });
