@@ -18,6 +18,8 @@ export interface EchoWish {
   min?: number;
   max?: number;
   public?: boolean;
+  /** The routes it declares; none: any. */
+  cords?: { method: string; path: string; retry?: 'safe' }[];
 }
 
 /** What one running copy of the program says of itself. */
@@ -54,7 +56,7 @@ export interface Echo {
 /** A folder with the chute in it, ready to be deployed. */
 export function writeEcho(folder: string, wish: EchoWish = {}): void {
   cpSync(ECHO, folder, { recursive: true });
-  const { word, ...fields } = { ...wish };
+  const { word, cords = [], ...fields } = { ...wish };
   let toml = readFileSync(join(folder, 'chute.toml'), 'utf8');
   const set = (field: string, value: unknown) => {
     const line = new RegExp(`^${field} = .*$`, 'm');
@@ -63,6 +65,10 @@ export function writeEcho(folder: string, wish: EchoWish = {}): void {
   };
   for (const [field, value] of Object.entries(fields)) set(field, value);
   if (word !== undefined) set('WORD', word);
+  for (const cord of cords)
+    toml += `\n[[cords]]\n${Object.entries(cord)
+      .map(([field, value]) => `${field} = "${value}"\n`)
+      .join('')}`;
   writeFileSync(join(folder, 'chute.toml'), toml);
 }
 
@@ -74,6 +80,7 @@ export async function deployEcho(network: TestNetwork, wish: EchoWish = {}): Pro
   const at = (path: string) => `/call/${name}${path}`;
   await until(`${name} answers`, async () => (await network.request(at('/health'))).ok, { deadlineMs: 60_000 });
   const engines = () => enginesOf(network, name);
+  await until(`${name} has said where it listens`, engines);
   return {
     id,
     name,

@@ -65,7 +65,7 @@ async function order(): Promise<string[]> {
 }
 
 /** A call that keeps the slot until it is released. */
-async function occupy(tag: string): Promise<{ over: Promise<RawReply>; release(): Promise<void> }> {
+async function occupy(tag: string): Promise<{ over: Promise<RawReply>; release: () => Promise<void> }> {
   const over = hold(tag, 60_000);
   await single.has(tag);
   return { over, release: () => single.release(tag) };

@@ -9,12 +9,18 @@ import { until } from '../harness/until.ts';
 
 let network: TestNetwork;
 let echo: Echo;
-/** One call at a time, for at most five seconds. */
+/** One call at a time. */
+let single: Echo;
+/** Two seconds a call. */
 let brief: Echo;
 
 beforeAll(async () => {
   network = await startNetwork({ chutes: DEMO_CHUTES.slice(0, 1) });
-  [echo, brief] = await Promise.all([deployEcho(network), deployEcho(network, { name: 'brief', concurrency: 1, max: 1, timeout: 5 })]);
+  [echo, single, brief] = await Promise.all([
+    deployEcho(network),
+    deployEcho(network, { name: 'single', concurrency: 1, max: 1 }),
+    deployEcho(network, { name: 'brief', timeout: 2 }),
+  ]);
 });
 afterAll(() => network?.close());
 
@@ -23,6 +29,16 @@ const ask = (path: string) => rawRequest(network.api + path, { headers: headers(
 
 async function activeOf(of: Echo): Promise<number> {
   return (await of.engines()).reduce((sum, engine) => sum + engine.active, 0);
+}
+
+/** No hold of a call that is over stays behind. */
+function untilNoneRuns(): Promise<unknown> {
+  return until('no call runs', async () => {
+    const { items } = (await (await network.request('/calls')).json()) as { items: { state: string }[] };
+    const running = items.filter(({ state }) => state === 'running');
+    if (running.length > 0) throw new Error(JSON.stringify(running));
+    return true;
+  });
 }
 
 describe.each(['fin', 'rst'] as const)('a client that leaves by %s in the middle of', (how) => {
@@ -84,27 +100,38 @@ test('a client that aborts its fetch while the upload still runs cancels the eng
 });
 
 test('a client that leaves while it waits for a slot gives its place up, and the next one is served', async () => {
-  const first = ask(brief.at('/hold?ms=60000&tag=first')).reply;
-  await brief.has('first');
-  const leaver = ask(brief.at('/hold?tag=leaver'));
-  await brief.waiting(1);
-  const next = ask(brief.at('/hold?ms=1&tag=next')).reply;
-  await brief.waiting(2);
+  const first = ask(single.at('/hold?ms=60000&tag=first')).reply;
+  await single.has('first');
+  const leaver = ask(single.at('/hold?tag=leaver'));
+  await single.waiting(1);
+  const next = ask(single.at('/hold?ms=1&tag=next')).reply;
+  await single.waiting(2);
   leaver.leave('rst');
-  await brief.waiting(1);
-  await brief.release('first');
+  await single.waiting(1);
+  await single.release('first');
   expect((await first).status).toBe(200);
   expect((await next).status).toBe(200);
-  expect((await brief.engines())[0]?.order).toEqual(['first', 'next']);
+  expect((await single.engines())[0]?.order).toEqual(['first', 'next']);
+  await untilNoneRuns();
+});
+
+test('a client that resets before the reply cancels the engine at once', async () => {
+  const leaver = ask(echo.at('/hold?ms=60000&tag=reset'));
+  await echo.has('reset');
+  const left = performance.now();
+  leaver.leave('rst');
+  await until('the engine stopped', async () => (await activeOf(echo)) === 0, { everyMs: 5 });
+  console.log(`  the engine stopped ${Math.round(performance.now() - left)} ms after the reset`);
+  await untilNoneRuns();
 });
 
 test('a quiet close before a reply without a stream is not noticed: the call ends at its timeout, and its slot with it', async () => {
   const quiet = ask(brief.at('/hold?ms=60000&tag=quiet'));
-  await until('the engine has the call', async () => (await activeOf(brief)) === 1);
+  await brief.has('quiet');
   quiet.leave('fin');
   const started = performance.now();
   await until('the engine stopped', async () => (await activeOf(brief)) === 0, { deadlineMs: 10_000 });
-  console.log(`  the engine stopped ${Math.round(performance.now() - started)} ms after the client left; the timeout is 5000 ms`);
+  console.log(`  the engine stopped ${Math.round(performance.now() - started)} ms after the client left; the timeout is 2000 ms`);
   expect((await ask(brief.at('/hold?ms=1')).reply).status).toBe(200);
 });
 

@@ -188,6 +188,15 @@ describe('bodies', () => {
 });
 
 describe('what does not go through', () => {
+  test('routes that a chute with declared cords does not declare', async () => {
+    const strict = await deployEcho(network, { name: 'strict', cords: [{ method: 'POST', path: '/echo' }] });
+    expect((await network.request(strict.at('/echo?tag=yes'), { body: 'x' })).status).toBe(200);
+    expect((await network.request(strict.at('/echo?tag=no'))).status).toBe(404);
+    expect((await network.request(strict.at('/hold?tag=no'), { body: 'x' })).status).toBe(404);
+    const order = (await strict.engines()).flatMap((engine) => engine.order);
+    expect([order.includes('yes'), order.includes('no')]).toEqual([true, false]);
+  });
+
   test.each(['GET', 'DELETE', 'OPTIONS'])('a body of %s is a body to the engine, never a second request', async (method) => {
     const body = 'GET /events?tag=smuggled HTTP/1.1\r\nhost: x\r\n\r\n';
     expect(seenIn(await ask('name', '/echo', { method, body }))).toMatchObject({ method, bytes: body.length, sha256: sha256(body) });
