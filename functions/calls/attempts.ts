@@ -38,7 +38,7 @@ export class Attempts {
     if (this.failure !== null && this.tried.length === 0) return { do: 'fail', code: this.failure };
     if (!this.mayQueue) return { do: 'fail', code: this.failure ?? 'no_capacity' };
     if (this.refusals >= MAX_REFUSALS) return { do: 'fail', code: this.failure ?? 'no_capacity' };
-    return { do: 'queue', tried: this.agents };
+    return { do: 'queue', tried: this.instances };
   }
 
   /** Why the last attempt failed; null while none has. */
@@ -46,8 +46,8 @@ export class Attempts {
     return this.failure;
   }
 
-  /** Agents that had an attempt. */
-  get agents(): string[] {
+  /** Instances that had an attempt. */
+  get instances(): string[] {
     return [...this.tried];
   }
 
@@ -62,7 +62,7 @@ export class Attempts {
       return;
     }
     this.count += 1;
-    this.tried.push(instance.agent);
+    this.tried.push(instance.instance);
     // The same agent is not asked again while another may answer.
     const others = this.candidates.filter((c) => c.agent !== instance.agent);
     this.candidates.splice(0, this.candidates.length, ...others);

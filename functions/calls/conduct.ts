@@ -319,7 +319,7 @@ class Conductor {
           if (error instanceof RipcordError || world.now() >= this.deadline)
             throw error instanceof RipcordError ? error : this.failure('queue_timeout');
           await world.sleep(REATTACH_PAUSE_MS);
-          await this.enqueue(snapshot, this.attempts.agents);
+          await this.enqueue(snapshot, this.attempts.instances);
         }
       }
     } finally {

@@ -129,7 +129,7 @@ export interface Ticket {
   account: string;
   /** Unix milliseconds when the call first asked; kept when it has to ask again. */
   since: number;
-  /** Agents that already had an attempt. */
+  /** Instances that already had an attempt; another one of the same agent, as after its restart, may have the next. */
   tried: string[];
   deadlineMs: number;
 }

@@ -43,7 +43,7 @@ function hope(turn: Turn, ticket: Ticket, bounds: typeof BOUNDS): boolean {
   const { state, now } = turn;
   for (const row of state.instances.values()) {
     const lost = row.goneAt !== null && row.goneAt + bounds.resumeMs <= now;
-    if (row.state !== 'draining' && !lost && !ticket.tried.includes(row.agent)) return true;
+    if (row.state !== 'draining' && !lost && !ticket.tried.includes(row.instance)) return true;
   }
   const since = state.demand.unmetSince;
   return since !== null && now - since < bounds.hopeMs;
@@ -75,10 +75,10 @@ export function remove(state: State, call: CallId): QueuedTicket | null {
   return ticket;
 }
 
-/** Who gets the next slot of this agent; the account then goes to the end of the round. */
-export function next(state: State, agent: string): QueuedTicket | null {
+/** Who gets the next slot of this instance; the account then goes to the end of the round. */
+export function next(state: State, instance: string): QueuedTicket | null {
   for (const account of state.rotation) {
-    const ticket = state.lines.get(account)?.find((t) => t.reserving === null && !t.tried.includes(agent));
+    const ticket = state.lines.get(account)?.find((t) => t.reserving === null && !t.tried.includes(instance));
     if (ticket === undefined) continue;
     state.rotation = [...state.rotation.filter((other) => other !== account), account];
     return ticket;

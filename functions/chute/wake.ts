@@ -18,7 +18,7 @@ export function freed(turn: Turn, agent: string, instance: string, bounds: typeo
   slotFreed(turn);
   // An object that was evicted meanwhile has forgotten that it watches.
   if (!state.links.has(agent)) state.links.set(agent, { on: true, pending: null, again: false, at: turn.now, failures: 0 });
-  const ticket = next(state, agent);
+  const ticket = next(state, instance);
   if (ticket === null) {
     state.busy.set(instance, Math.max(0, (state.busy.get(instance) ?? 0) - 1));
     if (state.tickets.size > 0) state.free.set(instance, Math.min(row.slots, (state.free.get(instance) ?? 0) + 1));
@@ -112,7 +112,7 @@ export function pump(turn: Turn, bounds: typeof BOUNDS): void {
 function reserveFree(turn: Turn, row: InstanceRow): void {
   const { state } = turn;
   for (let free = state.free.get(row.instance) ?? 0; free > 0; free--) {
-    const ticket = next(state, row.agent);
+    const ticket = next(state, row.instance);
     if (ticket === null) return;
     ticket.reserving = row.instance;
     state.free.set(row.instance, free - 1);

@@ -186,12 +186,12 @@ export class Oracle {
       if (!agent.connected || core?.connected !== true) continue;
       const live = new Set(agent.live());
       for (const i of core.listInstances())
-        if (i.state === 'live' && live.has(i.instance) && known.has(i.instance) && i.busy < i.slots) idle.add(agent.agent);
+        if (i.state === 'live' && live.has(i.instance) && known.has(i.instance) && i.busy < i.slots) idle.add(i.instance);
     }
     for (const call of this.starving.keys()) if (!waiting.has(call)) this.starving.delete(call);
     for (const [call, tried] of waiting) {
       if (this.calls.get(call)?.over !== false) continue;
-      if (![...idle].some((agent) => !tried.includes(agent))) this.starving.delete(call);
+      if (![...idle].some((instance) => !tried.includes(instance))) this.starving.delete(call);
       else if (!this.starving.has(call)) this.starving.set(call, sim.now);
       const since = Math.max(this.starving.get(call) ?? sim.now, Math.max(sim.faults.lastAt, this.ghostAt) + CALM_MS);
       if (sim.now - since > STARVE_MS) sim.fail('no call waits beside a free slot', `${call} for ${sim.now - since} ms`);

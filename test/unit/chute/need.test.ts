@@ -26,7 +26,7 @@ describe('need', () => {
     const first = world.live('m1', 'a');
     expect(world.need).toBe(0);
     world.pass(1000);
-    expect(world.enqueue('c1', { tried: ['m1'] })).toMatchObject({ kind: 'refused', code: 'no_capacity' });
+    expect(world.enqueue('c1', { tried: [first] })).toMatchObject({ kind: 'refused', code: 'no_capacity' });
     world.do(world.core.load('m1', [{ instance: first, busy: 1 }], world.now));
     world.enqueue('c2');
     expect(world.need).toBe(1);

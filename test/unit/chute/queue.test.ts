@@ -47,10 +47,10 @@ describe('order', () => {
     expect(world.enqueue('a4', { account: 'A' })).toMatchObject({ kind: 'admitted', position: 5 });
   });
 
-  test('a call does not get an agent it has tried', () => {
+  test('a call does not get an instance it has tried', () => {
     const { world, instance } = busyWorld();
     world.claim('m2', 'a');
-    world.enqueue('c1', { tried: ['m1'] });
+    world.enqueue('c1', { tried: [instance] });
     world.enqueue('c2');
     expect(served(world, instance, 2)).toEqual(['c2', null]);
   });

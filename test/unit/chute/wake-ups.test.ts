@@ -52,8 +52,10 @@ class Net {
 
   // ── what Workers do ──
 
-  arrive(account: string, tried: string[]): void {
+  /** `tried`: agents whose instance has failed the call. */
+  arrive(account: string, agents: string[]): void {
     const call = `c${++this.#calls}`;
+    const tried = agents.map((name) => this.miner(name).id);
     this.waiting.set(call, { account, since: this.world.now, tried });
     this.ask(call);
   }
@@ -301,7 +303,7 @@ test('in quiet, no call waits while a slot it can use is free', () => {
       net.settle();
       for (const [call, { tried }] of net.waiting) {
         for (const [name, miner] of net.miners)
-          if (!tried.includes(name)) expect({ call, name, free: net.free(miner) }).toMatchObject({ free: 0 });
+          if (!tried.includes(miner.id)) expect({ call, name, free: net.free(miner) }).toMatchObject({ free: 0 });
       }
       // Nobody waits: nobody is watched, so newcomers need no queue. (An evicted object forgets; the next call mends it.)
       const evicted = steps.some((it) => it.kind === 'evict');
