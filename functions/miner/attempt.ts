@@ -79,8 +79,12 @@ export class Attempt {
     return this.pumpRequest();
   }
 
-  /** The agent takes request bytes up to this offset; what lies a window behind it is consumed. */
+  /**
+   * The agent takes request bytes up to this offset; what lies a window behind it is consumed. Throws `ProtocolError` for
+   * more than a window beyond what was sent: nothing could be forgotten any more, and the whole request would be held here.
+   */
   grantRequest(offset: number): Frame[] {
+    if (offset > this.requestSent + LIMITS.windowBytes) throw new ProtocolError('limit', 'CREDIT beyond the window');
     this.requestCredit = Math.max(this.requestCredit, offset);
     this.forgetRequest(this.requestCredit - LIMITS.windowBytes);
     return this.pumpRequest();

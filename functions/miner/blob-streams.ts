@@ -3,6 +3,7 @@ import { FRAME, LIMITS, dataFrames, encodeJson, frame, type Frame } from '#proto
 import type { Blobs } from '../blobs.ts';
 
 interface Open {
+  sent: number;
   credit: number;
   stopped: boolean;
   /** Called when credit comes or the stream stops. */
@@ -18,7 +19,7 @@ export class BlobStreams {
   }
 
   async start(stream: number, store: Blobs, sha256: string, offset: number): Promise<void> {
-    const it: Open = { credit: offset + LIMITS.windowBytes, stopped: false, changed: () => {} };
+    const it: Open = { sent: offset, credit: offset + LIMITS.windowBytes, stopped: false, changed: () => {} };
     this.open.set(stream, it);
     try {
       const body = await store.get(sha256, offset);
@@ -31,7 +32,7 @@ export class BlobStreams {
         return;
       }
       this.send([frame(FRAME.HEAD, stream, encodeJson({ status: 200, headers: [] }))]);
-      await this.pump(stream, it, body.getReader(), offset);
+      await this.pump(stream, it, body.getReader());
     } catch {
       // Nothing of this stream may come after it was stopped: its id may be of another session by now.
       if (!it.stopped) this.send([frame(FRAME.RESET, stream, encodeJson({ code: 'gap' }))]);
@@ -43,7 +44,8 @@ export class BlobStreams {
   credit(stream: number, offset: number): void {
     const it = this.open.get(stream);
     if (it === undefined) return;
-    it.credit = Math.max(it.credit, offset);
+    // No more than a window may be under way, whatever the agent grants.
+    it.credit = Math.max(it.credit, Math.min(offset, it.sent + LIMITS.windowBytes));
     it.changed();
   }
 
@@ -58,8 +60,7 @@ export class BlobStreams {
     for (const stream of this.open.keys()) this.stop(stream);
   }
 
-  private async pump(stream: number, it: Open, reader: ReadableStreamDefaultReader<Uint8Array>, from: number): Promise<void> {
-    let sent = from;
+  private async pump(stream: number, it: Open, reader: ReadableStreamDefaultReader<Uint8Array>): Promise<void> {
     for (;;) {
       const part = await reader.read();
       if (part.done) {
@@ -68,14 +69,14 @@ export class BlobStreams {
       }
       let bytes = part.value;
       while (bytes.byteLength > 0) {
-        while (!it.stopped && sent >= it.credit) await new Promise<void>((resolve) => (it.changed = resolve));
+        while (!it.stopped && it.sent >= it.credit) await new Promise<void>((resolve) => (it.changed = resolve));
         if (it.stopped) {
           await reader.cancel();
           return;
         }
-        const now = bytes.subarray(0, it.credit - sent);
+        const now = bytes.subarray(0, it.credit - it.sent);
         this.send(dataFrames(stream, now));
-        sent += now.byteLength;
+        it.sent += now.byteLength;
         bytes = bytes.subarray(now.byteLength);
       }
     }

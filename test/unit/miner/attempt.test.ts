@@ -61,6 +61,7 @@ describe('frames that a stream must not have', () => {
     ['ACK', (s) => [frame(FRAME.ACK, s, new Uint8Array(8))]],
     ['RESUME', (s) => [frame(FRAME.RESUME, s, new Uint8Array(16))]],
     ['CREDIT without an offset', (s) => [frame(FRAME.CREDIT, s, new Uint8Array(7))]],
+    ['CREDIT beyond the window', (s) => [credit(s, LIMITS.windowBytes + 2)]],
     ['CREDIT beyond what can be counted', (s) => [frame(FRAME.CREDIT, s, new Uint8Array(8).fill(255))]],
     ['RESET that is no JSON', (s) => [frame(FRAME.RESET, s, utf8('x'))]],
     ['RESET with a code of its own', (s) => [reset(s, 'insufficient_credit')]],
