@@ -1,20 +1,39 @@
 /** A JSON body, checked at the door. */
-import type { Context } from 'hono';
-import { bodyLimit } from 'hono/body-limit';
+import type { Context, MiddlewareHandler } from 'hono';
 import * as z from 'zod/mini';
 import { firstIssue } from '#protocol';
 import { RipcordError } from '../errors.ts';
 
-/** Bytes of a small JSON body. */
-const SMALL_BYTES = 64 * 1024;
+/** Refuses a body of more bytes than this before it is in memory. What is left of it can still be read on. */
+export function bodyAtMost(bytes: number): MiddlewareHandler {
+  return async (c, next) => {
+    const { body } = c.req.raw;
+    const declared = c.req.header('content-length');
+    if (declared !== undefined && !(Number(declared) <= bytes)) throw new RipcordError('body_too_large');
+    if (declared === undefined && body !== null)
+      c.req.raw = new Request(c.req.raw, { method: c.req.method, body: await readAtMost(body, bytes) });
+    await next();
+  };
+}
 
-/** For routes whose body is a few fields: no more than that is ever read into memory. Throws `body_too_large`. */
-export const smallBody = bodyLimit({
-  maxSize: SMALL_BYTES,
-  onError: () => {
-    throw new RipcordError('body_too_large');
-  },
-});
+async function readAtMost(body: ReadableStream<Uint8Array>, limit: number): Promise<Blob> {
+  const reader = body.getReader();
+  const parts: Uint8Array[] = [];
+  let bytes = 0;
+  try {
+    for (let part = await reader.read(); !part.done; part = await reader.read()) {
+      bytes += part.value.byteLength;
+      if (bytes > limit) throw new RipcordError('body_too_large');
+      parts.push(part.value);
+    }
+  } finally {
+    reader.releaseLock();
+  }
+  return new Blob(parts);
+}
+
+/** For routes whose body is a few fields. */
+export const smallBody = bodyAtMost(64 * 1024);
 
 /** Throws `invalid_request` with the place of the first fault, never the value. */
 export async function readJson<T extends z.ZodMiniType>(c: Context, schema: T): Promise<z.output<T>> {

@@ -4,7 +4,6 @@
  */
 import { Hono } from 'hono';
 import type { Context } from 'hono';
-import { bodyLimit } from 'hono/body-limit';
 import * as z from 'zod/mini';
 import * as db from '#db';
 import { CHUTE_NAME, HANDLE, LIMITS, chuteConfigSchema } from '#protocol';
@@ -18,6 +17,7 @@ import type { Caller } from '../gate/authenticate.ts';
 import { checkId, chuteIdOf, slugOf } from '../gate/ids.ts';
 import { marketListings } from '../market/copy.ts';
 import { chuteStub } from '../stubs.ts';
+import { bodyAtMost } from './body.ts';
 import { chuteItem, listedItem, versionItem } from './chute-items.ts';
 import { DEPLOY_BYTES, readDeploy } from './deploy-body.ts';
 import type { Vars } from './vars.ts';
@@ -26,11 +26,8 @@ type Ctx = Context<{ Bindings: Env; Variables: Vars }>;
 
 export const chutesApi = new Hono<{ Bindings: Env; Variables: Vars }>();
 
-const tooLarge = (): never => {
-  throw new RipcordError('body_too_large');
-};
-const deployLimit = bodyLimit({ maxSize: DEPLOY_BYTES, onError: tooLarge });
-const blobLimit = bodyLimit({ maxSize: LIMITS.codeBytes, onError: tooLarge });
+const deployLimit = bodyAtMost(DEPLOY_BYTES);
+const blobLimit = bodyAtMost(LIMITS.codeBytes);
 
 /** Own chutes in a list that are asked for their state; the rest is listed without. */
 const LIST_STATES = 100;

@@ -6,7 +6,8 @@ const PATIENCE_MS = 3_000;
 
 /** Never throws. */
 export async function discardBody(request: Request): Promise<void> {
-  if (request.body === null || request.bodyUsed || request.body.locked) return;
+  // One that was read in part counts as used.
+  if (request.body === null || request.body.locked) return;
   const reader = request.body.getReader();
   await Promise.race([drain(reader), scheduler.wait(PATIENCE_MS)]).catch(() => {});
   await reader.cancel().catch(() => {});
