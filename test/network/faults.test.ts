@@ -121,6 +121,17 @@ describe('before the first byte', () => {
   });
 });
 
+test('the only miner dies and is started again: calls without a byte are answered by its next program', async () => {
+  const held = Array.from({ length: 4 }, (_, i) => open(echo.at(`/hold?ms=300&tag=died-${i}`)));
+  await Promise.all(held.map((_, i) => echo.has(`died-${i}`)));
+  const killed = performance.now();
+  network.agent(0).crash();
+  const later = Array.from({ length: 4 }, () => open(echo.at('/hold?ms=1')));
+  const replies = await Promise.all([...held, ...later]);
+  console.log(`  all were answered ${Math.round(performance.now() - killed)} ms after the agent was killed`);
+  expect(replies.map(({ status }) => status)).toEqual(replies.map(() => 200));
+});
+
 test('an upload that is cut on a route that is not safe to repeat: 502 outcome_unknown, never sent twice', async () => {
   let push: ReadableStreamDefaultController<Uint8Array> | undefined;
   const body = new ReadableStream<Uint8Array>({ start: (controller) => void (push = controller) });
