@@ -2,7 +2,8 @@
 import type { Context } from 'hono';
 import type { Vars } from '../api/vars.ts';
 import type { Env } from '../env.ts';
-import { conduct, type Call, type World } from './conduct.ts';
+import type { Call, World } from './call.ts';
+import { conduct } from './conduct.ts';
 import type { Reply } from './pump.ts';
 import type { ByteSink } from './ports.ts';
 import { checkHead } from './shape.ts';

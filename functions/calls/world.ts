@@ -2,7 +2,7 @@
 import type { Env } from '../env.ts';
 import { minerCalls } from '../miner/client.ts';
 import { accountStub, chuteStub, minerStub } from '../stubs.ts';
-import type { World } from './conduct.ts';
+import type { World } from './call.ts';
 import { Finder } from './find.ts';
 import type { AccountPort, ChutePort, Snapshot } from './ports.ts';
 

@@ -1,5 +1,5 @@
 /** One call as its client has it: what came, how it ended, and when the client left. */
-import type { Call } from '../../../functions/calls/conduct.ts';
+import type { Call } from '../../../functions/calls/call.ts';
 import type { ByteSink } from '../../../functions/calls/ports.ts';
 import type { Sim } from '../sim.ts';
 

@@ -1,5 +1,6 @@
 /** A Worker isolate: the production conductor with ports that lead through the hostile network. */
-import { conduct, type World } from '../../../functions/calls/conduct.ts';
+import type { World } from '../../../functions/calls/call.ts';
+import { conduct } from '../../../functions/calls/conduct.ts';
 import { Finder } from '../../../functions/calls/find.ts';
 import type { OpenAnswer, QueueAnswer, RelayAnswer, RelayAsk, Snapshot, WaitAnswer } from '../../../functions/calls/ports.ts';
 import { RipcordError } from '../../../functions/errors.ts';

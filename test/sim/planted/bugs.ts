@@ -27,7 +27,7 @@ export const BUGS: PlantedBug[] = [
   },
   {
     name: 'another instance is tried after the first byte',
-    file: 'functions/calls/conduct.ts',
+    file: 'functions/calls/replies.ts',
     find: 'if (offset > 0) return new RipcordError',
     replace: 'if (offset > 1e9) return new RipcordError',
   },
