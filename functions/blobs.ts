@@ -1,5 +1,5 @@
 /**
- * Content-addressed bytes: packed code folders. In R2 when the bucket is bound, else in a writable disk service of
+ * Content-addressed bytes of an account: packed code folders. Nobody reaches another's by naming its hash. In R2 when the bucket is bound, else in a writable disk service of
  * workerd, which is a folder behind GET and PUT.
  */
 import { LIMITS } from '#protocol';
@@ -16,9 +16,10 @@ export interface Blobs {
 
 const HASH = /^[0-9a-f]{64}$/;
 
-/** Throws `unavailable` when the edge has no place for blobs. */
-export function blobs(env: Pick<Env, 'BLOBS' | 'BLOBS_DISK'>): Blobs {
-  const store = env.BLOBS !== undefined ? bucketStore(env.BLOBS) : env.BLOBS_DISK !== undefined ? diskStore(env.BLOBS_DISK) : null;
+/** The blobs of this account. Throws `unavailable` when the edge has no place for any. */
+export function blobs(env: Pick<Env, 'BLOBS' | 'BLOBS_DISK'>, account: string): Blobs {
+  const store =
+    env.BLOBS !== undefined ? bucketStore(env.BLOBS, account) : env.BLOBS_DISK !== undefined ? diskStore(env.BLOBS_DISK, account) : null;
   if (store === null) throw new RipcordError('unavailable', { message: 'The edge has no blob store.' });
   return {
     async put(hash, bytes) {
@@ -43,8 +44,8 @@ async function check(hash: string, bytes: Uint8Array): Promise<void> {
     throw new RipcordError('invalid_request', { message: 'The SHA-256 of the body is not the name of the blob.', param: 'sha256' });
 }
 
-function bucketStore(bucket: R2Bucket): Store {
-  const key = (hash: string): string => `blobs/${hash}`;
+function bucketStore(bucket: R2Bucket, account: string): Store {
+  const key = (hash: string): string => `blobs/${account}/${hash}`;
   return {
     async put(hash, bytes) {
       await bucket.put(key(hash), bytes);
@@ -57,9 +58,8 @@ function bucketStore(bucket: R2Bucket): Store {
   };
 }
 
-function diskStore(disk: Fetcher): Store {
-  // Two levels, so that no folder gets too many entries.
-  const url = (hash: string): string => `http://blobs/${hash.slice(0, 2)}/${hash}`;
+function diskStore(disk: Fetcher, account: string): Store {
+  const url = (hash: string): string => `http://blobs/${account}/${hash}`;
   return {
     async put(hash, bytes) {
       const reply = await disk.fetch(url(hash), { method: 'PUT', body: bytes });

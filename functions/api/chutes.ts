@@ -42,18 +42,18 @@ chutesApi.get('/schema/chute.json', (c) => {
 });
 
 chutesApi.put('/blobs/:sha256', blobLimit, async (c) => {
-  await authenticate(c, 'write');
+  const { account } = await authenticate(c, 'write');
   const sha256 = c.req.param('sha256');
   const bytes = new Uint8Array(await c.req.arrayBuffer());
-  await blobs(c.env).put(sha256, bytes);
+  await blobs(c.env, account).put(sha256, bytes);
   return c.json({ sha256, bytes: bytes.byteLength }, 201);
 });
 
 // HEAD only: code is given to agents that hold a grant, through their sockets.
 chutesApi.get('/blobs/:sha256', async (c) => {
   if (c.req.method !== 'HEAD') throw new RipcordError('method_not_allowed');
-  await authenticate(c, 'write');
-  return c.body(null, (await blobs(c.env).has(c.req.param('sha256'))) ? 200 : 404);
+  const { account } = await authenticate(c, 'write');
+  return c.body(null, (await blobs(c.env, account).has(c.req.param('sha256'))) ? 200 : 404);
 });
 
 chutesApi.post('/chutes', deployLimit, async (c) => {
@@ -65,9 +65,9 @@ chutesApi.post('/chutes', deployLimit, async (c) => {
       message: `name: with the owner's handle it is longer than a host name may be (${slug}).`,
       param: 'name',
     });
-  if (code !== null && !(await blobs(c.env).has(code.sha256))) {
+  if (code !== null && !(await blobs(c.env, caller.account).has(code.sha256))) {
     throw new RipcordError('invalid_config', {
-      message: 'code: there is no blob with this SHA-256.',
+      message: 'code: the account has no blob with this SHA-256.',
       hint: `Send it first: PUT /blobs/${code.sha256}.`,
       param: 'code.sha256',
     });

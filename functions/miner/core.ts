@@ -298,12 +298,13 @@ export class MinerCore {
         const { blob, instance, offset } = decodeJson(openBlobSchema, f.payload, 'OPEN');
         if (this.blobs.has(f.stream)) throw new ProtocolError('state', 'OPEN of a stream that is open');
         if (this.blobs.size >= BLOBS) throw new ProtocolError('limit', 'too many blobs at once');
-        if (this.instances.slots.get(instance)?.code !== blob) {
+        const code = this.instances.slots.get(instance)?.code;
+        if (code?.sha256 !== blob) {
           turn.reset(f.stream, 'not_found');
           return;
         }
         this.blobs.add(f.stream);
-        turn.do({ do: 'blob', stream: f.stream, sha256: blob, offset });
+        turn.do({ do: 'blob', stream: f.stream, account: code.account, sha256: blob, offset });
         return;
       }
       case FRAME.CREDIT:

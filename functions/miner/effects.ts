@@ -27,7 +27,7 @@ export type Effect =
   | { do: 'claim'; chute: string; version: string; ref: string }
   | { do: 'gone'; chute: string }
   | { do: 'log'; chute: string; instance: string; seq: number; lines: LogLine[] }
-  | { do: 'blob'; stream: number; sha256: string; offset: number }
+  | { do: 'blob'; stream: number; account: string; sha256: string; offset: number }
   | { do: 'blobCredit'; stream: number; offset: number }
   | { do: 'blobStop'; stream: number }
   | { do: 'pong'; id: string }

@@ -63,7 +63,7 @@ export class Instances {
       version: spec.version,
       slots: spec.config.concurrency,
       state: 'starting',
-      code: spec.code?.sha256 ?? null,
+      code: spec.code === null ? null : { sha256: spec.code.sha256, account: spec.account },
     });
     turn.tell({ type: 'grant', ref, instance, deadlineMs, spec });
   }

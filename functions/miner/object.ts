@@ -386,7 +386,7 @@ export class MinerObject extends DurableObject<Env> {
         return;
       case 'blob': {
         const { epoch } = this.core;
-        const sent = this.blobStreams.start(effect.stream, blobs(this.env), effect.sha256, effect.offset);
+        const sent = this.blobStreams.start(effect.stream, blobs(this.env, effect.account), effect.sha256, effect.offset);
         this.ctx.waitUntil(sent.finally(() => this.core.onBlobDone(effect.stream, epoch)));
         return;
       }

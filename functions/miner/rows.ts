@@ -47,8 +47,8 @@ export interface InstanceRow {
   version: string;
   slots: number;
   state: 'starting' | 'live' | 'draining';
-  /** The code folder its grant names; the only blob the agent may fetch for it. */
-  code: string | null;
+  /** The code folder its grant names, and whose it is; the only blob the agent may fetch for it. */
+  code: { sha256: string; account: string } | null;
 }
 
 export type Row = AgentRow | AttemptRow | SettlementRow | TombstoneRow | InstanceRow;

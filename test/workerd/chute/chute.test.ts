@@ -218,7 +218,7 @@ test("another tenant's private chute is not there, a public one shows its face o
   expect((await app.request(`https://edge.test/chutes/${shown.id}`, {}, env)).status).toBe(401);
 });
 
-test('blobs are named by what they hold', async () => {
+test('blobs are named by what they hold, and are of who sent them', async () => {
   const dev = await Developer.make('bob');
   const bytes = new TextEncoder().encode('packed code');
   const digest = [...new Uint8Array(await crypto.subtle.digest('SHA-256', bytes))]
@@ -231,6 +231,11 @@ test('blobs are named by what they hold', async () => {
   expect((await dev.ask('GET', `/blobs/${digest}`)).status).toBe(405);
   await dev.json('POST', '/chutes', { config: { name: 'coded', command: ['run'] }, code: { sha256: digest, bytes: bytes.length } });
   expect(await dev.json('GET', '/chutes/bob/coded/versions')).toMatchObject({ body: { items: [{ code_sha256: digest }] } });
+
+  const thief = await Developer.make('mallory');
+  expect((await thief.ask('HEAD', `/blobs/${digest}`)).status).toBe(404);
+  const stolen = { config: { name: 'stolen', command: ['run'] }, code: { sha256: digest, bytes: bytes.length } };
+  expect(await thief.json('POST', '/chutes', stolen)).toMatchObject({ status: 400, body: { code: 'invalid_config', param: 'code.sha256' } });
 });
 
 test('the schema is published', async () => {
