@@ -235,7 +235,10 @@ test('blobs are named by what they hold, and are of who sent them', async () => 
   const thief = await Developer.make('mallory');
   expect((await thief.ask('HEAD', `/blobs/${digest}`)).status).toBe(404);
   const stolen = { config: { name: 'stolen', command: ['run'] }, code: { sha256: digest, bytes: bytes.length } };
-  expect(await thief.json('POST', '/chutes', stolen)).toMatchObject({ status: 400, body: { code: 'invalid_config', param: 'code.sha256' } });
+  expect(await thief.json('POST', '/chutes', stolen)).toMatchObject({
+    status: 400,
+    body: { code: 'invalid_config', param: 'code.sha256' },
+  });
 });
 
 test('the schema is published', async () => {
