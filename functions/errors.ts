@@ -14,6 +14,7 @@ export const ERRORS = {
   insufficient_scope: [403, 'The API key may not do this.'],
   not_found: [404, 'There is nothing here.'],
   model_not_found: [404, 'There is no such model, or the key may not use it.'],
+  cord_not_found: [404, 'The chute has no such route.'],
   chute_not_found: [404, 'There is no such chute, or the key may not see it.'],
   call_not_found: [404, 'There is no such call of this account.'],
   method_not_allowed: [405, 'The route does not take this method.'],

@@ -17,7 +17,7 @@ import { earlyReply, replyOf } from './replies.ts';
 export async function conduct(call: Call, world: World): Promise<Reply> {
   const dispatch = await open(call, world);
   try {
-    if (!cordDeclared(dispatch.snapshot.config, call.method, call.path)) throw new RipcordError('not_found');
+    if (!cordDeclared(dispatch.snapshot.config, call.method, call.path)) throw new RipcordError('cord_not_found');
     const reached = await dispatch.reach(call.stream ? 'early' : 'wait');
     return reached === 'queued' ? earlyReply(dispatch) : replyOf(dispatch, reached);
   } catch (error) {

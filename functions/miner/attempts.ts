@@ -69,6 +69,10 @@ export class Attempts {
     for (const attempt of this.running.values()) attempt.cold = true;
   }
 
+  hasEnded(key: string): boolean {
+    return this.running.get(key)?.ended === true;
+  }
+
   get count(): number {
     return this.running.size;
   }

@@ -109,6 +109,11 @@ export class MinerCore {
     return this.attempts.list();
   }
 
+  /** Whether the agent said all of this attempt's reply. */
+  hasEnded(key: string): boolean {
+    return this.attempts.hasEnded(key);
+  }
+
   /** Attempts running. */
   get load(): number {
     return this.attempts.count;

@@ -7,7 +7,9 @@ import {
   ProtocolError,
   VERSION_HEADER,
   chooseVersion,
+  FRAME,
   decodeFrames,
+  hasFrame,
   firstIssue,
   packMessages,
   upSchema,
@@ -137,7 +139,9 @@ export class MinerObject extends DurableObject<Env> {
   }
 
   override webSocketMessage(socket: WebSocket, message: string | ArrayBuffer): void {
-    this.together.run(() => this.onMessage(socket, message), this.core.load >= CROWD);
+    // Only ends are written to disk; tokens in between wait for nobody.
+    const ends = typeof message !== 'string' && hasFrame(new Uint8Array(message), FRAME.END);
+    this.together.run(() => this.onMessage(socket, message), ends && this.core.load >= CROWD);
   }
 
   private onMessage(socket: WebSocket, message: string | ArrayBuffer): void {
@@ -471,7 +475,7 @@ export class MinerObject extends DurableObject<Env> {
       this.readers.set(
         key,
         new Reader(
-          () => this.together.run(() => this.run(this.core.onDrained(key, Date.now())), this.core.load >= CROWD),
+          () => this.together.run(() => this.run(this.core.onDrained(key, Date.now())), this.core.load >= CROWD && this.core.hasEnded(key)),
           () => this.readerGone(key),
           () => this.readers.delete(key),
         ),

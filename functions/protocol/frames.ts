@@ -93,6 +93,15 @@ export function decodeFrames(message: Uint8Array): Frame[] {
   return frames;
 }
 
+/** Whether a message holds a frame of this type, by its headers alone; false for what is not frames. */
+export function hasFrame(message: Uint8Array, type: FrameType): boolean {
+  const view = new DataView(message.buffer, message.byteOffset, message.byteLength);
+  for (let at = 0; at + HEADER_BYTES <= message.byteLength; at += HEADER_BYTES + view.getUint32(at + 8)) {
+    if (view.getUint8(at) === type) return true;
+  }
+  return false;
+}
+
 /** Splits bytes into DATA frames no larger than `LIMITS.dataBytes`. */
 export function dataFrames(stream: number, bytes: Uint8Array): Frame[] {
   const frames: Frame[] = [];

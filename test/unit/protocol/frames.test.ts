@@ -1,6 +1,7 @@
 /** The bytes on the wire, as they are promised to peers of any version: a change here is a change of the protocol. */
 import { describe, expect, test } from 'vitest';
 import {
+  hasFrame,
   FLAG_TRIM,
   FRAME,
   HEADER_BYTES,
@@ -170,3 +171,12 @@ function codeOf(act: () => unknown): string {
   }
   return 'nothing was thrown';
 }
+
+test('whether a message holds a frame, by its headers alone', () => {
+  const message = encodeFrames([frame(FRAME.DATA, 2, new Uint8Array([FRAME.END, 0, 0])), frame(FRAME.END, 2)]);
+  expect(hasFrame(message, FRAME.END)).toBe(true);
+  expect(hasFrame(message, FRAME.RESET)).toBe(false);
+  expect(hasFrame(message.subarray(0, 15), FRAME.END)).toBe(false);
+  expect(hasFrame(new Uint8Array(5), FRAME.END)).toBe(false);
+  expect(hasFrame(new Uint8Array(40).fill(255), FRAME.END)).toBe(false);
+});
