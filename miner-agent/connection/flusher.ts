@@ -7,7 +7,8 @@ import type { Turn } from './events.ts';
 
 /** Milliseconds between two sends of one stream, by how many streams are open. */
 export function windowMs(streams: number): number {
-  if (streams <= 32) return 0;
+  if (streams <= 8) return 0;
+  if (streams <= 32) return 5;
   return streams <= 100 ? 20 : 50;
 }
 

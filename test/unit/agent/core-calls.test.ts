@@ -215,7 +215,9 @@ describe('flow control', () => {
 describe('coalescing', () => {
   it.each([
     [1, 0],
-    [32, 0],
+    [8, 0],
+    [9, 5],
+    [32, 5],
     [33, 20],
     [100, 20],
     [101, 50],
