@@ -19,21 +19,19 @@ import {
 } from '#protocol';
 import { hmac } from '@noble/hashes/hmac.js';
 import { sha256 } from '@noble/hashes/sha2.js';
-import * as db from '#db';
 import { blobs } from '../blobs.ts';
-import type { AgentFacts, CallId, ClaimAnswer, InquiryAnswer, RelayAsk } from '../calls/ports.ts';
+import type { AgentFacts, CallId, InquiryAnswer, RelayAsk } from '../calls/ports.ts';
 import type { Env } from '../env.ts';
 import { event } from '../events.ts';
-import { checkId } from '../gate/ids.ts';
-import { accountStub, chuteStub } from '../stubs.ts';
 import { Together } from '../together.ts';
 import { BlobStreams } from './blob-streams.ts';
 import { ANSWER_HEADER, ASK_HEADER, asciiJson } from './client.ts';
 import { arrived, left } from './crowd.ts';
 import { MinerCore } from './core.ts';
 import type { Answer, Effect } from './effects.ts';
+import { runErrand, type Errand } from './errands.ts';
 import { Reader } from './reader.ts';
-import type { Row } from './rows.ts';
+import { MinerStore } from './store.ts';
 import { Upload } from './upload.ts';
 
 /** Running attempts from which on events that come together share a commit. */
@@ -61,24 +59,16 @@ export class MinerObject extends DurableObject<Env> {
   /** When the newest login got its challenge, unix ms. */
   private challengedAt = 0;
   private heardAt = Date.now();
-  private hasTable: boolean;
+  private readonly store: MinerStore;
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
     ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair(KEEPALIVE.ping, KEEPALIVE.pong));
     const key = sha256(new TextEncoder().encode(`checkpoint\n${env.EDGE_SECRET}`));
-    this.hasTable = ctx.storage.sql.exec("SELECT 1 FROM sqlite_master WHERE name = 'rows'").toArray().length > 0;
+    this.store = new MinerStore(ctx.storage.sql);
     const first = crypto.getRandomValues(new Uint32Array(1))[0] ?? 0;
-    this.core = new MinerCore(this.readRows(), first, (bytes) => hmac(sha256, key, bytes), Date.now());
+    this.core = new MinerCore(this.store.rows(), first, (bytes) => hmac(sha256, key, bytes), Date.now());
     this.wake();
-  }
-
-  private readRows(): Row[] {
-    if (!this.hasTable) return [];
-    return this.ctx.storage.sql
-      .exec<{ json: string }>('SELECT json FROM rows')
-      .toArray()
-      .map((row) => JSON.parse(row.json) as Row);
   }
 
   /** A hibernated socket is taken up; one that had calls must say hello again, for their streams are not known any more. */
@@ -359,10 +349,10 @@ export class MinerObject extends DurableObject<Env> {
   private carryOut(effect: Exclude<Effect, { do: 'send' | 'alarm' }>): void {
     switch (effect.do) {
       case 'put':
-        this.putRow(effect.row);
+        this.store.put(effect.row);
         return;
       case 'delete':
-        this.deleteRows(effect.keys);
+        this.store.delete(effect.keys);
         return;
       case 'tell':
         this.socket?.send(JSON.stringify(effect.message));
@@ -408,63 +398,16 @@ export class MinerObject extends DurableObject<Env> {
       case 'gone':
       case 'log':
       case 'record':
-        this.ctx.waitUntil(this.ask(effect).catch((error: unknown) => event('ask_failed', { what: effect.do, why: String(error) })));
+        this.ctx.waitUntil(this.send(effect));
         return;
     }
   }
 
-  /** Requests to other objects. One that fails is made again by the core's alarm. */
-  private async ask(
-    effect: Extract<Effect, { do: 'settle' | 'report' | 'load' | 'freed' | 'claim' | 'gone' | 'log' | 'record' }>,
-  ): Promise<void> {
-    const facts = this.core.facts();
-    if (effect.do === 'settle') {
-      const taken = await accountStub(this.env, effect.account).settle(effect.settlements);
-      this.run(this.core.onSettled(taken, Date.now()));
-      return;
-    }
-    if (facts === null) return;
-    switch (effect.do) {
-      case 'report': {
-        // The agent names the chute; an object is asked only by a name that the edge made.
-        const real = await checkId('cht', effect.chute, this.env);
-        const answer = real ? await chuteStub(this.env, effect.chute).report(facts, effect.report, effect.busy) : { known: false as const };
-        this.run(this.core.onReportAnswer(effect.report, answer, Date.now()));
-        return;
-      }
-      case 'load':
-        await chuteStub(this.env, effect.chute).load(facts.agent, effect.loads);
-        return;
-      case 'freed': {
-        const call = await chuteStub(this.env, effect.chute).freed(facts.agent, effect.instance);
-        this.run(this.core.onFreedAnswer(effect.instance, effect.offer, call, Date.now()));
-        return;
-      }
-      case 'claim': {
-        const answer = await this.claim(facts, effect.chute, effect.version);
-        this.run(this.core.onClaimAnswer(effect.ref, answer, Date.now()));
-        return;
-      }
-      case 'gone':
-        await chuteStub(this.env, effect.chute).gone(facts.agent);
-        this.core.onGoneTold(effect.chute);
-        return;
-      case 'log':
-        await chuteStub(this.env, effect.chute).log(facts.agent, effect.instance, effect.seq, effect.lines);
-        return;
-      case 'record':
-        await db.upsertAgent(db.connect(this.env), facts);
-        return;
-    }
-  }
-
-  /** Always an answer: a claim that stays open would count for ever. */
-  private async claim(facts: AgentFacts, chute: string, version: string): Promise<ClaimAnswer> {
-    if (!(await checkId('cht', chute, this.env))) return { kind: 'refusal', code: 'unknown_chute', retryAfterMs: 60_000 };
+  private async send(errand: Errand): Promise<void> {
     try {
-      return await chuteStub(this.env, chute).claim(facts, version);
-    } catch {
-      return { kind: 'refusal', code: 'no_need', retryAfterMs: 2_000 };
+      this.run(await runErrand(errand, this.core, this.env));
+    } catch (error) {
+      event('ask_failed', { what: errand.do, why: String(error) });
     }
   }
 
@@ -486,19 +429,6 @@ export class MinerObject extends DurableObject<Env> {
 
   private sendFrames(frames: Frame[]): void {
     for (const message of packMessages(frames)) this.socket?.send(message);
-  }
-
-  private putRow(row: Row): void {
-    if (!this.hasTable) {
-      this.ctx.storage.sql.exec('CREATE TABLE IF NOT EXISTS rows (key TEXT PRIMARY KEY, json TEXT NOT NULL) WITHOUT ROWID');
-      this.hasTable = true;
-    }
-    this.ctx.storage.sql.exec('INSERT OR REPLACE INTO rows (key, json) VALUES (?, ?)', row.key, JSON.stringify(row));
-  }
-
-  private deleteRows(keys: readonly string[]): void {
-    if (!this.hasTable || keys.length === 0) return;
-    this.ctx.storage.sql.exec('DELETE FROM rows WHERE key IN (SELECT value FROM json_each(?))', JSON.stringify(keys));
   }
 }
 

@@ -1,0 +1,56 @@
+/** What a Miner object asks of other objects and of Postgres. One that fails is made again by the core's alarm. */
+import * as db from '#db';
+import type { AgentFacts, ClaimAnswer } from '../calls/ports.ts';
+import type { Env } from '../env.ts';
+import { checkId } from '../gate/ids.ts';
+import { accountStub, chuteStub } from '../stubs.ts';
+import type { MinerCore } from './core.ts';
+import type { Effect } from './effects.ts';
+
+export type Errand = Extract<Effect, { do: 'settle' | 'report' | 'load' | 'freed' | 'claim' | 'gone' | 'log' | 'record' }>;
+
+/** Runs one errand, tells the core the answer, and returns what follows of it. */
+export async function runErrand(errand: Errand, core: MinerCore, env: Env): Promise<Effect[]> {
+  if (errand.do === 'settle') return core.onSettled(await accountStub(env, errand.account).settle(errand.settlements), Date.now());
+  const facts = core.facts();
+  if (facts === null) return [];
+  switch (errand.do) {
+    case 'report': {
+      // The agent names the chute; an object is asked only by a name that the edge made.
+      const real = await checkId('cht', errand.chute, env);
+      const answer = real ? await chuteStub(env, errand.chute).report(facts, errand.report, errand.busy) : { known: false as const };
+      return core.onReportAnswer(errand.report, answer, Date.now());
+    }
+    case 'load':
+      await chuteStub(env, errand.chute).load(facts.agent, errand.loads);
+      return [];
+    case 'freed': {
+      const call = await chuteStub(env, errand.chute).freed(facts.agent, errand.instance);
+      return core.onFreedAnswer(errand.instance, errand.offer, call, Date.now());
+    }
+    case 'claim': {
+      const answer = await claim(facts, errand.chute, errand.version, env);
+      return core.onClaimAnswer(errand.ref, answer, Date.now());
+    }
+    case 'gone':
+      await chuteStub(env, errand.chute).gone(facts.agent);
+      core.onGoneTold(errand.chute);
+      return [];
+    case 'log':
+      await chuteStub(env, errand.chute).log(facts.agent, errand.instance, errand.seq, errand.lines);
+      return [];
+    case 'record':
+      await db.upsertAgent(db.connect(env), facts);
+      return [];
+  }
+}
+
+/** Always an answer: a claim that stays open would count for ever. */
+async function claim(facts: AgentFacts, chute: string, version: string, env: Env): Promise<ClaimAnswer> {
+  if (!(await checkId('cht', chute, env))) return { kind: 'refusal', code: 'unknown_chute', retryAfterMs: 60_000 };
+  try {
+    return await chuteStub(env, chute).claim(facts, version);
+  } catch {
+    return { kind: 'refusal', code: 'no_need', retryAfterMs: 2_000 };
+  }
+}
