@@ -6,18 +6,16 @@
  * is captured for it any more.
  */
 import type { CallId, InquiryAnswer, OpenAsk, Settlement } from '../calls/ports.ts';
+import { chargeOf } from '../prices/charge.ts';
+import { quoteOf } from '../prices/cost.ts';
 import type { Effect } from './effects.ts';
 import type { AccountLimits } from './limits.ts';
 import type { Outbox } from './outbox.ts';
 import type { AttemptRow, CallRow } from './rows.ts';
 
-/** Nano-USD of one attempt by the terms of its call. */
-export type Price = (settlement: Settlement) => bigint;
-
 export class Calls {
   readonly #limits: AccountLimits;
   readonly #outbox: Outbox;
-  readonly #price: Price;
   /** In the order of opening. */
   readonly #calls = new Map<CallId, CallRow>();
   readonly #open = new Set<CallRow>();
@@ -26,10 +24,9 @@ export class Calls {
   /** Unix milliseconds of the next inquiry, where one was made already. */
   readonly #askAt = new Map<CallId, number>();
 
-  constructor(limits: AccountLimits, outbox: Outbox, price: Price) {
+  constructor(limits: AccountLimits, outbox: Outbox) {
     this.#limits = limits;
     this.#outbox = outbox;
-    this.#price = price;
   }
 
   restore(row: CallRow): void {
@@ -48,7 +45,7 @@ export class Calls {
   /** Nano-USD held for open calls and not captured yet. */
   held(): bigint {
     let sum = 0n;
-    for (const row of this.#open) sum += row.quote - captured(row);
+    for (const row of this.#open) sum += row.hold - captured(row);
     return sum;
   }
 
@@ -64,7 +61,10 @@ export class Calls {
       key: ask.claim.key,
       chute,
       version: ask.version,
-      quote: ask.quote,
+      terms: ask.terms,
+      facts: ask.facts,
+      hold: quoteOf(ask.terms, ask.facts),
+      allowance: null,
       agents: ask.agents.slice(0, this.#limits.agents),
       openedAt: now,
       deadlineAt: now + ask.deadlineMs,
@@ -189,7 +189,12 @@ export class Calls {
     const refused = row.closedAt !== null || row.inquiry[settlement.agent]?.state === 'fenced';
     const attempt: AttemptRow = refused
       ? { settlement, cost: 0n, takenAt: now, seq: null }
-      : { settlement, cost: least(this.#price(settlement), row.quote - captured(row)), takenAt: now, seq: this.#outbox.nextSeq() };
+      : {
+          settlement,
+          cost: least(chargeOf(row.terms, row.facts, settlement), row.hold - captured(row)),
+          takenAt: now,
+          seq: this.#outbox.nextSeq(),
+        };
     row.attempts.push(attempt);
     if (!refused) this.#outbox.add(attempt);
     return true;

@@ -4,7 +4,7 @@
  * after any turn; only the rate buckets, the conductor's hints and the pace of retries are forgotten by that.
  */
 import type { CallId, InquiryAnswer, KeyClaim, OpenAnswer, OpenAsk, Scope, Settlement } from '../calls/ports.ts';
-import { Calls, type Price } from './calls.ts';
+import { Calls } from './calls.ts';
 import type { Effect, Turn } from './effects.ts';
 import { Keyring, type KeyRefusal, type KeyView } from './keyring.ts';
 import { ACCOUNT_LIMITS, type AccountLimits } from './limits.ts';
@@ -29,13 +29,12 @@ export class AccountCore {
   /** What the platform's alarm is set to, as far as this core asked for it. */
   #alarmAt: number | null;
 
-  /** Prices are not charged yet: every attempt costs nothing. */
-  constructor(rows: Iterable<Row>, limits: AccountLimits = ACCOUNT_LIMITS, price: Price = () => 0n) {
+  constructor(rows: Iterable<Row>, limits: AccountLimits = ACCOUNT_LIMITS) {
     this.#limits = limits;
     this.#keys = new Keyring(limits);
     this.#nonces = new Nonces(limits);
     this.#outbox = new Outbox(limits);
-    this.#calls = new Calls(limits, this.#outbox, price);
+    this.#calls = new Calls(limits, this.#outbox);
     this.#restore(rows);
     this.#alarmAt = this.#due();
   }
@@ -112,12 +111,19 @@ export class AccountCore {
       if (!check.ok) return check;
       const { chute } = ask;
       if (chute === null || !(chute.public || chute.owner === this.#profile.account)) return { ok: false, code: 'not_found' };
-      if (this.#calls.get(ask.call) !== null) return { ok: false, code: 'duplicate_call' };
+      const known = this.#calls.get(ask.call);
+      if (known !== null)
+        return ask.again === true && known.closedAt === null ? this.#opened(known) : { ok: false, code: 'duplicate_call' };
       if (this.#calls.openCount >= this.#limits.openCalls) return { ok: false, code: 'too_many_calls', retryAfterMs: 1_000 };
       if (this.#outbox.size >= this.#limits.outbox) return { ok: false, code: 'too_many_calls', retryAfterMs: this.#limits.backOffMaxMs };
       this.#arm(this.#calls.hold(ask, chute.id, now, effects), effects);
-      return { ok: true };
+      const row = this.#calls.get(ask.call);
+      return row === null ? { ok: false, code: 'unavailable' } : this.#opened(row);
     });
+  }
+
+  #opened({ terms, hold, allowance }: CallRow): OpenAnswer {
+    return { ok: true, terms, hold, allowance, rate: { limit: 0, windowMs: 0, remaining: 0, resetMs: 0 } };
   }
 
   widen(call: CallId, agents: readonly string[]): Turn<boolean> {

@@ -1,7 +1,7 @@
 /** The shell of an Account object: rows, the alarm, and what is asked of Miner objects and Postgres. Rules are in `core.ts`. */
 import { DurableObject } from 'cloudflare:workers';
 import { connect, insertUsage, isRowFault, upsertKeys } from '#db';
-import type { AccountPort, CallId, InquiryAnswer, KeyClaim, OpenAnswer, OpenAsk, Scope, Settlement } from '../calls/ports.ts';
+import type { AccountPort, CallId, ExtendAnswer, InquiryAnswer, KeyClaim, OpenAnswer, OpenAsk, Scope, Settlement } from '../calls/ports.ts';
 import type { Env } from '../env.ts';
 import { event } from '../events.ts';
 import { minerStub } from '../stubs.ts';
@@ -67,6 +67,14 @@ export class AccountObject extends DurableObject<Env> implements AccountPort {
 
   close(call: CallId, attempts: number, code: string): Promise<void> {
     return this.run(this.core.close(call, attempts, code, Date.now()));
+  }
+
+  extend(): Promise<ExtendAnswer> {
+    return Promise.resolve({ ok: false });
+  }
+
+  rent(): Promise<boolean> {
+    return Promise.resolve(false);
   }
 
   settle(settlements: Settlement[]): Promise<string[]> {

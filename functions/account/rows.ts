@@ -3,6 +3,7 @@
  * is rebuilt from them at any point. Additive changes only: the next deploy reads the rows of this one.
  */
 import type { Scope, Settlement } from '../calls/ports.ts';
+import type { QuoteFacts, Terms } from '../prices/terms.ts';
 
 export interface ProfileRow {
   account: string;
@@ -47,8 +48,13 @@ export interface CallRow {
   key: string;
   chute: string;
   version: string;
+  /** What it is charged by, whatever prices do meanwhile. */
+  terms: Terms;
+  facts: QuoteFacts;
   /** Nano-USD held while open: the most the attempts together may capture. */
-  quote: bigint;
+  hold: bigint;
+  /** Output tokens the hold pays for; null: all that may come. */
+  allowance: number | null;
   agents: string[];
   openedAt: number;
   deadlineAt: number;
@@ -90,7 +96,7 @@ export type Row = { [K in RowKind]: { kind: K; id: string; value: RowKinds[K] } 
 /** Spelled out rather than by a visitor of every field: an object reads thousands of rows when it wakes. */
 export function encodeRow(row: Row): string {
   if (row.kind === 'call')
-    return JSON.stringify({ ...row.value, quote: row.value.quote.toString(), attempts: row.value.attempts.map(attemptOut) });
+    return JSON.stringify({ ...row.value, hold: row.value.hold.toString(), attempts: row.value.attempts.map(attemptOut) });
   if (row.kind === 'poison') return JSON.stringify({ ...row.value, attempt: attemptOut(row.value.attempt) });
   return JSON.stringify(row.value);
 }
@@ -99,7 +105,7 @@ export function encodeRow(row: Row): string {
 export function decodeRow(kind: string, id: string, text: string): Row {
   const row = { kind, id, value: JSON.parse(text) as unknown } as Row;
   if (row.kind === 'call') {
-    row.value.quote = BigInt(row.value.quote);
+    row.value.hold = BigInt(row.value.hold);
     row.value.attempts.forEach(attemptIn);
   }
   if (row.kind === 'poison') attemptIn(row.value.attempt);

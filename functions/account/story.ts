@@ -16,7 +16,7 @@ export function callStory(row: CallRow) {
     deadline_at: iso(row.deadlineAt),
     closed_at: row.closedAt === null ? null : iso(row.closedAt),
     /** Nano-USD, as decimal texts: JSON numbers end at 2^53. */
-    quote_nanousd: row.quote.toString(),
+    hold_nanousd: row.hold.toString(),
     cost_nanousd: captured(row).toString(),
     attempts: [...row.attempts].sort((a, b) => a.settlement.attempt - b.settlement.attempt).map(attemptStory),
   };

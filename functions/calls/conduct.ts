@@ -4,13 +4,14 @@
  */
 import { cordDeclared } from '#protocol';
 import { RipcordError } from '../errors.ts';
+import { factsOf } from '../prices/facts.ts';
+import { FREE, termsAt } from '../prices/now.ts';
 import type { Call, World } from './call.ts';
 import { Dispatch } from './dispatch.ts';
 import { insist } from './insist.ts';
 import { MAX_CANDIDATES, pick, type Candidate } from './pick.ts';
 import type { OpenAnswer, OpenAsk, Snapshot } from './ports.ts';
 import type { Reply } from './pump.ts';
-import { quote } from './quote.ts';
 import { earlyReply, replyOf } from './replies.ts';
 
 /** Conducts a call to its reply. Throws `RipcordError` for every refusal and failure before a reply. */
@@ -31,21 +32,26 @@ async function open(call: Call, world: World): Promise<Dispatch> {
   const snapshot = call.chute === null ? null : await find(call, world, call.chute);
   const candidates = snapshot === null ? [] : candidatesOf(call, world, snapshot);
   const agents = agentsOf(snapshot, candidates);
-  const timeout = snapshot?.config.timeout ?? 1;
-  const deadline = world.now() + timeout * 1000;
+  const timeoutMs = (snapshot?.config.timeout ?? 1) * 1000;
+  const deadline = world.now() + timeoutMs;
+  const terms = snapshot === null ? FREE : termsAt(snapshot.terms, world.now());
+  const body = call.body instanceof Uint8Array ? call.body : null;
+  const facts = factsOf(terms, { body, maxTokens: call.maxTokens, timeoutMs });
   const opened = await openAccount(world, {
     call: call.id,
     claim: call.claim,
     chute: snapshot === null ? null : { id: snapshot.chute, owner: snapshot.owner, public: snapshot.public },
     version: snapshot?.version ?? '',
-    quote: snapshot === null ? 0n : quoteOf(call, snapshot),
+    terms,
+    facts,
+    extensible: call.stream,
     agents,
-    deadlineMs: timeout * 1000,
+    deadlineMs: timeoutMs,
     ...(call.crowd === true ? { crowd: true } : {}),
   });
   if (!opened.ok) throw new RipcordError(opened.code, opened.retryAfterMs === undefined ? {} : { retryAfterMs: opened.retryAfterMs });
   if (snapshot === null) throw new RipcordError('not_found');
-  return new Dispatch(call, world, { snapshot, candidates, agents, deadline });
+  return new Dispatch(call, world, { snapshot, candidates, agents, deadline, facts, money: opened });
 }
 
 /** An instance that the caller names may be younger than what is remembered. */
@@ -53,11 +59,6 @@ async function find(call: Call, world: World, chute: string): Promise<Snapshot |
   const snapshot = await insist(world, () => world.find(chute, false));
   if (call.instance === null || snapshot?.instances.some((i) => i.instance === call.instance) === true) return snapshot;
   return insist(world, () => world.find(chute, true));
-}
-
-function quoteOf(call: Call, snapshot: Snapshot): bigint {
-  const requestBytes = call.body instanceof Uint8Array ? call.body.byteLength : 0;
-  return quote(snapshot.config.price, { requestBytes, maxTokens: call.maxTokens, timeoutSeconds: snapshot.config.timeout });
 }
 
 function candidatesOf(call: Call, world: World, snapshot: Snapshot): Candidate[] {
@@ -76,7 +77,6 @@ function openAccount(world: World, ask: OpenAsk): Promise<OpenAnswer> {
   let asked = 0;
   return insist(world, async () => {
     asked++;
-    const answer = await world.account(ask.claim.account).open(ask);
-    return asked > 1 && !answer.ok && answer.code === 'duplicate_call' ? { ok: true } : answer;
+    return world.account(ask.claim.account).open(asked > 1 ? { ...ask, again: true } : ask);
   });
 }

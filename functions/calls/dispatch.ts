@@ -8,7 +8,8 @@ import { Attempts } from './attempts.ts';
 import type { Call, World } from './call.ts';
 import { PAUSE_MS, insist } from './insist.ts';
 import type { Candidate } from './pick.ts';
-import type { QueueAnswer, RelayAnswer, Snapshot, SnapshotInstance, WaitAnswer } from './ports.ts';
+import type { QuoteFacts } from '../prices/terms.ts';
+import type { Opened as Money, QueueAnswer, RelayAnswer, RelayAsk, Snapshot, SnapshotInstance, WaitAnswer } from './ports.ts';
 
 export interface Opened {
   snapshot: Snapshot;
@@ -17,6 +18,9 @@ export interface Opened {
   agents: string[];
   /** Unix milliseconds. */
   deadline: number;
+  facts: QuoteFacts;
+  /** What the Account agreed to. */
+  money: Money;
 }
 
 /** An instance that replies. */
@@ -34,7 +38,12 @@ export class Dispatch {
   readonly call: Call;
   readonly world: World;
   readonly snapshot: Snapshot;
+  readonly facts: QuoteFacts;
+  readonly money: Money;
   private readonly deadline: number;
+  /** When the Account agreed, unix ms, and whether no instance was live then. */
+  private readonly openedAt: number;
+  private readonly cold: boolean;
   private readonly attempts: Attempts;
   /** Agents the Account will inquire; an attempt on another one is told to it first. */
   private readonly named: Set<string>;
@@ -52,6 +61,10 @@ export class Dispatch {
     this.world = world;
     this.snapshot = opened.snapshot;
     this.deadline = opened.deadline;
+    this.facts = opened.facts;
+    this.money = opened.money;
+    this.openedAt = world.now();
+    this.cold = !opened.snapshot.instances.some((i) => i.state === 'live');
     this.named = new Set(opened.agents);
     this.once = call.body instanceof ReadableStream;
     const safe = !this.once && retrySafe(this.snapshot.config, call.method, call.path);
@@ -159,7 +172,7 @@ export class Dispatch {
 
   private async send(instance: SnapshotInstance, attempt: number): Promise<RelayAnswer> {
     const { call, world, snapshot } = this;
-    const ask = {
+    const ask: RelayAsk = {
       call: call.id,
       attempt,
       account: call.claim.account,
@@ -172,6 +185,11 @@ export class Dispatch {
       headers: call.headers,
       deadlineMs: Math.max(1, this.deadline - world.now()),
       template: snapshot.config.template,
+      terms: this.money.terms,
+      facts: { images: this.facts.images, steps: this.facts.steps },
+      allowance: this.money.allowance,
+      waitedMs: world.now() - this.openedAt,
+      cold: this.cold,
     };
     try {
       return await world.miner(instance.agent).relay(ask, call.body, call.signal);

@@ -4,6 +4,7 @@
  *
  * Additive changes only, two forms readable: a Worker and an object of different deploys talk to each other.
  */
+import type { Metered, QuoteFacts, Terms } from '../prices/terms.ts';
 import type { ChuteConfig, Inventory, InstanceReport, LogLine, Receipt, RefusalCode, VersionSpec } from '#protocol';
 
 /** A UUIDv7 made at the first hop; `X-Request-Id` of every reply. */
@@ -28,12 +29,17 @@ export interface OpenAsk {
   /** Null when the name resolved to nothing: authenticates, then refuses. */
   chute: { id: string; owner: string; public: boolean } | null;
   version: string;
-  /** Nano-USD this call can cost at most. */
-  quote: bigint;
+  /** What the chute asks now; the Account applies its own prices to it. */
+  terms: Terms;
+  facts: QuoteFacts;
+  /** The reply can be ended early with a finish reason: then a block of it may be held, and more as it comes. */
+  extensible: boolean;
   /** Agents that may get an attempt; the Account asks each of them at the deadline. */
   agents: string[];
   /** Milliseconds from now. */
   deadlineMs: number;
+  /** This Worker asked before and got no answer: the call may be open already. */
+  again?: boolean;
   /** The Worker opens many calls at this moment: the hold may wait for others, to be written with them. */
   crowd?: boolean;
 }
@@ -46,9 +52,59 @@ export type OpenRefusal =
   | 'rate_limited'
   | 'duplicate_call'
   | 'too_many_calls'
-  | 'insufficient_credit';
+  | 'insufficient_credit'
+  | 'key_cap_reached'
+  | 'unavailable';
 
-export type OpenAnswer = { ok: true } | { ok: false; code: OpenRefusal; retryAfterMs?: number };
+/** How much of the key's rate is left; the `RateLimit` headers. */
+export interface RateState {
+  /** Calls a full bucket holds, and milliseconds an empty one takes to fill. */
+  limit: number;
+  windowMs: number;
+  remaining: number;
+  /** Milliseconds until it is full again. */
+  resetMs: number;
+}
+
+export interface Opened {
+  ok: true;
+  /** With the account's own prices: what the call is charged by. */
+  terms: Terms;
+  /** Nano-USD held. */
+  hold: bigint;
+  /** Output tokens the hold pays for; null: all that may come. */
+  allowance: number | null;
+  rate: RateState;
+}
+
+export interface OpenRefused {
+  ok: false;
+  code: OpenRefusal;
+  retryAfterMs?: number;
+  /** Nano-USD: what the call needs and what there is, of the account or of the key's cap. */
+  required?: bigint;
+  available?: bigint;
+  /** Unix milliseconds when the cap starts anew. */
+  resetAt?: number;
+  rate?: RateState;
+}
+
+export type OpenAnswer = Opened | OpenRefused;
+
+/** More of a running call may be paid for, or not. `allowance`: output tokens the hold pays for now. */
+export type ExtendAnswer = { ok: true; allowance: number | null } | { ok: false };
+
+/** A period of an instance of a private chute: opened before it starts, settled after it. */
+export interface RentAsk {
+  /** UUID made of instance and start, so that a repeat is the same. */
+  call: CallId;
+  chute: string;
+  version: string;
+  instance: string;
+  terms: Terms;
+  /** Milliseconds of the period. */
+  ms: number;
+}
 
 /** What one attempt came to; made by the Miner object, captured by the Account, exactly once per `call/k`. */
 export interface Settlement {
@@ -67,11 +123,18 @@ export interface Settlement {
   code: string;
   /** No other attempt of this call follows: bytes reached the client, or the call ended here. */
   final: boolean;
+  /** Of the instance's reply; null: none came. */
+  status: number | null;
   /** Reply bytes handed on to the client. */
   bytes: number;
   /** Tokens, bounded by what was handed on; null where the reply has none. */
-  tokensIn: number | null;
-  tokensOut: number | null;
+  tokensIn: Metered['tokensIn'];
+  cachedIn: Metered['cachedIn'];
+  tokensOut: Metered['tokensOut'];
+  /** Milliseconds the call had waited when it was dispatched, and whether no instance was live when it came. */
+  waitedMs: number;
+  cold: boolean;
+  region: string;
   /** Unix milliseconds of dispatch, then milliseconds to the first and last byte handed on. */
   startedAt: number;
   firstByteMs: number | null;
@@ -90,6 +153,10 @@ export interface AccountPort {
   widen(call: CallId, agents: string[]): Promise<boolean>;
   /** Idempotent per attempt. Returns the attempts (`call/k`) that are durably taken over. */
   settle(settlements: Settlement[]): Promise<string[]>;
+  /** Holds more of a running call, up to this many output tokens. */
+  extend(call: CallId, tokens: number): Promise<ExtendAnswer>;
+  /** Holds the rent of a period; false: the account cannot pay it. */
+  rent(ask: RentAsk): Promise<boolean>;
 }
 
 // ── Chute ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -110,6 +177,12 @@ export interface SnapshotInstance {
   liveSince: number;
 }
 
+/** Terms from this time on (unix ms), until the next ones start. */
+export interface TermsFrom {
+  startsAt: number;
+  terms: Terms;
+}
+
 export interface Snapshot {
   chute: string;
   /** `owner/name`. */
@@ -119,6 +192,8 @@ export interface Snapshot {
   public: boolean;
   version: string;
   config: ChuteConfig;
+  /** What it costs now and next, by start; never empty. */
+  terms: TermsFrom[];
   instances: SnapshotInstance[];
   /** Unix milliseconds at the Chute object. */
   at: number;
@@ -198,6 +273,14 @@ export interface RelayAsk {
   deadlineMs: number;
   /** How the reply is checked and metered: `openai` events must be JSON objects or `[DONE]`. */
   template: 'openai' | 'http';
+  /** For the cost in the last usage of the reply. */
+  terms: Terms;
+  facts: Pick<QuoteFacts, 'images' | 'steps'>;
+  /** Output tokens the hold pays for; before more come, more is held by `extend`. Null: all that may come. */
+  allowance: number | null;
+  /** Milliseconds the call waited so far, and whether no instance was live when it came. */
+  waitedMs: number;
+  cold: boolean;
 }
 
 /** Bytes as they come; `ReadableStreamDefaultReader` fits. A failed `read` means: ask `attach` why. */
@@ -218,11 +301,14 @@ export interface RelayHead {
   headers: [string, string][];
 }
 
+/** What a complete reply will be settled as; a reply that streams is not known yet. */
+export type RelayMeter = Pick<Settlement, 'status' | 'bytes' | 'tokensIn' | 'cachedIn' | 'tokensOut' | 'lastByteMs'>;
+
 /** Why the Miner object did not take the call. None of these is an attempt. */
 export type RelayRefusal = 'busy' | 'stale' | 'gated' | 'offline' | 'late';
 
 export type RelayAnswer =
-  | ({ kind: 'reply'; body: Uint8Array | ByteSource } & RelayHead)
+  | ({ kind: 'reply'; body: Uint8Array | ByteSource; meter?: RelayMeter } & RelayHead)
   | { kind: 'refused'; code: RelayRefusal; busy: number }
   /** `handed`: the engine may have seen the body. */
   | { kind: 'failed'; code: string; handed: boolean };

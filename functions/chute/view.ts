@@ -1,6 +1,7 @@
 /** What others see of a Chute: the snapshot that calls are routed by, its public listing, and the owner's view. */
 import type { ChuteConfig } from '#protocol';
 import type { Listing, Snapshot, SnapshotInstance } from '../calls/ports.ts';
+import { FREE } from '../prices/now.ts';
 import type { BOUNDS } from './bounds.ts';
 import { missing, wanted } from './need.ts';
 import { currentSpec } from './state.ts';
@@ -34,6 +35,7 @@ export function snapshot(state: State, now: number): Snapshot | null {
     public: spec.config.public,
     version: spec.version,
     config: spec.config,
+    terms: [{ startsAt: 0, terms: { ...FREE, version: spec.version.slice(0, 16), price: spec.config.price } }],
     instances: [...state.instances.values()]
       .filter((row) => row.goneAt === null && (row.state === 'live' || row.state === 'draining'))
       .map((row) => toSnapshot(state, row)),

@@ -269,7 +269,9 @@ export class Attempt {
     const { ask, agent, hotkey, startedAt } = this.row;
     const meter = this.counted ?? known?.meter ?? null;
     const tokens =
-      meter === null ? { tokensIn: null, tokensOut: null } : meteredTokens(meter, Math.max(this.requestTotal, this.row.requestBytes));
+      meter === null
+        ? { tokensIn: null, cachedIn: null, tokensOut: null }
+        : meteredTokens(meter, Math.max(this.requestTotal, this.row.requestBytes));
     return {
       call: ask.call,
       attempt: ask.attempt,
@@ -283,8 +285,12 @@ export class Attempt {
       outcome,
       code,
       final,
+      status: this.head?.status ?? null,
       bytes: meter?.bytes ?? 0,
       ...tokens,
+      waitedMs: ask.waitedMs,
+      cold: ask.cold,
+      region: this.row.region ?? '',
       startedAt,
       firstByteMs: this.firstByteAt === null ? null : this.firstByteAt - startedAt,
       lastByteMs: this.firstByteAt === null ? null : this.lastByteAt - startedAt,

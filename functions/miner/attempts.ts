@@ -122,6 +122,7 @@ export class Attempts {
       ask: kept,
       agent: agent.agent,
       hotkey: agent.hotkey,
+      region: agent.inventory?.region ?? '',
       stream: this.nextStream,
       startedAt: turn.now,
       requestBytes,

@@ -15,7 +15,9 @@ const decoder = new TextDecoder();
 /** What has to be true again at a resume; bound to the attempt. */
 export function sealCheckpoint(mac: Mac, attempt: string, c: Checkpoint): Uint8Array {
   const m = c.meter;
-  const body = encoder.encode(JSON.stringify([c.offset, c.client, m.bytes, m.events, m.text, m.claimIn, m.claimOut]));
+  const body = encoder.encode(
+    JSON.stringify([c.offset, c.client, m.bytes, m.events, m.text, m.claimIn, m.claimOut, m.claimCached ?? null]),
+  );
   const out = new Uint8Array(MAC_BYTES + body.byteLength);
   out.set(tag(mac, attempt, body));
   out.set(body, MAC_BYTES);
@@ -27,7 +29,7 @@ export function openCheckpoint(mac: Mac, attempt: string, sealed: Uint8Array): C
   if (sealed.byteLength <= MAC_BYTES) return null;
   const body = sealed.subarray(MAC_BYTES);
   if (!equal(tag(mac, attempt, body), sealed.subarray(0, MAC_BYTES))) return null;
-  const [offset, client, bytes, events, text, claimIn, claimOut] = JSON.parse(decoder.decode(body)) as [
+  const [offset, client, bytes, events, text, claimIn, claimOut, claimCached] = JSON.parse(decoder.decode(body)) as [
     number,
     number,
     number,
@@ -35,8 +37,9 @@ export function openCheckpoint(mac: Mac, attempt: string, sealed: Uint8Array): C
     number,
     Meter['claimIn'],
     Meter['claimOut'],
+    Meter['claimCached'],
   ];
-  return { offset, client, meter: { bytes, events, text, claimIn, claimOut } };
+  return { offset, client, meter: { bytes, events, text, claimIn, claimOut, claimCached: claimCached ?? null } };
 }
 
 function tag(mac: Mac, attempt: string, body: Uint8Array): Uint8Array {

@@ -2,6 +2,8 @@
  * What was handed on to a client, counted while its frames are parsed. The miner's own claim only ever lowers what it
  * could have earned: tokens ≤ bytes of text + 1 (every token but an end marker adds at least one byte).
  */
+import type { Metered } from '../prices/terms.ts';
+
 export interface Meter {
   /** Reply bytes handed on. */
   bytes: number;
@@ -12,9 +14,11 @@ export interface Meter {
   /** The engine's last `usage`, as claimed. */
   claimIn: number | null;
   claimOut: number | null;
+  /** Of the input, what its cache had; as claimed. */
+  claimCached: number | null;
 }
 
-export const emptyMeter = (): Meter => ({ bytes: 0, events: 0, text: 0, claimIn: null, claimOut: null });
+export const emptyMeter = (): Meter => ({ bytes: 0, events: 0, text: 0, claimIn: null, claimOut: null, claimCached: null });
 
 /** Adds what one OpenAI-shaped object (a whole reply or one event) says and carries. */
 export function meterObject(meter: Meter, object: Record<string, unknown>): void {
@@ -27,13 +31,17 @@ export function meterObject(meter: Meter, object: Record<string, unknown>): void
   if (!isObject(usage)) return;
   meter.claimIn = count(usage['prompt_tokens']) ?? meter.claimIn;
   meter.claimOut = count(usage['completion_tokens']) ?? meter.claimOut;
+  const details = usage['prompt_tokens_details'];
+  if (isObject(details)) meter.claimCached = count(details['cached_tokens']) ?? meter.claimCached;
 }
 
 /** Tokens to charge for. Without a claim, one per event that carried text. Input is bounded by the request's bytes. */
-export function meteredTokens(meter: Meter, requestBytes: number): { tokensIn: number | null; tokensOut: number | null } {
+export function meteredTokens(meter: Meter, requestBytes: number): Omit<Metered, 'ms'> {
   const out = meter.claimOut ?? (meter.events > 0 ? meter.events : null);
+  const tokensIn = meter.claimIn === null ? null : Math.min(meter.claimIn, requestBytes);
   return {
-    tokensIn: meter.claimIn === null ? null : Math.min(meter.claimIn, requestBytes),
+    tokensIn,
+    cachedIn: tokensIn === null || meter.claimCached === null ? null : Math.min(meter.claimCached, tokensIn),
     tokensOut: out === null ? null : Math.min(out, meter.text + 1),
   };
 }

@@ -20,6 +20,8 @@ export interface AttemptRow {
   ask: Omit<RelayAsk, 'headers' | 'path' | 'method'>;
   agent: string;
   hotkey: string;
+  /** Of the agent; absent in rows of an older deploy. */
+  region?: string;
   stream: number;
   startedAt: number;
   requestBytes: number;

@@ -23,6 +23,36 @@ export const gpuSchema = z.strictObject({
 });
 export type GpuNeed = z.infer<typeof gpuSchema>;
 
+/** Nano-USD of one unit. At most a million dollars, so that no sum of a call leaves 64 bits. */
+const unitPrice = z.number().check(z.int(), z.nonnegative(), z.lte(1e15));
+const free = () => z._default(unitPrice, 0);
+
+/** What a chute asks, in whole nano-USD. `docs/prices.md` has the formula. */
+export const priceSchema = z.strictObject({
+  input_per_million: free(),
+  /** Input the engine had in its cache; absent: as other input. */
+  cached_per_million: z.optional(unitPrice),
+  output_per_million: free(),
+  /** Of a call, from dispatch to its last byte. */
+  per_second: free(),
+  per_request: free(),
+  /** `n` and `steps` of the request. */
+  per_image: free(),
+  per_step: free(),
+  /** Of an instance of a private chute; its calls are free then. */
+  per_instance_second: free(),
+});
+
+const NO_PRICE = {
+  input_per_million: 0,
+  output_per_million: 0,
+  per_second: 0,
+  per_request: 0,
+  per_image: 0,
+  per_step: 0,
+  per_instance_second: 0,
+};
+
 const envName = z.string().check(z.regex(/^[A-Za-z_][A-Za-z0-9_]{0,127}$/));
 
 export const CHUTE_NAME = /^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$/;
@@ -55,16 +85,8 @@ export const chuteConfigSchema = z.strictObject({
   /** Seconds one call may take. */
   timeout: z._default(z.number().check(z.int(), z.gte(1), z.lte(LIMITS.callMs / 1000)), 300),
   env: z._default(z.record(envName, z.string().check(z.maxLength(32768))), {}),
-  /** Nano-USD; zero until prices are charged. */
-  price: z._default(
-    z.strictObject({
-      input_per_million: z._default(z.number().check(z.int(), z.nonnegative()), 0),
-      output_per_million: z._default(z.number().check(z.int(), z.nonnegative()), 0),
-      per_second: z._default(z.number().check(z.int(), z.nonnegative()), 0),
-      per_request: z._default(z.number().check(z.int(), z.nonnegative()), 0),
-    }),
-    { input_per_million: 0, output_per_million: 0, per_second: 0, per_request: 0 },
-  ),
+  /** What calls cost; the start of the chute's price history. */
+  price: z._default(priceSchema, NO_PRICE),
 });
 export type ChuteConfig = z.infer<typeof chuteConfigSchema>;
 

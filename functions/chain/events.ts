@@ -1,0 +1,76 @@
+/**
+ * Events of a block. They are not self-delimiting, so a reader is made out of the metadata of the runtime that wrote them.
+ * What is not exactly as it is known here is an error and never a shrug: an event that is not understood could be money.
+ */
+import { getLookupCodecBuilder, getLookupFn } from '@polkadot-api/metadata-builders';
+import { AccountId, decAnyMetadata, unifyMetadata, type UnifiedMetadata } from '@polkadot-api/substrate-bindings';
+import * as z from 'zod/mini';
+import { ChainError } from './rpc.ts';
+
+/** `Balances.Transfer` of an extrinsic. */
+export interface Transfer {
+  /** Place of the event among all events of its block. */
+  index: number;
+  extrinsic: number;
+  /** ss58, prefix 42. */
+  from: string;
+  to: string;
+  rao: bigint;
+}
+
+export interface BlockEvents {
+  transfers: Transfer[];
+  /** What became of the extrinsics, by their place in the block. */
+  outcomes: Map<number, 'success' | 'failed'>;
+}
+
+export type EventReader = (bytes: Uint8Array) => BlockEvents;
+
+const SS58_PREFIX = 42;
+
+const recordSchema = z.object({
+  phase: z.object({ type: z.string(), value: z.optional(z.unknown()) }),
+  event: z.object({ type: z.string(), value: z.object({ type: z.string(), value: z.optional(z.unknown()) }) }),
+});
+const transferSchema = z.object({ from: z.string(), to: z.string(), amount: z.bigint() });
+
+/** Throws `ChainError` (`malformed`) where the metadata is not readable or lacks what is read here. */
+export function eventReader(metadata: Uint8Array): EventReader {
+  const unified = understood('the metadata', () => unifyMetadata(decAnyMetadata(metadata)));
+  const codec = understood('the metadata', () => getLookupCodecBuilder(getLookupFn(unified), AccountId(SS58_PREFIX))(eventsType(unified)));
+  return (bytes) => {
+    const records = understood('the events', () => z.parse(z.array(recordSchema), codec.dec(bytes)));
+    return understood('the events', () => sorted(records));
+  };
+}
+
+/** The type of `System.Events`. */
+function eventsType({ pallets }: UnifiedMetadata): number {
+  const item = pallets.find((p) => p.name === 'System')?.storage?.items.find((i) => i.name === 'Events');
+  if (item?.type.tag !== 'plain') throw new Error('System.Events is not there');
+  return item.type.value;
+}
+
+function sorted(records: z.output<typeof recordSchema>[]): BlockEvents {
+  const found: BlockEvents = { transfers: [], outcomes: new Map() };
+  for (const [index, { phase, event }] of records.entries()) {
+    if (phase.type !== 'ApplyExtrinsic') continue;
+    const extrinsic = z.parse(z.number(), phase.value);
+    const name = `${event.type}.${event.value.type}`;
+    if (name === 'System.ExtrinsicSuccess') found.outcomes.set(extrinsic, 'success');
+    if (name === 'System.ExtrinsicFailed') found.outcomes.set(extrinsic, 'failed');
+    if (name !== 'Balances.Transfer') continue;
+    const { from, to, amount } = z.parse(transferSchema, event.value.value);
+    found.transfers.push({ index, extrinsic, from, to, rao: amount });
+  }
+  return found;
+}
+
+/** The library throws whatever it meets; `null` even. */
+function understood<T>(what: string, read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    throw new ChainError('malformed', `${what}: ${error instanceof Error ? error.message : 'not readable'}`.slice(0, 300));
+  }
+}

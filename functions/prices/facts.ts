@@ -1,0 +1,43 @@
+/** What a request says about its own size, for the quote: read from the body, within bounds. Pure. */
+import type { QuoteFacts, Terms } from './terms.ts';
+
+/** Images of one request and steps of each; more is refused by no engine we know, and quoted at this. */
+const MOST_IMAGES = 100;
+const MOST_STEPS = 1_000;
+/** A larger body is data, not a request for images. */
+const READ_BYTES = 256 * 1024;
+
+export interface RequestFacts {
+  body: Uint8Array | null;
+  maxTokens: number | null;
+  timeoutMs: number;
+}
+
+export function factsOf(terms: Terms, { body, maxTokens, timeoutMs }: RequestFacts): QuoteFacts {
+  const { price } = terms;
+  const units = price.per_image > 0 || price.per_step > 0 ? unitsOf(body) : { images: 0, steps: 0 };
+  return { requestBytes: body?.byteLength ?? 0, maxTokens, timeoutMs, ...units };
+}
+
+/** `n` or `num_images`, and `steps` or `num_inference_steps`; one image of one step where the request does not say. */
+function unitsOf(body: Uint8Array | null): Pick<QuoteFacts, 'images' | 'steps'> {
+  const fields = fieldsOf(body);
+  return {
+    images: whole(fields['n'] ?? fields['num_images'], MOST_IMAGES),
+    steps: whole(fields['steps'] ?? fields['num_inference_steps'], MOST_STEPS),
+  };
+}
+
+function fieldsOf(body: Uint8Array | null): Record<string, unknown> {
+  if (body === null || body.byteLength > READ_BYTES) return {};
+  try {
+    const value: unknown = JSON.parse(new TextDecoder().decode(body));
+    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
+  } catch {
+    return {};
+  }
+}
+
+function whole(value: unknown, most: number): number {
+  return typeof value === 'number' && Number.isInteger(value) && value >= 1 ? Math.min(value, most) : 1;
+}
