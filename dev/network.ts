@@ -34,6 +34,10 @@ export interface NetworkAsk {
   maxAgents?: number;
   /** False: Postgres does not wait for the disk; for tests. */
   durable?: boolean;
+  /** More bindings of the edge, and others instead; for tests. */
+  vars?: Record<string, string>;
+  /** Something between the edge and the bridge to Postgres, by its address; for tests. */
+  between?: (bridge: string) => Promise<string>;
   say: Say;
   /** Gives the start up. */
   signal?: AbortSignal;
@@ -104,11 +108,12 @@ export async function raiseNetwork(ask: NetworkAsk): Promise<Network> {
       PUBLIC_ORIGIN: api,
       HOST_SUFFIX: 'localhost',
       DATABASE_URL: postgres.url,
-      DATABASE_FETCH_ENDPOINT: bridge.endpoint,
+      DATABASE_FETCH_ENDPOINT: (await ask.between?.(bridge.endpoint)) ?? bridge.endpoint,
       INTERNAL_TOKEN: state.internalToken,
       JUDGES: hotkeyOf(judgeSeed(state.edgeSecret)).ss58,
       MAX_AGENTS: String(ask.maxAgents ?? agentsWithin(descriptorLimit())),
       ...(ask.faults ? { FAULTS: '1' } : {}),
+      ...ask.vars,
     };
     const edgeAsk = { ...EDGE, vars: edgeVars, port, folder: folder.folder('edge'), logFile: logFile('edge') };
     const edge = keep(

@@ -22,6 +22,10 @@ export interface NetworkWish {
   faults?: boolean;
   /** Agents the edge holds at most. */
   maxAgents?: number;
+  /** More bindings of the edge, and others instead. */
+  vars?: Record<string, string>;
+  /** Something between the edge and the bridge to Postgres: gets the bridge's address, gives its own. */
+  between?: (bridge: string) => Promise<string>;
   /** Print what the parts say; default false. */
   loud?: boolean;
 }
@@ -86,6 +90,8 @@ export async function startNetwork(wish: NetworkWish = {}): Promise<TestNetwork>
       faults: wish.faults ?? true,
       durable: false,
       say,
+      ...(wish.vars === undefined ? {} : { vars: wish.vars }),
+      ...(wish.between === undefined ? {} : { between: wish.between }),
       ...(wish.maxAgents === undefined ? {} : { maxAgents: wish.maxAgents }),
     });
     const chutes = wish.chutes ?? DEMO_CHUTES.slice(0, 1);
