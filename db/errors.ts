@@ -19,3 +19,32 @@ export function isRowFault(error: unknown): boolean {
 export function isUnanswered(error: unknown): boolean {
   return error instanceof DrizzleQueryError && sqlState(error) === null;
 }
+
+/** Whether a call belongs to a lease that an operator took back. */
+export function isFenced(error: unknown): boolean {
+  return sqlState(error) === 'RC410';
+}
+
+/** Whether this `ref` made another transfer already. */
+export function isConflict(error: unknown): boolean {
+  return sqlState(error) === 'RC409';
+}
+
+/** Whether what was named does not exist. */
+export function isUnknown(error: unknown): boolean {
+  return sqlState(error) === 'RC404';
+}
+
+/** Whether a purse, a lease or a call has too little for this. */
+export function isUncovered(error: unknown): boolean {
+  return sqlState(error) === 'RC402' || (sqlState(error) === '23514' && COVER.has(constraintOf(error) ?? ''));
+}
+
+const COVER = new Set(['purses_floor', 'leases_spent']);
+
+function constraintOf(error: unknown): string | null {
+  for (let cause = error, depth = 0; cause instanceof Error && depth < 5; cause = cause.cause, depth++) {
+    if ('constraint' in cause && typeof cause.constraint === 'string') return cause.constraint;
+  }
+  return null;
+}

@@ -6,4 +6,7 @@ export * from './keys.ts';
 export * from './chutes.ts';
 export * from './miners.ts';
 export * from './usage.ts';
+export * from './calls.ts';
+export * from './leases.ts';
+export * from './ledger.ts';
 export * from './audit.ts';

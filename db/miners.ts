@@ -1,5 +1,6 @@
 import { eq, sql } from 'drizzle-orm';
 import type { Database } from './client.ts';
+import { rowsOf } from './rows.ts';
 import { agents } from './schema.ts';
 
 /** An agent as its Miner object vouches for it. */
@@ -66,10 +67,4 @@ export async function listMiners(db: Database, ask: { after?: string; limit?: nu
     completed: Number(row['completed']),
     tokensOut: Number(row['tokens_out']),
   }));
-}
-
-/** Drivers wrap the rows of a raw statement differently. */
-function rowsOf(result: unknown): Record<string, unknown>[] {
-  if (Array.isArray(result)) return result as Record<string, unknown>[];
-  return (result as { rows: Record<string, unknown>[] }).rows;
 }

@@ -1,23 +1,11 @@
 /** The record of everything that must outlive an object. Amounts are nano-USD, times timestamptz. */
 import { sql } from 'drizzle-orm';
-import {
-  bigint,
-  boolean,
-  foreignKey,
-  index,
-  integer,
-  jsonb,
-  pgTable,
-  primaryKey,
-  smallint,
-  text,
-  timestamp,
-  uniqueIndex,
-  uuid,
-} from 'drizzle-orm/pg-core';
+import { boolean, foreignKey, index, integer, jsonb, pgTable, primaryKey, text, uniqueIndex } from 'drizzle-orm/pg-core';
+import { big, moment } from './schema/columns.ts';
 
-const moment = (name: string) => timestamp(name, { withTimezone: true, mode: 'date', precision: 3 });
-const big = (name: string) => bigint(name, { mode: 'number' });
+export * from './schema/ledger.ts';
+export * from './schema/moved.ts';
+export * from './schema/prices.ts';
 
 export const accounts = pgTable('accounts', {
   id: text('id').primaryKey(),
@@ -89,38 +77,6 @@ export const agents = pgTable(
     lastSeenAt: moment('last_seen_at').notNull().defaultNow(),
   },
   (t) => [index('agents_hotkey').on(t.hotkey)],
-);
-
-/** One row per settled attempt, written by Account objects only and never changed. */
-export const usage = pgTable(
-  'usage',
-  {
-    callId: uuid('call_id').notNull(),
-    attempt: smallint('attempt').notNull(),
-    accountId: text('account_id').notNull(),
-    keyId: text('key_id').notNull(),
-    chuteId: text('chute_id').notNull(),
-    version: text('version').notNull(),
-    instanceId: text('instance_id').notNull(),
-    agentId: text('agent_id').notNull(),
-    hotkey: text('hotkey').notNull(),
-    outcome: text('outcome').notNull(),
-    code: text('code').notNull(),
-    bytes: big('bytes').notNull(),
-    tokensIn: big('tokens_in'),
-    tokensOut: big('tokens_out'),
-    startedAt: moment('started_at').notNull(),
-    firstByteMs: integer('first_byte_ms'),
-    lastByteMs: integer('last_byte_ms'),
-    costNanousd: bigint('cost_nanousd', { mode: 'bigint' }).notNull(),
-    receipt: jsonb('receipt'),
-    recordedAt: moment('recorded_at').notNull().defaultNow(),
-  },
-  (t) => [
-    primaryKey({ columns: [t.callId, t.attempt] }),
-    index('usage_account').on(t.accountId, t.startedAt),
-    index('usage_hotkey').on(t.hotkey, t.startedAt),
-  ],
 );
 
 /** What a judge saw; the fields of `#protocol/audit`. */

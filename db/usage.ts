@@ -24,6 +24,15 @@ export interface UsageRecord {
   lastByteMs: number | null;
   costNanousd: bigint;
   receipt: object | null;
+  /** Of the instance's reply; null: none came. */
+  status: number | null;
+  cachedIn: number | null;
+  waitedMs: number;
+  /** No instance was live when the call came. */
+  cold: boolean;
+  region: string;
+  /** What the miner gets of the cost; the rest is the fee. */
+  shareNanousd: bigint;
 }
 
 /**
