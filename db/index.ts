@@ -9,4 +9,5 @@ export * from './usage.ts';
 export * from './calls.ts';
 export * from './leases.ts';
 export * from './ledger.ts';
+export * from './money-views.ts';
 export * from './audit.ts';
