@@ -1,7 +1,7 @@
 /** The edge Worker: requests, its cron, and one Durable Object class per noun. */
 import { app } from './app.ts';
 import type { Env } from './env.ts';
-import { event } from './events.ts';
+import { housekeeping } from './housekeeping.ts';
 
 export { AccountObject } from './account/object.ts';
 export { ChuteObject } from './chute/object.ts';
@@ -10,7 +10,7 @@ export { MinerObject } from './miner/object.ts';
 
 export default {
   fetch: app.fetch,
-  scheduled(controller) {
-    event('cron', { at: controller.scheduledTime });
+  async scheduled(_controller, env) {
+    await housekeeping(env, Date.now());
   },
 } satisfies ExportedHandler<Env>;

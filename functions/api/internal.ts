@@ -3,6 +3,7 @@ import { Hono, type Context } from 'hono';
 import type { Env } from '../env.ts';
 import { RipcordError } from '../errors.ts';
 import { sameText } from '../gate/constant-time.ts';
+import { housekeeping } from '../housekeeping.ts';
 import { accountStub, chuteStub, marketStub, minerStub } from '../stubs.ts';
 import type { Vars } from './vars.ts';
 
@@ -11,9 +12,10 @@ export const internalApi = new Hono<{ Bindings: Env; Variables: Vars }>();
 internalApi.get('/health', (c) => c.json({ ok: true, version: '0.1.0' }));
 
 /** The cron of a host without one. */
-internalApi.post('/internal/cron', (c) => {
+internalApi.post('/internal/cron', async (c) => {
   operatorOnly(c);
-  return c.json({ ok: true });
+  const { ok, errands } = await housekeeping(c.env, Date.now());
+  return c.json({ ok, errands }, ok ? 200 : 503);
 });
 
 /** Fault tests: tears an object down as a deploy or a crash would, or cuts an agent's socket. */

@@ -1,0 +1,47 @@
+/**
+ * What the edge does once a minute: each errand by itself, bounded, and safe to run twice at once or not at all. What one
+ * of them leaves the next minute takes up.
+ */
+import * as db from '#db';
+import type { Env } from './env.ts';
+import { event } from './events.ts';
+
+/** Entries folded by one statement, and statements of one minute. */
+const FOLD = 5_000;
+const FOLDS = 20;
+const MATURE = 500;
+
+/** What came of each errand: a number it counts, or why it failed. */
+export type Housekeeping = Record<string, number | string>;
+
+/** Never throws; an errand that fails says so in its place. */
+export async function housekeeping(env: Env, now: number): Promise<{ ok: boolean; errands: Housekeeping }> {
+  const base = db.connect(env);
+  const errands: Record<string, () => Promise<number>> = {
+    fold: () => repeat(FOLD, FOLDS, () => db.foldEntries(base, FOLD)),
+    mature: () => db.matureEarnings(base, new Date(now), MATURE),
+  };
+  const came: Housekeeping = {};
+  let ok = true;
+  for (const [name, errand] of Object.entries(errands)) {
+    try {
+      came[name] = await errand();
+    } catch (error) {
+      ok = false;
+      came[name] = db.isUnanswered(error) ? 'unanswered' : 'failed';
+      event('errand_failed', { of: name, why: (error instanceof Error ? `${error.name}: ${error.message}` : 'unknown').slice(0, 200) });
+    }
+  }
+  return { ok, errands: came };
+}
+
+/** Until less than a full batch was done, or as often as this. */
+async function repeat(batch: number, times: number, work: () => Promise<number>): Promise<number> {
+  let sum = 0;
+  for (let k = 0; k < times; k++) {
+    const did = await work();
+    sum += did;
+    if (did < batch) break;
+  }
+  return sum;
+}
