@@ -2,51 +2,73 @@
  * What a call costs at most, what an attempt cost, and who gets it. Integers, nano-USD; every rounding is up for the
  * caller's cost and down for the miner's share, so that parts never add up to more than was paid. Pure.
  */
-import { WHOLE_BPS, type Metered, type QuoteFacts, type Terms } from './terms.ts';
+import { WHOLE_BPS, type Metered, type Price, type QuoteFacts, type Terms } from './terms.ts';
 
 /** Output tokens a call is quoted for when it does not say how many it wants. */
 export const DEFAULT_MAX_TOKENS = 4096;
 
 const MILLION = 1_000_000n;
 
+/** One line of a quote: so many units at this price each. */
+export interface Line {
+  /** The price it is for. Input is quoted at the dearer of plain and cached. */
+  what: Exclude<keyof Price, 'cached_per_million' | 'per_instance_second'>;
+  /** Tokens, milliseconds of `per_second`, images, steps, requests. */
+  units: bigint;
+  unitPrice: number;
+  nanousd: bigint;
+}
+
 /** The most a call can be charged. Not below `costOf` of anything that stays within the facts. */
 export function quoteOf(terms: Terms, facts: QuoteFacts): bigint {
-  const { price } = terms;
-  const tokensIn = BigInt(facts.requestBytes);
-  const input = BigInt(Math.max(price.input_per_million, cachedPrice(terms)));
-  return discounted(
-    terms,
-    BigInt(price.per_request) +
-      ceilDiv(tokensIn * input, MILLION) +
-      ceilDiv(BigInt(facts.maxTokens ?? DEFAULT_MAX_TOKENS) * BigInt(price.output_per_million), MILLION) +
-      ceilDiv(BigInt(facts.timeoutMs) * BigInt(price.per_second), 1000n) +
-      unitsCost(terms, facts),
-  );
+  const sum = quoteLines(terms, facts).reduce((all, line) => all + line.nanousd, 0n);
+  return discounted(terms, sum);
+}
+
+/** What the quote is made of, before the discount. */
+export function quoteLines({ price }: Pick<Terms, 'price'>, facts: QuoteFacts): Line[] {
+  const images = whole(facts.images);
+  const line = (what: Line['what'], units: bigint, unitPrice: number, per = 1n): Line => ({
+    what,
+    units,
+    unitPrice,
+    nanousd: ceilDiv(units * BigInt(unitPrice), per),
+  });
+  return [
+    line('per_request', 1n, price.per_request),
+    line('input_per_million', whole(facts.requestBytes), Math.max(price.input_per_million, cachedPrice(price)), MILLION),
+    line('output_per_million', whole(facts.maxTokens ?? DEFAULT_MAX_TOKENS), price.output_per_million, MILLION),
+    line('per_second', whole(facts.timeoutMs), price.per_second, 1000n),
+    line('per_image', images, price.per_image),
+    line('per_step', images * whole(facts.steps), price.per_step),
+  ];
 }
 
 /**
- * Formula: ⌈(per_request + ⌈(in − cached) × input / 1e6⌉ + ⌈cached × cached_input / 1e6⌉ + ⌈out × output / 1e6⌉
+ * Formula: ⌈(per_request + ⌈((in − cached) × input + cached × cached_input) / 1e6⌉ + ⌈out × output / 1e6⌉
  * + ⌈ms × per_second / 1e3⌉ + images × (per_image + steps × per_step)) × (1 − discount)⌉
  */
 export function costOf(terms: Terms, facts: Pick<QuoteFacts, 'images' | 'steps'>, metered: Metered): bigint {
   const { price } = terms;
-  const tokensIn = BigInt(metered.tokensIn ?? 0);
-  const claimed = BigInt(metered.cachedIn ?? 0);
+  const tokensIn = whole(metered.tokensIn ?? 0);
+  const claimed = whole(metered.cachedIn ?? 0);
   const cached = claimed < tokensIn ? claimed : tokensIn;
+  const input = (tokensIn - cached) * BigInt(price.input_per_million) + cached * BigInt(cachedPrice(price));
+  const images = whole(facts.images);
   return discounted(
     terms,
     BigInt(price.per_request) +
-      ceilDiv((tokensIn - cached) * BigInt(price.input_per_million), MILLION) +
-      ceilDiv(cached * BigInt(cachedPrice(terms)), MILLION) +
-      ceilDiv(BigInt(metered.tokensOut ?? 0) * BigInt(price.output_per_million), MILLION) +
-      ceilDiv(BigInt(metered.ms) * BigInt(price.per_second), 1000n) +
-      unitsCost(terms, facts),
+      // One rounding for all input: a cache hit never makes a call dearer.
+      ceilDiv(input, MILLION) +
+      ceilDiv(whole(metered.tokensOut ?? 0) * BigInt(price.output_per_million), MILLION) +
+      ceilDiv(whole(metered.ms) * BigInt(price.per_second), 1000n) +
+      images * (BigInt(price.per_image) + whole(facts.steps) * BigInt(price.per_step)),
   );
 }
 
 /** An instance of a private chute, by the time it is up. */
 export function rentOf(terms: Terms, ms: number): bigint {
-  return discounted(terms, ceilDiv(BigInt(ms) * BigInt(terms.price.per_instance_second), 1000n));
+  return discounted(terms, ceilDiv(whole(ms) * BigInt(terms.price.per_instance_second), 1000n));
 }
 
 /** What of a cost its miner gets: ⌊cost × (1 − fee)⌋. The platform takes the remainder. */
@@ -54,12 +76,8 @@ export function shareOf(cost: bigint, feeBps: number): bigint {
   return (cost * BigInt(WHOLE_BPS - feeBps)) / BigInt(WHOLE_BPS);
 }
 
-function unitsCost({ price }: Terms, { images, steps }: Pick<QuoteFacts, 'images' | 'steps'>): bigint {
-  return BigInt(images) * (BigInt(price.per_image) + BigInt(steps) * BigInt(price.per_step));
-}
-
 /** Cached input costs as much as other input where nothing else is said. */
-function cachedPrice({ price }: Terms): number {
+function cachedPrice(price: Price): number {
   return price.cached_per_million ?? price.input_per_million;
 }
 
@@ -69,4 +87,9 @@ function discounted(terms: Terms, sum: bigint): bigint {
 
 function ceilDiv(a: bigint, b: bigint): bigint {
   return (a + b - 1n) / b;
+}
+
+/** A count that is none (negative, not a number) is zero; part of a unit is one. */
+function whole(count: number): bigint {
+  return count > 0 ? BigInt(Math.ceil(Math.min(count, Number.MAX_SAFE_INTEGER))) : 0n;
 }

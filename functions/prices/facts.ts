@@ -4,6 +4,8 @@ import type { QuoteFacts, Terms } from './terms.ts';
 /** Images of one request and steps of each; more is refused by no engine we know, and quoted at this. */
 const MOST_IMAGES = 100;
 const MOST_STEPS = 1_000;
+/** Output tokens of one call: more than any engine makes in the time a call has. */
+const MOST_TOKENS = 10_000_000;
 /** A larger body is data, not a request for images. */
 const READ_BYTES = 256 * 1024;
 
@@ -16,7 +18,8 @@ export interface RequestFacts {
 export function factsOf(terms: Terms, { body, maxTokens, timeoutMs }: RequestFacts): QuoteFacts {
   const { price } = terms;
   const units = price.per_image > 0 || price.per_step > 0 ? unitsOf(body) : { images: 0, steps: 0 };
-  return { requestBytes: body?.byteLength ?? 0, maxTokens, timeoutMs, ...units };
+  const most = maxTokens === null ? null : Math.min(maxTokens, MOST_TOKENS);
+  return { requestBytes: body?.byteLength ?? 0, maxTokens: most, timeoutMs, ...units };
 }
 
 /** `n` or `num_images`, and `steps` or `num_inference_steps`; one image of one step where the request does not say. */
