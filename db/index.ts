@@ -9,5 +9,8 @@ export * from './usage.ts';
 export * from './calls.ts';
 export * from './leases.ts';
 export * from './ledger.ts';
+export * from './deposits.ts';
+export * from './payouts.ts';
 export * from './money-views.ts';
+export * from './checkouts.ts';
 export * from './audit.ts';

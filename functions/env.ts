@@ -28,6 +28,13 @@ export interface Env {
   INTERNAL_TOKEN?: string;
   /** ss58 addresses of judges whose observations are taken, comma separated. */
   JUDGES?: string;
+  /** Cards by Stripe Checkout; without all three, cards are not taken. */
+  STRIPE_SECRET_KEY?: string;
+  STRIPE_WEBHOOK_SECRET?: string;
+  /** Where people land after Stripe's page. */
+  STRIPE_RETURN_URL?: string;
+  /** Absent: https://api.stripe.com. */
+  STRIPE_API?: string;
   /** Most agents that may be connected at once (one machine: as its file descriptors allow). Absent: no limit. */
   MAX_AGENTS?: string;
   /** `1` lets an internal route reset objects, for fault tests. Never set in production. */

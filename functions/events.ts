@@ -4,8 +4,18 @@ export type EventName =
   | 'agent_login'
   | 'ask_failed'
   | 'call_failed'
+  | 'card_reversal'
+  | 'checkout_aside'
+  | 'checkout_unmade'
+  | 'deposit_refused'
+  | 'deposits_wait'
   | 'errand_failed'
   | 'internal_error'
+  | 'payout_begun'
+  | 'payout_failed'
+  | 'payout_paid'
+  | 'payout_stuck'
+  | 'payout_submitted'
   | 'usage_quarantined';
 
 export function event(name: EventName, fields: Record<string, string | number | boolean>): void {
