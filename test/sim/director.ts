@@ -8,6 +8,7 @@ const STAPLES: Strike[] = ['socket_cut', 'miner_crash', 'delay_spike', 'chute_cr
 const REQUESTS = 'open close relay attach enqueue wait report freed reserve watch claim inquire stop settle settle settle settle'.split(
   ' ',
 );
+const STATEMENTS = ['draw', 'draw', 'flush', 'flush', 'mirror'];
 const RPC: readonly Armed[] = ['rpc_request_lost', 'rpc_reply_lost', 'rpc_twice', 'rpc_slow'];
 
 export class Director {
@@ -49,6 +50,7 @@ export class Director {
 
   private target(kind: Armed): string | null {
     const { random } = this.sim;
+    if (kind.startsWith('sql_')) return random.chance(0.3) ? null : random.pick(STATEMENTS);
     if (!RPC.includes(kind) || random.chance(0.4)) return null;
     // What is sent until it is acknowledged is what comes twice.
     return kind === 'rpc_twice' && random.chance(0.7) ? 'settle' : random.pick(REQUESTS);

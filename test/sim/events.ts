@@ -30,7 +30,6 @@ export const EVENTS = [
   'engine.call',
   'engine.cancelled',
   'engine.paused',
-  'flush',
   'inquired.never',
   'inquired.running',
   'inquired.settled',
@@ -38,4 +37,6 @@ export const EVENTS = [
   'queue.no_capacity',
   'queue.slot',
   'resume',
+  'sql.flush',
+  'sql.mirror',
 ] as const;

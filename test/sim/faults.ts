@@ -19,7 +19,11 @@ export const ARMED = [
   'client_left_before',
   'client_left_within',
   'client_slow',
-  'flush_unknown',
+  'sql_lost',
+  'sql_unknown',
+  'sql_late',
+  'sql_reply_late',
+  'sql_twice',
   'start_failed',
 ] as const;
 

@@ -26,8 +26,8 @@ const encoder = new TextEncoder();
 
 export function plainScript(random: Random, wishes: Wishes): Script {
   if (!wishes.stream) return whole(random, wishes);
-  const count = random.chance(0.05) ? random.int(40, 120) : random.int(1, 14);
-  const large = random.chance(0.02);
+  const count = random.chance(0.05) ? random.int(40, 400) : random.int(1, 14);
+  const large = count < 120 && random.chance(0.02);
   const chunks: string[] = [];
   let visible = '';
   for (let i = 0; i < count; i++) {
@@ -37,7 +37,7 @@ export function plainScript(random: Random, wishes: Wishes): Script {
     chunks.push(noisy(random, data));
   }
   if (random.chance(0.6)) {
-    const data = JSON.stringify({ id: wishes.attempt, choices: [], usage: { prompt_tokens: 5, completion_tokens: count } });
+    const data = JSON.stringify({ id: wishes.attempt, choices: [], usage: claim(random, count) });
     visible += `data: ${data}\n\n`;
     chunks.push(`data: ${data}\n\n`);
   }
@@ -58,11 +58,21 @@ function whole(random: Random, wishes: Wishes): Script {
   const text = JSON.stringify({
     id: wishes.attempt,
     choices: [{ message: { content: 'x'.repeat(size) } }],
-    usage: { prompt_tokens: 3, completion_tokens: size },
+    ...(random.chance(0.1) ? {} : { usage: claim(random, size) }),
   });
   const headers: [string, string][] = [['content-type', 'application/json']];
   const pieces = torn(random, encoder.encode(text), random.int(1, 4), size > 50_000);
   return { status: 200, headers, headMs: random.int(0, 800), pieces, end: 'end', visible: text, events: false, malformed: false };
+}
+
+/** What the engine says it used: honest, or as much as ten times of it, or nothing but part of it. */
+function claim(random: Random, tokens: number): Record<string, unknown> {
+  const prompt_tokens = random.chance(0.8) ? random.int(0, 200) : random.int(200, 10_000);
+  const completion_tokens = random.chance(0.8) ? tokens : tokens * 10;
+  if (random.chance(0.1)) return { completion_tokens };
+  if (random.chance(0.5)) return { prompt_tokens, completion_tokens };
+  const cached_tokens = random.chance(0.8) ? random.int(0, prompt_tokens) : prompt_tokens * 2;
+  return { prompt_tokens, completion_tokens, prompt_tokens_details: { cached_tokens } };
 }
 
 /** An event as engines write them: other line ends, comments, fields that are not passed on. */

@@ -89,12 +89,12 @@ export class AccountNode extends ObjectHost {
           this,
           structuredClone(attempts).map(usageRecord),
           () => this.run(core.flushed(through, sim.now)),
-          () => this.run(core.flushFailed(through, 'down', sim.now)),
+          (why) => this.run(core.flushFailed(through, why === 'down' ? 'down' : 'rows', sim.now)),
         );
         return;
       }
       case 'mirror':
-        sim.postgres.reach(
+        sim.postgres.mirror(
           this,
           () => this.run(core.mirrored(effect.keys)),
           () => this.run(core.mirrorFailed(sim.now)),

@@ -69,7 +69,9 @@ export class WorkerNode implements Host {
           open: (open) => ask<OpenAnswer>(account, 'open', (answer) => answer(account.open(open))),
           widen: (id_, agents) => ask<boolean>(account, 'widen', (answer) => answer(account.widen(id_, agents))),
           close: (id_, attempts, code) => ask<void>(account, 'close', (answer) => answer(account.close(id_, attempts, code))),
-          settle: () => Promise.reject(new Error('a Worker settles nothing')),
+          settle: notOurs,
+          extend: notOurs,
+          rent: notOurs,
         };
       },
       chute: () => ({
@@ -181,4 +183,9 @@ export class WorkerNode implements Host {
     else sim.clock.after(heldMs, go);
     return promise;
   }
+}
+
+/** Miner objects settle and extend, Chute objects pay rent. */
+function notOurs(): Promise<never> {
+  return Promise.reject(new Error('no Worker asks for this'));
 }

@@ -1,0 +1,114 @@
+/**
+ * What a run's chute asks, and the formula of `docs/prices.md` once more: written for the oracle, from the text alone.
+ * Prices change while calls run.
+ */
+import type { TermsFrom } from '../../functions/calls/ports.ts';
+import type { Price, QuoteFacts, Terms } from '../../functions/prices/terms.ts';
+import type { Random } from './random.ts';
+
+/** What of a call costs something. */
+export interface Bill {
+  tokensIn: number;
+  cachedIn: number;
+  tokensOut: number;
+  ms: number;
+  images: number;
+  steps: number;
+}
+
+export class Tariff {
+  /** In the order of their start, unix ms. */
+  readonly history: TermsFrom[] = [];
+  private readonly random: Random;
+
+  constructor(random: Random) {
+    this.random = random;
+  }
+
+  /** Another price from this time on. */
+  change(startsAt: number): Terms {
+    const { random, history } = this;
+    const terms: Terms = {
+      version: `price-${history.length}`,
+      price: randomPrice(random),
+      discountBps: random.chance(0.7) ? 0 : random.int(0, 10_000),
+      feeBps: random.pick([0, 1, 500, 2_000, 3_333, 10_000]),
+    };
+    history.push({ startsAt, terms });
+    return terms;
+  }
+
+  of(version: string): Terms | undefined {
+    return this.history.find(({ terms }) => terms.version === version)?.terms;
+  }
+}
+
+const FREE: Price = {
+  input_per_million: 0,
+  output_per_million: 0,
+  per_second: 0,
+  per_request: 0,
+  per_image: 0,
+  per_step: 0,
+  per_instance_second: 0,
+};
+
+/** Nano-USD: odd numbers, so that roundings show; from next to nothing to a few cents a call. */
+function randomPrice(random: Random): Price {
+  const some = (most: number): number => (random.chance(0.2) ? random.int(1, 9) : random.int(1, most));
+  const tokens = (): Partial<Price> => ({
+    input_per_million: some(5_000_000_000),
+    output_per_million: some(20_000_000_000),
+    ...(random.chance(0.5) ? { cached_per_million: some(3_000_000_000) } : {}),
+  });
+  switch (random.int(0, 5)) {
+    case 0:
+      return FREE;
+    case 1:
+      return { ...FREE, per_request: some(10_000_000) };
+    case 2:
+      return { ...FREE, per_second: some(3_000_000) };
+    case 3:
+      return { ...FREE, per_image: some(2_000_000), per_step: some(50_000) };
+    case 4:
+      return { ...FREE, ...tokens() };
+    default:
+      return { ...FREE, ...tokens(), per_request: some(100_000), per_second: some(300_000) };
+  }
+}
+
+/** Nano-USD: each part rounded up, and the whole once more after the discount. */
+export function priced({ price, discountBps }: Terms, bill: Bill): bigint {
+  const cached = Math.min(bill.cachedIn, bill.tokensIn);
+  const input =
+    BigInt(bill.tokensIn - cached) * BigInt(price.input_per_million) +
+    BigInt(cached) * BigInt(price.cached_per_million ?? price.input_per_million);
+  const parts = [
+    BigInt(price.per_request),
+    up(input, 1_000_000n),
+    up(BigInt(bill.tokensOut) * BigInt(price.output_per_million), 1_000_000n),
+    up(BigInt(bill.ms) * BigInt(price.per_second), 1_000n),
+    BigInt(bill.images) * BigInt(price.per_image),
+    BigInt(bill.images) * BigInt(bill.steps) * BigInt(price.per_step),
+  ];
+  const sum = parts.reduce((a, b) => a + b, 0n);
+  return up(sum * (10_000n - BigInt(discountBps)), 10_000n);
+}
+
+/** The most it can come to: input at its dearest. */
+export function mostOf(terms: Terms, { requestBytes, maxTokens, timeoutMs, images, steps }: QuoteFacts & { maxTokens: number }): bigint {
+  const { price } = terms;
+  const dearest = Math.max(price.input_per_million, price.cached_per_million ?? 0);
+  const bill = { tokensIn: requestBytes, cachedIn: 0, tokensOut: maxTokens, ms: timeoutMs, images, steps };
+  return priced({ ...terms, price: { ...price, input_per_million: dearest } }, bill);
+}
+
+/** The miner's part, rounded down. */
+export function minersPart(cost: bigint, { feeBps }: Terms): bigint {
+  const fee = up(cost * BigInt(feeBps), 10_000n);
+  return cost - fee;
+}
+
+function up(amount: bigint, by: bigint): bigint {
+  return amount % by === 0n ? amount / by : amount / by + 1n;
+}
