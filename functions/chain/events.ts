@@ -27,6 +27,11 @@ export interface BlockEvents {
 export type EventReader = (bytes: Uint8Array) => BlockEvents;
 
 const SS58_PREFIX = 42;
+const READ = [
+  ['System', 'ExtrinsicSuccess'],
+  ['System', 'ExtrinsicFailed'],
+  ['Balances', 'Transfer'],
+] as const;
 
 const recordSchema = z.object({
   phase: z.object({ type: z.string(), value: z.optional(z.unknown()) }),
@@ -38,16 +43,24 @@ const transferSchema = z.object({ from: z.string(), to: z.string(), amount: z.bi
 export function eventReader(metadata: Uint8Array): EventReader {
   const unified = understood('the metadata', () => unifyMetadata(decAnyMetadata(metadata)));
   const codec = understood('the metadata', () => getLookupCodecBuilder(getLookupFn(unified), AccountId(SS58_PREFIX))(eventsType(unified)));
-  return (bytes) => {
-    const records = understood('the events', () => z.parse(z.array(recordSchema), codec.dec(bytes)));
-    return understood('the events', () => sorted(records));
-  };
+  return (bytes) =>
+    understood('the events', () => {
+      const records: unknown = codec.dec(bytes);
+      // Bytes left over say that these events are of another runtime.
+      if (codec.enc(records).length !== bytes.length) throw new Error('they do not end where they should');
+      return sorted(z.parse(z.array(recordSchema), records));
+    });
 }
 
-/** The type of `System.Events`. */
-function eventsType({ pallets }: UnifiedMetadata): number {
+/** The type of `System.Events`, if the events that are read here are in it: under another name they would be missed. */
+function eventsType({ pallets, lookup }: UnifiedMetadata): number {
+  for (const [pallet, name] of READ) {
+    const type = pallets.find((p) => p.name === pallet)?.events?.type;
+    const def = lookup.find((entry) => entry.id === type)?.def;
+    if (def?.tag !== 'variant' || !def.value.some((variant) => variant.name === name)) throw new Error(`there is no ${pallet}.${name}`);
+  }
   const item = pallets.find((p) => p.name === 'System')?.storage?.items.find((i) => i.name === 'Events');
-  if (item?.type.tag !== 'plain') throw new Error('System.Events is not there');
+  if (item?.type.tag !== 'plain') throw new Error('there is no System.Events');
   return item.type.value;
 }
 

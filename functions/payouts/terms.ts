@@ -1,0 +1,19 @@
+/** What holds for every payout. */
+
+/** Nano-USD: one dollar. */
+export const MINIMUM_NANOUSD = 1_000_000_000n;
+
+/** Milliseconds a rate may be old when the amount to send is fixed by it. */
+export const RATE_MAX_AGE_MS = 15 * 60_000;
+
+/** What one run does at most. */
+export const RUN = {
+  /** Open payouts it looks at. */
+  payouts: 500,
+  /** Payouts it has signed. */
+  signed: 20,
+  /** Finalized blocks it reads. */
+  blocks: 60,
+  /** Blocks it asks for together. */
+  together: 10,
+} as const;
