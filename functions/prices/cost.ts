@@ -34,9 +34,12 @@ export function quoteLines({ price }: Pick<Terms, 'price'>, facts: QuoteFacts): 
     unitPrice,
     nanousd: ceilDiv(units * BigInt(unitPrice), per),
   });
+  const input = line('input_per_million', whole(facts.requestBytes), Math.max(price.input_per_million, cachedPrice(price)), MILLION);
+  // Cached and other input are rounded each by itself.
+  if (input.nanousd > 0n) input.nanousd += 1n;
   return [
     line('per_request', 1n, price.per_request),
-    line('input_per_million', whole(facts.requestBytes), Math.max(price.input_per_million, cachedPrice(price)), MILLION),
+    input,
     line('output_per_million', whole(facts.maxTokens ?? DEFAULT_MAX_TOKENS), price.output_per_million, MILLION),
     line('per_second', whole(facts.timeoutMs), price.per_second, 1000n),
     line('per_image', images, price.per_image),
@@ -45,7 +48,7 @@ export function quoteLines({ price }: Pick<Terms, 'price'>, facts: QuoteFacts): 
 }
 
 /**
- * Formula: ⌈(per_request + ⌈((in − cached) × input + cached × cached_input) / 1e6⌉ + ⌈out × output / 1e6⌉
+ * Formula: ⌈(per_request + ⌈(in − cached) × input / 1e6⌉ + ⌈cached × cached_input / 1e6⌉ + ⌈out × output / 1e6⌉
  * + ⌈ms × per_second / 1e3⌉ + images × (per_image + steps × per_step)) × (1 − discount)⌉
  */
 export function costOf(terms: Terms, facts: Pick<QuoteFacts, 'images' | 'steps'>, metered: Metered): bigint {
@@ -53,16 +56,14 @@ export function costOf(terms: Terms, facts: Pick<QuoteFacts, 'images' | 'steps'>
   const tokensIn = whole(metered.tokensIn ?? 0);
   const claimed = whole(metered.cachedIn ?? 0);
   const cached = claimed < tokensIn ? claimed : tokensIn;
-  const input = (tokensIn - cached) * BigInt(price.input_per_million) + cached * BigInt(cachedPrice(price));
-  const images = whole(facts.images);
   return discounted(
     terms,
     BigInt(price.per_request) +
-      // One rounding for all input: a cache hit never makes a call dearer.
-      ceilDiv(input, MILLION) +
+      ceilDiv((tokensIn - cached) * BigInt(price.input_per_million), MILLION) +
+      ceilDiv(cached * BigInt(cachedPrice(price)), MILLION) +
       ceilDiv(whole(metered.tokensOut ?? 0) * BigInt(price.output_per_million), MILLION) +
       ceilDiv(whole(metered.ms) * BigInt(price.per_second), 1000n) +
-      images * (BigInt(price.per_image) + whole(facts.steps) * BigInt(price.per_step)),
+      whole(facts.images) * (BigInt(price.per_image) + whole(facts.steps) * BigInt(price.per_step)),
   );
 }
 

@@ -1,14 +1,14 @@
 /** Prices that an operator made for one account: of one chute, or of all. Pure. */
 import type { Price, Terms } from './terms.ts';
 
+/** What it leaves out stays as the chute asks. */
 export interface Override {
-  id: string;
   /** A chute id; `*`: all chutes. */
   chute: string;
-  /** Null: the chute's own price, with the larger of the two discounts. */
-  price: Price | null;
-  discountBps: number;
-  feeBps: number;
+  price?: Price;
+  discountBps?: number;
+  /** Id of its row. */
+  version: string;
   /** Unix milliseconds. */
   startsAt: number;
   endsAt: number | null;
@@ -18,13 +18,20 @@ export interface Override {
 export function termsFor(overrides: readonly Override[], chute: string, own: Terms, now: number): Terms {
   const found = inForce(overrides, chute, now) ?? inForce(overrides, '*', now);
   if (found === undefined) return own;
-  const version = `${own.version}+${found.id}`;
-  if (found.price !== null) return { version, price: found.price, discountBps: found.discountBps, feeBps: found.feeBps };
-  return { version, price: own.price, discountBps: Math.max(own.discountBps, found.discountBps), feeBps: found.feeBps };
+  return {
+    version: `${own.version}+${found.version}`,
+    price: found.price ?? own.price,
+    discountBps: found.discountBps ?? own.discountBps,
+    feeBps: own.feeBps,
+  };
 }
 
-/** Of those for this chute, the one that started last and has not ended; the list is in the order they were made. */
+/** Of those for this chute, the one that started last and has not ended; of two with one start, the one made later. */
 function inForce(overrides: readonly Override[], chute: string, now: number): Override | undefined {
-  const running = overrides.filter((o) => o.chute === chute && o.startsAt <= now && (o.endsAt === null || o.endsAt > now));
-  return running.toSorted((a, b) => a.startsAt - b.startsAt).at(-1);
+  let found: Override | undefined;
+  for (const one of overrides) {
+    if (one.chute !== chute || one.startsAt > now || (one.endsAt !== null && one.endsAt <= now)) continue;
+    if (found === undefined || one.startsAt >= found.startsAt) found = one;
+  }
+  return found;
 }

@@ -51,17 +51,17 @@ export function recompute(folder: string, price: PriceRow): Recomputed {
   return { byAccount, total, receipts, repeated: receipts - calls.size };
 }
 
-/** Each line of the bill is rounded up to a whole nano-USD; input, cached or not, is one line. */
+/** Each line of the bill is rounded up to a whole nano-USD. */
 function costOfReceipt(receipt: Omit<ReceiptLine, 'call'>, price: PriceRow): bigint {
-  const line = (product: bigint): bigint => {
+  const line = (tokens: number, perMillion: number): bigint => {
+    const product = BigInt(tokens) * BigInt(perMillion);
     const whole = product / 1_000_000n;
     return product % 1_000_000n === 0n ? whole : whole + 1n;
   };
   return (
     BigInt(price.per_request) +
-    line(
-      BigInt(receipt.in - receipt.cached) * BigInt(price.input_per_million) + BigInt(receipt.cached) * BigInt(price.cached_per_million),
-    ) +
-    line(BigInt(receipt.out) * BigInt(price.output_per_million))
+    line(receipt.in - receipt.cached, price.input_per_million) +
+    line(receipt.cached, price.cached_per_million) +
+    line(receipt.out, price.output_per_million)
   );
 }
