@@ -276,11 +276,26 @@ export interface RelayAsk {
   /** For the cost in the last usage of the reply. */
   terms: Terms;
   facts: Pick<QuoteFacts, 'images' | 'steps'>;
+  /** Nano-USD held, as a decimal text: no cost that is told is above it. */
+  hold?: string;
+  /** For the events that the edge adds to a stream of tokens. */
+  stream?: StreamAsk;
   /** Output tokens the hold pays for; before more come, more is held by `extend`. Null: all that may come. */
   allowance: number | null;
   /** Milliseconds the call waited so far, and whether no instance was live when it came. */
   waitedMs: number;
   cold: boolean;
+}
+
+/** What the client of a stream of tokens asked for. */
+export interface StreamAsk {
+  /** Of its chunks. */
+  object: 'chat.completion.chunk' | 'text_completion';
+  model: string;
+  /** Answers side by side. */
+  choices: number;
+  /** `stream_options.include_usage`. */
+  usage: boolean;
 }
 
 /** Bytes as they come; `ReadableStreamDefaultReader` fits. A failed `read` means: ask `attach` why. */

@@ -1,13 +1,17 @@
 /** One running attempt as its Miner object holds it: request bytes on their way to the agent, reply bytes on theirs to the client. */
 import { FLAG_TRIM, FRAME, LIMITS, ProtocolError, dataFrames, encodeU64, frame, type Frame, type Head, type Receipt } from '#protocol';
-import { sealCheckpoint, type Mac } from './checkpoint.ts';
-import { meteredTokens, type Meter } from './meter.ts';
-import { isEventStream, replyFilter, replyHeaders, type Checkpoint, type ReplyFilter } from './reply.ts';
+import { Allowance } from './allowance.ts';
+import { Bill } from './bill.ts';
+import { sealCheckpoint, type Kept, type Mac } from './checkpoint.ts';
+import { meteredTokens, tokensUsed, type Meter } from './meter.ts';
+import { concat, isEventStream, replyFilter, replyHeaders, type Checkpoint, type ReplyFilter } from './reply.ts';
 import type { AttemptRow } from './rows.ts';
-import type { Settlement } from '../calls/ports.ts';
+import type { ExtendAnswer, RelayMeter, Settlement } from '../calls/ports.ts';
 
 /** Statuses that HTTP gives no body. */
 const BODILESS = new Set([204, 205, 304]);
+/** A reply that is not longer may be kept until it is whole: its cost is told with it, and one that breaks is made elsewhere. */
+const WHOLE_BYTES = LIMITS.windowBytes / 2;
 
 export class Attempt {
   readonly row: AttemptRow;
@@ -41,9 +45,13 @@ export class Attempt {
   private made = 0;
   handedOn = 0;
   private counted: Meter | null = null;
+  /** Of a reply that may come whole: what came so far. */
+  private readonly parts: Uint8Array[] = [];
+  private short = false;
+  private readonly allowance: Allowance;
   /** Set by a resume: the agent says HEAD again. */
   private headAgain = false;
-  private resumedFrom: Checkpoint | null = null;
+  private resumedFrom: Kept | null = null;
 
   /** Request bytes: kept from `requestBase` on, sent up to `requestSent`. */
   private request: Uint8Array[] = [];
@@ -61,6 +69,7 @@ export class Attempt {
     this.handed = cold;
     this.lastByteAt = now;
     this.checkpointAt = now;
+    this.allowance = new Allowance(row.ask.allowance ?? null);
   }
 
   get key(): string {
@@ -143,7 +152,8 @@ export class Attempt {
     if (this.head !== null && !this.headAgain) throw new ProtocolError('state', 'HEAD comes once');
     this.headAgain = false;
     this.head = { status: head.status, headers: replyHeaders(head.headers) };
-    this.filter ??= replyFilter(this.isEvents, this.row.ask.template, this.resumedFrom ?? undefined);
+    this.short = this.row.ask.template === 'openai' || lengthOf(head) <= WHOLE_BYTES;
+    this.filter ??= this.makeFilter(head.status);
     this.lastByteAt = now;
   }
 
@@ -169,6 +179,20 @@ export class Attempt {
     return this.forClient(filter.end());
   }
 
+  private makeFilter(status: number): ReplyFilter {
+    const { template } = this.row.ask;
+    const bill = template === 'openai' ? new Bill(this.row, status) : null;
+    return replyFilter({ events: this.isEvents, template, bill }, this.resumedFrom ?? undefined);
+  }
+
+  /** What goes on now: all that came so far; null while a reply that may come whole is not. */
+  gather(bytes: Uint8Array): Uint8Array | null {
+    if (this.answered) return bytes;
+    this.parts.push(bytes);
+    const waits = this.short && !this.isEvents && this.handedOn === 0 && this.received < WHOLE_BYTES;
+    return waits && !this.ended ? null : concat(this.parts.splice(0));
+  }
+
   private replying(what: string): ReplyFilter {
     if (this.filter === null || this.headAgain || this.ended) throw new ProtocolError('state', `${what} outside a reply`);
     return this.filter;
@@ -190,7 +214,7 @@ export class Attempt {
   }
 
   private moreCredit(): Frame | null {
-    if (this.ended || this.credit - this.received > LIMITS.windowBytes / 2) return null;
+    if (this.ended || this.credit - this.received > LIMITS.windowBytes / 2 || this.allowance.waits(this.used)) return null;
     this.credit = this.received + LIMITS.windowBytes;
     return frame(FRAME.CREDIT, this.stream, encodeU64(this.credit));
   }
@@ -203,7 +227,7 @@ export class Attempt {
     if (c.offset === this.checkpointed) return [];
     this.checkpointAt = now;
     this.checkpointed = c.offset;
-    const bytes = sealCheckpoint(mac, this.key, c);
+    const bytes = sealCheckpoint(mac, this.key, { ...c, status: this.head?.status ?? null });
     this.sealed.push({ client: c.client, bytes, offset: c.offset });
     return [...this.trim(c), ackFrame(this.stream, c.offset, bytes, 0)];
   }
@@ -231,7 +255,7 @@ export class Attempt {
   }
 
   /** Takes a cold attempt up from a checkpoint; `client` is how far the client got. What lies before is never asked for again. */
-  warm(mac: Mac, from: Checkpoint | null, client: number): Frame[] {
+  warm(mac: Mac, from: Kept | null, client: number): Frame[] {
     this.cold = false;
     this.handed = true;
     this.resumedFrom = from;
@@ -265,13 +289,48 @@ export class Attempt {
     this.counted = this.filter?.checkpoint().meter ?? null;
   }
 
-  settlement(outcome: Settlement['outcome'], code: string, final: boolean, known: Checkpoint | null): Settlement {
-    const { ask, agent, hotkey, startedAt } = this.row;
+  // ── what it costs ──
+
+  /** Output tokens handed on. */
+  private get used(): number {
+    return this.counted === null ? 0 : tokensUsed(this.counted);
+  }
+
+  /** Output tokens to have the Account pay for now, or null. */
+  extension(now: number): number | null {
+    if (this.cold) return null;
+    return this.ended ? this.allowance.rest(this.used) : this.allowance.next(this.used, now);
+  }
+
+  /** Returns the credit that the agent was kept waiting for. */
+  extended(answer: ExtendAnswer | null, now: number): Frame | null {
+    this.allowance.answered(answer, now);
+    this.filter?.stopAt(this.allowance.end);
+    return this.swallowed();
+  }
+
+  /** What was paid for is used up, and the client was told so. */
+  get spent(): boolean {
+    return this.filter?.stopped === true;
+  }
+
+  /** `known`: of a cold attempt, what its agent kept. */
+  metered(known: Kept | null): RelayMeter {
     const meter = this.counted ?? known?.meter ?? null;
     const tokens =
       meter === null
         ? { tokensIn: null, cachedIn: null, tokensOut: null }
         : meteredTokens(meter, Math.max(this.requestTotal, this.row.requestBytes));
+    return {
+      status: this.head?.status ?? known?.status ?? null,
+      bytes: meter?.bytes ?? 0,
+      ...tokens,
+      lastByteMs: this.firstByteAt === null ? null : this.lastByteAt - this.row.startedAt,
+    };
+  }
+
+  settlement(outcome: Settlement['outcome'], code: string, final: boolean, known: Kept | null): Settlement {
+    const { ask, agent, hotkey, startedAt } = this.row;
     return {
       call: ask.call,
       attempt: ask.attempt,
@@ -285,18 +344,21 @@ export class Attempt {
       outcome,
       code,
       final,
-      status: this.head?.status ?? null,
-      bytes: meter?.bytes ?? 0,
-      ...tokens,
+      ...this.metered(known),
       waitedMs: ask.waitedMs,
       cold: ask.cold,
       region: this.row.region ?? '',
       startedAt,
       firstByteMs: this.firstByteAt === null ? null : this.firstByteAt - startedAt,
-      lastByteMs: this.firstByteAt === null ? null : this.lastByteAt - startedAt,
       receipt: this.receipt,
     };
   }
+}
+
+/** Bytes that a head says will follow; infinite where it does not. */
+function lengthOf(head: Head): number {
+  const length = head.headers.find(([name]) => name.toLowerCase() === 'content-length')?.[1] ?? '';
+  return /^\d{1,15}$/.test(length) ? Number(length) : Infinity;
 }
 
 function ackFrame(stream: number, offset: number, checkpoint: Uint8Array, flags: number): Frame {

@@ -17,12 +17,13 @@ import {
   type HeldStream,
   type ResetCode,
 } from '#protocol';
-import type { CallId, InquiryAnswer, RelayAsk, RelayRefusal, Settlement } from '../calls/ports.ts';
+import type { CallId, ExtendAnswer, InquiryAnswer, RelayAsk, RelayRefusal, Settlement } from '../calls/ports.ts';
 import { Attempt } from './attempt.ts';
-import { openCheckpoint, type Mac } from './checkpoint.ts';
+import { ASK_AGAIN_MS } from './allowance.ts';
+import { openCheckpoint, type Kept, type Mac } from './checkpoint.ts';
 import type { Instances } from './instances.ts';
 import type { Outbox } from './outbox.ts';
-import { concat, type Checkpoint } from './reply.ts';
+import { concat } from './reply.ts';
 import { attemptKey, type AgentRow, type AttemptRow } from './rows.ts';
 import type { Tombstones } from './tombstones.ts';
 import type { Turn } from './turn.ts';
@@ -194,7 +195,7 @@ export class Attempts {
   }
 
   /** The newest checkpoint that is not ahead of the client. */
-  private checkpointFor(attempt: Attempt, held: HeldStream, offset: number): Checkpoint | null {
+  private checkpointFor(attempt: Attempt, held: HeldStream, offset: number): Kept | null {
     for (const sealed of [held.latest, held.base]) {
       const checkpoint = openCheckpoint(this.mac, attempt.key, fromBase64(sealed));
       if (checkpoint !== null && checkpoint.client <= offset) return checkpoint;
@@ -304,23 +305,54 @@ export class Attempts {
     }
   }
 
-  /** A reply that is complete in its first message is answered as bytes. */
-  private handOn(turn: Turn, attempt: Attempt, bytes: Uint8Array): void {
+  /** A reply that comes whole, and soon, is answered as bytes. */
+  private handOn(turn: Turn, attempt: Attempt, fresh: Uint8Array): void {
     if (!this.running.has(attempt.key) || attempt.head === null) return;
+    const bytes = attempt.gather(fresh);
+    if (bytes === null) return;
     attempt.countHanded();
+    this.extend(turn, attempt);
     if (attempt.ended) this.instances.release(turn, attempt.row.ask.instance, attempt.key);
     if (!attempt.answered) {
       attempt.answered = true;
       const whole = attempt.ended && !attempt.isEvents;
-      turn.do({ do: 'answer', attempt: attempt.key, answer: { kind: 'reply', ...attempt.head, body: whole ? bytes : null } });
+      const answer = { kind: 'reply' as const, ...attempt.head, body: whole ? bytes : null };
+      turn.do({ do: 'answer', attempt: attempt.key, answer: whole ? { ...answer, meter: attempt.metered(null) } : answer });
       if (whole) {
         this.complete(turn, attempt);
         return;
       }
     }
     if (bytes.byteLength > 0) turn.do({ do: 'push', attempt: attempt.key, bytes });
-    if (attempt.ended) turn.do({ do: 'end', attempt: attempt.key });
+    if (attempt.spent) this.stop(turn, attempt);
+    else if (attempt.ended) turn.do({ do: 'end', attempt: attempt.key });
     else turn.send([...attempt.checkpoint(this.mac, turn.now), ...present(attempt.swallowed())]);
+  }
+
+  // ── what it costs ──
+
+  private extend(turn: Turn, attempt: Attempt): void {
+    const tokens = attempt.extension(turn.now);
+    if (tokens === null) return;
+    const { call, account } = attempt.row.ask;
+    turn.do({ do: 'extend', attempt: attempt.key, call, account, tokens });
+  }
+
+  /** The Account's answer; null: it gave none, and is asked again. */
+  extended(turn: Turn, key: string, answer: ExtendAnswer | null): void {
+    const attempt = this.running.get(key);
+    if (attempt === undefined || attempt.cold) return;
+    turn.send(present(attempt.extended(answer, turn.now)));
+    if (answer === null) turn.wake(turn.now + ASK_AGAIN_MS);
+    else this.extend(turn, attempt);
+  }
+
+  /** The credit is used up: the client was told so in its last event, and pays for what it has. */
+  private stop(turn: Turn, attempt: Attempt): void {
+    turn.do({ do: 'end', attempt: attempt.key });
+    if (attempt.ended) turn.send([attempt.finalAck()]);
+    else turn.reset(attempt.stream, 'cancelled');
+    this.finish(turn, attempt, 'cancelled', 'insufficient_credit', true, null);
   }
 
   private wasReset(turn: Turn, attempt: Attempt, code: ResetCode): void {
@@ -357,19 +389,12 @@ export class Attempts {
   }
 
   /** Of a cold attempt: the agent's newest checkpoint says what was handed on before. */
-  private lastKnown(attempt: Attempt): Checkpoint | null {
+  private lastKnown(attempt: Attempt): Kept | null {
     const held = this.held.get(attempt.key);
     return held === undefined ? null : openCheckpoint(this.mac, attempt.key, fromBase64(held.latest));
   }
 
-  private finish(
-    turn: Turn,
-    attempt: Attempt,
-    outcome: Settlement['outcome'],
-    code: string,
-    final: boolean,
-    known: Checkpoint | null,
-  ): void {
+  private finish(turn: Turn, attempt: Attempt, outcome: Settlement['outcome'], code: string, final: boolean, known: Kept | null): void {
     const settlement = attempt.settlement(outcome, code, final, known);
     this.forget(turn, attempt);
     this.outbox.add(turn, { kind: 'settlement', key: attempt.key, settlement });
@@ -395,6 +420,7 @@ export class Attempts {
 
   tick(turn: Turn, lostAt: number | null): void {
     for (const attempt of this.running.values()) {
+      if (!attempt.ended) this.extend(turn, attempt);
       const code = this.expiry(turn.now, attempt, lostAt);
       if (code === null) turn.wake(Math.max(this.expiresAt(attempt, lostAt), turn.now + 50));
       else if (attempt.ended && !attempt.cold) this.finish(turn, attempt, 'cancelled', 'cancelled', true, null);

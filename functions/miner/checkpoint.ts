@@ -8,15 +8,21 @@ import type { Checkpoint } from './reply.ts';
 /** HMAC-SHA-256 of the edge, synchronous. */
 export type Mac = (bytes: Uint8Array) => Uint8Array;
 
+/** A checkpoint, and what else a settlement needs of a reply that nobody goes on with. */
+export interface Kept extends Checkpoint {
+  /** Of the reply; null in a checkpoint of an older deploy. */
+  status: number | null;
+}
+
 const MAC_BYTES = 16;
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
 /** What has to be true again at a resume; bound to the attempt. */
-export function sealCheckpoint(mac: Mac, attempt: string, c: Checkpoint): Uint8Array {
+export function sealCheckpoint(mac: Mac, attempt: string, c: Kept): Uint8Array {
   const m = c.meter;
   const body = encoder.encode(
-    JSON.stringify([c.offset, c.client, m.bytes, m.events, m.text, m.claimIn, m.claimOut, m.claimCached ?? null]),
+    JSON.stringify([c.offset, c.client, m.bytes, m.events, m.text, m.claimIn, m.claimOut, m.claimCached, c.status]),
   );
   const out = new Uint8Array(MAC_BYTES + body.byteLength);
   out.set(tag(mac, attempt, body));
@@ -25,11 +31,11 @@ export function sealCheckpoint(mac: Mac, attempt: string, c: Checkpoint): Uint8A
 }
 
 /** The checkpoint, or null if it is not one of ours for this attempt. */
-export function openCheckpoint(mac: Mac, attempt: string, sealed: Uint8Array): Checkpoint | null {
+export function openCheckpoint(mac: Mac, attempt: string, sealed: Uint8Array): Kept | null {
   if (sealed.byteLength <= MAC_BYTES) return null;
   const body = sealed.subarray(MAC_BYTES);
   if (!equal(tag(mac, attempt, body), sealed.subarray(0, MAC_BYTES))) return null;
-  const [offset, client, bytes, events, text, claimIn, claimOut, claimCached] = JSON.parse(decoder.decode(body)) as [
+  const [offset, client, bytes, events, text, claimIn, claimOut, claimCached, status] = JSON.parse(decoder.decode(body)) as [
     number,
     number,
     number,
@@ -37,9 +43,10 @@ export function openCheckpoint(mac: Mac, attempt: string, sealed: Uint8Array): C
     number,
     Meter['claimIn'],
     Meter['claimOut'],
-    Meter['claimCached'],
+    Meter['claimCached'] | undefined,
+    Kept['status'] | undefined,
   ];
-  return { offset, client, meter: { bytes, events, text, claimIn, claimOut, claimCached: claimCached ?? null } };
+  return { offset, client, meter: { bytes, events, text, claimIn, claimOut, claimCached: claimCached ?? null }, status: status ?? null };
 }
 
 function tag(mac: Mac, attempt: string, body: Uint8Array): Uint8Array {

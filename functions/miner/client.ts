@@ -41,10 +41,10 @@ async function send(
     await response.body?.cancel();
     return answer;
   }
-  const { status, headers } = answer;
-  if (answer.whole === true) return { kind: 'reply', status, headers, body: new Uint8Array(await response.arrayBuffer()) };
+  const { whole, ...told } = answer;
+  if (whole === true) return { ...told, body: new Uint8Array(await response.arrayBuffer()) };
   const reader = (response.body ?? new Response('').body)?.getReader() as ReadableStreamDefaultReader<Uint8Array>;
-  return { kind: 'reply', status, headers, body: reader };
+  return { ...told, body: reader };
 }
 
 /** JSON that fits in a header. */

@@ -16,7 +16,7 @@ import {
   type StopReason,
   type Up,
 } from '#protocol';
-import type { AgentFacts, CallId, ClaimAnswer, InquiryAnswer, RelayAsk, ReportAnswer } from '../calls/ports.ts';
+import type { AgentFacts, CallId, ClaimAnswer, ExtendAnswer, InquiryAnswer, RelayAsk, ReportAnswer } from '../calls/ports.ts';
 import { Attempts } from './attempts.ts';
 import type { Mac } from './checkpoint.ts';
 import type { Effect } from './effects.ts';
@@ -293,6 +293,11 @@ export class MinerCore {
   /** The Account has taken these attempts over. */
   onSettled(keys: readonly string[], now: number): Effect[] {
     return this.turn(now, (turn) => this.outbox.acknowledged(turn, keys));
+  }
+
+  /** The Account's answer to `extend`; null: it gave none. */
+  onExtended(key: string, answer: ExtendAnswer | null, now: number): Effect[] {
+    return this.turn(now, (turn) => this.attempts.extended(turn, key, answer));
   }
 
   // ── blobs ──

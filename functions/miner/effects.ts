@@ -1,6 +1,6 @@
 /** What the core of a Miner object asks its shell to do, in order, within one turn. */
 import type { Down, Frame, InstanceReport, LogLine } from '#protocol';
-import type { RelayAnswer, Settlement } from '../calls/ports.ts';
+import type { CallId, RelayAnswer, RelayMeter, Settlement } from '../calls/ports.ts';
 import type { Row } from './rows.ts';
 
 export type Effect =
@@ -21,6 +21,8 @@ export type Effect =
   /** The request body may go on. */
   | { do: 'room'; attempt: string }
   | { do: 'settle'; account: string; settlements: Settlement[] }
+  /** Ask the Account to pay for so many output tokens of this attempt; the answer comes back as `onExtended`. */
+  | { do: 'extend'; attempt: string; call: CallId; account: string; tokens: number }
   | { do: 'report'; chute: string; report: InstanceReport; busy: number }
   | { do: 'load'; chute: string; loads: { instance: string; busy: number }[] }
   | { do: 'freed'; chute: string; instance: string; offer: number }
@@ -35,5 +37,5 @@ export type Effect =
   | { do: 'record' };
 
 export type Answer =
-  | { kind: 'reply'; status: number; headers: [string, string][]; body: Uint8Array | null }
+  | { kind: 'reply'; status: number; headers: [string, string][]; body: Uint8Array | null; meter?: RelayMeter }
   | Exclude<RelayAnswer, { kind: 'reply' }>;

@@ -1,17 +1,19 @@
 /** What a Miner object asks of other objects and of Postgres. One that fails is made again by the core's alarm. */
 import * as db from '#db';
-import type { AgentFacts, ClaimAnswer } from '../calls/ports.ts';
+import type { AgentFacts, ClaimAnswer, ExtendAnswer } from '../calls/ports.ts';
 import type { Env } from '../env.ts';
+import { event } from '../events.ts';
 import { checkId } from '../gate/ids.ts';
 import { accountStub, chuteStub } from '../stubs.ts';
 import type { MinerCore } from './core.ts';
 import type { Effect } from './effects.ts';
 
-export type Errand = Extract<Effect, { do: 'settle' | 'report' | 'load' | 'freed' | 'claim' | 'gone' | 'log' | 'record' }>;
+export type Errand = Extract<Effect, { do: 'settle' | 'extend' | 'report' | 'load' | 'freed' | 'claim' | 'gone' | 'log' | 'record' }>;
 
 /** Runs one errand, tells the core the answer, and returns what follows of it. */
 export async function runErrand(errand: Errand, core: MinerCore, env: Env): Promise<Effect[]> {
   if (errand.do === 'settle') return core.onSettled(await accountStub(env, errand.account).settle(errand.settlements), Date.now());
+  if (errand.do === 'extend') return core.onExtended(errand.attempt, await extension(errand, env), Date.now());
   const facts = core.facts();
   if (facts === null) return [];
   switch (errand.do) {
@@ -42,6 +44,16 @@ export async function runErrand(errand: Errand, core: MinerCore, env: Env): Prom
     case 'record':
       await db.upsertAgent(db.connect(env), facts);
       return [];
+  }
+}
+
+/** Null: the Account gives no answer now. */
+async function extension({ account, call, tokens }: Extract<Effect, { do: 'extend' }>, env: Env): Promise<ExtendAnswer | null> {
+  try {
+    return await accountStub(env, account).extend(call, tokens);
+  } catch (error) {
+    event('ask_failed', { what: 'extend', call, why: String(error) });
+    return null;
   }
 }
 

@@ -46,7 +46,13 @@ export function meteredTokens(meter: Meter, requestBytes: number): Omit<Metered,
   };
 }
 
-function generatedText(object: Record<string, unknown>): number {
+/** Output tokens handed on, of which the Account is asked for more: never fewer than will be charged. */
+export function tokensUsed(meter: Meter): number {
+  return Math.max(meter.events, Math.min(meter.claimOut ?? 0, meter.text + 1));
+}
+
+/** UTF-8 bytes of text in one OpenAI-shaped object. */
+export function generatedText(object: Record<string, unknown>): number {
   const choices = object['choices'];
   if (!Array.isArray(choices)) return 0;
   let bytes = 0;
@@ -86,6 +92,6 @@ function count(value: unknown): number | null {
   return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 ? value : null;
 }
 
-function isObject(value: unknown): value is Record<string, unknown> {
+export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

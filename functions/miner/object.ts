@@ -246,8 +246,8 @@ export class MinerObject extends DurableObject<Env> {
 
   private respond(key: string, answer: Answer): Response {
     if (answer.kind !== 'reply') return new Response(null, { headers: { [ANSWER_HEADER]: asciiJson(answer) } });
-    const { status, headers, body } = answer;
-    const head = { [ANSWER_HEADER]: asciiJson({ kind: 'reply', status, headers, whole: body !== null }) };
+    const { body, ...told } = answer;
+    const head = { [ANSWER_HEADER]: asciiJson({ ...told, whole: body !== null }) };
     return new Response(body ?? this.readers.get(key)?.stream ?? null, { headers: head });
   }
 
@@ -391,6 +391,7 @@ export class MinerObject extends DurableObject<Env> {
         this.blobStreams.stop(effect.stream);
         return;
       case 'settle':
+      case 'extend':
       case 'report':
       case 'load':
       case 'freed':

@@ -3,7 +3,8 @@
  * again. What comes out is a function of the agent's byte stream alone, so a new object can go on from a checkpoint.
  */
 import { LIMITS, ProtocolError } from '#protocol';
-import { emptyMeter, meterObject, type Meter } from './meter.ts';
+import { DONE, event, type Bill } from './bill.ts';
+import { emptyMeter, generatedText, isObject, meterObject, tokensUsed, type Meter } from './meter.ts';
 
 /** Where a reply can be taken up again: always between events. */
 export interface Checkpoint {
@@ -20,6 +21,17 @@ export interface ReplyFilter {
   /** Bytes still owed at the end of the reply. Throws when it ends in the middle of an event. */
   end(): Uint8Array;
   checkpoint(): Checkpoint;
+  /** No text is handed on beyond so many tokens: the event that would is the end of the reply, and `stopped` is true. */
+  stopAt(tokens: number | null): void;
+  readonly stopped: boolean;
+}
+
+/** How a reply is read. */
+export interface ReplyKind {
+  events: boolean;
+  template: 'openai' | 'http';
+  /** What it tells of its cost; null: nothing. */
+  bill: Bill | null;
 }
 
 const EMPTY = new Uint8Array(0);
@@ -51,8 +63,8 @@ export function isEventStream(headers: readonly (readonly [string, string])[]): 
   return headers.some(([name, value]) => name.toLowerCase() === 'content-type' && /^text\/event-stream\b/i.test(value));
 }
 
-export function replyFilter(events: boolean, template: 'openai' | 'http', from: Checkpoint = START): ReplyFilter {
-  return events ? new EventFilter(template, from) : new ByteFilter(template, from);
+export function replyFilter(kind: ReplyKind, from: Checkpoint = START): ReplyFilter {
+  return kind.events ? new EventFilter(kind, from) : new ByteFilter(kind, from);
 }
 
 /** Any body but an event stream: passed on byte by byte, and metered if it is a JSON object of an OpenAI route. */
@@ -63,7 +75,7 @@ class ByteFilter implements ReplyFilter {
   private body: Uint8Array[] | null;
   private readonly skipped: number;
 
-  constructor(template: 'openai' | 'http', from: Checkpoint) {
+  constructor({ template }: ReplyKind, from: Checkpoint) {
     this.offset = from.offset;
     this.skipped = from.offset - from.client;
     this.meter = { ...from.meter };
@@ -90,26 +102,39 @@ class ByteFilter implements ReplyFilter {
   checkpoint(): Checkpoint {
     return { offset: this.offset, client: this.offset - this.skipped, meter: { ...this.meter } };
   }
+
+  /** A body of bytes has no place for a reason why it ends. */
+  stopAt(): void {}
+  readonly stopped = false;
 }
 
 /** `text/event-stream`: whole events only, each rebuilt from its fields. */
 class EventFilter implements ReplyFilter {
   private readonly template: 'openai' | 'http';
+  private readonly bill: Bill | null;
   private offset: number;
   private client: number;
   private readonly meter: Meter;
   /** Bytes of an event that is not complete yet: the first `held` of `tail`. */
   private tail: Uint8Array = EMPTY;
   private held = 0;
+  private limit: number | null = null;
+  stopped = false;
 
-  constructor(template: 'openai' | 'http', from: Checkpoint) {
+  constructor({ template, bill }: ReplyKind, from: Checkpoint) {
     this.template = template;
+    this.bill = bill;
     this.offset = from.offset;
     this.client = from.client;
     this.meter = { ...from.meter };
   }
 
+  stopAt(tokens: number | null): void {
+    this.limit = tokens;
+  }
+
   push(bytes: Uint8Array): Uint8Array {
+    if (this.stopped) return EMPTY;
     // An end may span the seam; before it there is none.
     const searched = Math.max(0, this.held - 2);
     const all = this.held === 0 ? bytes : this.append(bytes);
@@ -118,6 +143,7 @@ class EventFilter implements ReplyFilter {
     for (let end = eventEnd(all, searched); end !== -1; end = eventEnd(all, from)) {
       checkSize(end - from);
       out += this.rebuild(decode(all.subarray(from, end)));
+      if (this.stopped) return this.emit(out);
       from = end;
     }
     checkSize(all.byteLength - from);
@@ -146,6 +172,7 @@ class EventFilter implements ReplyFilter {
   }
 
   end(): Uint8Array {
+    if (this.stopped) return EMPTY;
     if (this.tail.subarray(0, this.held).some((byte) => byte !== 10 && byte !== 13))
       throw new ProtocolError('malformed', 'the reply ends inside an event');
     this.offset += this.held;
@@ -178,12 +205,18 @@ class EventFilter implements ReplyFilter {
   }
 
   private rebuildObject(data: string): string {
-    if (data === '[DONE]') return 'data: [DONE]\n\n';
+    if (data === '[DONE]') return `${this.bill?.owedUsage(this.meter) ?? ''}${DONE}`;
     const object = parseObject(data);
     if (object === null || data.includes('\n'))
       throw new ProtocolError('malformed', 'an event of the reply is not a JSON object on one line');
+    if (this.bill !== null && this.limit !== null && tokensUsed(this.meter) >= this.limit && generatedText(object) > 0) {
+      this.stopped = true;
+      return this.bill.endOfCredit(object, this.meter);
+    }
     meterObject(this.meter, object);
-    return `data: ${data}\n\n`;
+    const { usage } = object;
+    if (this.bill === null || !isObject(usage)) return `data: ${data}\n\n`;
+    return event({ ...object, usage: this.bill.withCost(usage, this.meter) });
   }
 }
 
@@ -205,7 +238,7 @@ function decode(bytes: Uint8Array): string {
 function parseObject(text: string): Record<string, unknown> | null {
   try {
     const value: unknown = JSON.parse(text);
-    return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : null;
+    return isObject(value) ? value : null;
   } catch {
     return null;
   }

@@ -43,7 +43,8 @@ export const priceSchema = z.strictObject({
   per_instance_second: free(),
 });
 
-const NO_PRICE = {
+/** Everything free. */
+export const NO_PRICE = {
   input_per_million: 0,
   output_per_million: 0,
   per_second: 0,

@@ -3,6 +3,7 @@ import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import OpenAI from 'openai';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { NO_PRICE } from '#protocol';
 import { Client } from '../../cli/client.ts';
 import { deployFolder } from '../../cli/deploy.ts';
 import { hotkeyOf } from '../../dev/hotkeys.ts';
@@ -241,7 +242,7 @@ test('a chute that nobody runs: the call waits until its time is up, then 503 qu
       max: 1,
       timeout: 2,
       env: {},
-      price: { input_per_million: 0, output_per_million: 0, per_second: 0, per_request: 0 },
+      price: NO_PRICE,
     },
     null,
   );

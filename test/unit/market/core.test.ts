@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { NO_PRICE } from '#protocol';
 import type { Listing, Offer } from '../../../functions/calls/ports.ts';
 import { ThroughCopy } from '../../../functions/market/through-copy.ts';
 import { MARKET, MarketCore } from '../../../functions/market/core.ts';
@@ -14,7 +15,7 @@ function offer(chute: string, urgency = 100): Offer {
     need: 1,
     urgency,
     bounty_nanousd: 0,
-    price: { input_per_million: 0, output_per_million: 0, per_second: 0, per_request: 0 },
+    price: NO_PRICE,
     gpu: null,
     runtime: 'command',
     image: null,

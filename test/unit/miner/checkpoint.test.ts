@@ -1,8 +1,7 @@
 /** An agent keeps checkpoints for the edge; it can lose them, but neither write nor swap them. */
 import { createHmac } from 'node:crypto';
 import { expect, test } from 'vitest';
-import { openCheckpoint, sealCheckpoint, type Mac } from '../../../functions/miner/checkpoint.ts';
-import type { Checkpoint } from '../../../functions/miner/reply.ts';
+import { openCheckpoint, sealCheckpoint, type Kept, type Mac } from '../../../functions/miner/checkpoint.ts';
 
 const mac =
   (key: string): Mac =>
@@ -10,7 +9,8 @@ const mac =
     createHmac('sha256', key).update(bytes).digest();
 const ours = mac('ours');
 const CALL = '01890000-0000-7000-8000-000000000001';
-const checkpoint: Checkpoint = { offset: 1000, client: 900, meter: { bytes: 900, events: 8, text: 80, claimIn: null, claimOut: 4 } };
+const meter = { bytes: 900, events: 8, text: 80, claimIn: null, claimOut: 4, claimCached: null };
+const checkpoint: Kept = { offset: 1000, client: 900, meter, status: 200 };
 const sealed = sealCheckpoint(ours, `${CALL}/0`, checkpoint);
 
 test('what was sealed is opened', () => {
@@ -42,7 +42,9 @@ test('an agent that seals by itself is not believed', () => {
 
 test('it fits into what the wire gives it', () => {
   const large = Number.MAX_SAFE_INTEGER;
-  const meter = { bytes: large, events: large, text: large, claimIn: large, claimOut: large };
+  const full = { bytes: large, events: large, text: large, claimIn: large, claimOut: large, claimCached: large };
   // An ACK payload is 256 bytes, 8 of them the offset; in `hello` it is base64url of at most 512 characters.
-  expect(sealCheckpoint(ours, `${CALL}/99`, { offset: large, client: large, meter }).byteLength).toBeLessThanOrEqual(248);
+  expect(sealCheckpoint(ours, `${CALL}/99`, { offset: large, client: large, meter: full, status: 599 }).byteLength).toBeLessThanOrEqual(
+    248,
+  );
 });

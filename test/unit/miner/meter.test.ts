@@ -1,6 +1,6 @@
 /** A miner's claim only ever lowers what it could have earned. */
 import { describe, expect, test } from 'vitest';
-import { emptyMeter, meterObject, meteredTokens, type Meter } from '../../../functions/miner/meter.ts';
+import { emptyMeter, meterObject, meteredTokens, tokensUsed, type Meter } from '../../../functions/miner/meter.ts';
 
 function after(...objects: Record<string, unknown>[]): Meter {
   const meter = emptyMeter();
@@ -10,9 +10,12 @@ function after(...objects: Record<string, unknown>[]): Meter {
 
 const delta = (content: unknown) => ({ choices: [{ delta: { content } }] });
 const usage = (prompt: unknown, completion: unknown) => ({ usage: { prompt_tokens: prompt, completion_tokens: completion } });
+const cached = (prompt: number, tokens: unknown) => ({
+  usage: { prompt_tokens: prompt, completion_tokens: 0, prompt_tokens_details: { cached_tokens: tokens } },
+});
 
 describe('tokens', () => {
-  const table: [string, Record<string, unknown>[], number, { tokensIn: number | null; tokensOut: number | null }][] = [
+  const table: [string, Record<string, unknown>[], number, { tokensIn: number | null; cachedIn?: number; tokensOut: number | null }][] = [
     ['an honest claim', [delta('four'), delta('five!'), usage(9, 3)], 100, { tokensIn: 9, tokensOut: 3 }],
     ['ten times the text', [delta('0123456789'), usage(9, 100)], 100, { tokensIn: 9, tokensOut: 11 }],
     ['the last claim counts', [delta('abc'), usage(1, 1), usage(2, 2)], 100, { tokensIn: 2, tokensOut: 2 }],
@@ -28,9 +31,21 @@ describe('tokens', () => {
     ['usage null, as in every event but the last', [delta('ab'), { usage: null }], 100, { tokensIn: null, tokensOut: 1 }],
     ['usage that is a list', [delta('ab'), { usage: [1] }], 100, { tokensIn: null, tokensOut: 1 }],
     ['a later object without usage keeps the claim', [usage(3, 0), delta('a')], 100, { tokensIn: 3, tokensOut: 0 }],
+    ['what the cache had', [cached(9, 4)], 100, { tokensIn: 9, cachedIn: 4, tokensOut: 0 }],
+    ['more in the cache than there was', [cached(9, 10)], 100, { tokensIn: 9, cachedIn: 9, tokensOut: 0 }],
+    ['more in the cache than the request had', [cached(200, 150)], 100, { tokensIn: 100, cachedIn: 100, tokensOut: 0 }],
+    ['a cache of nonsense', [cached(9, -1), cached(9, '4')], 100, { tokensIn: 9, tokensOut: 0 }],
   ];
   test.each(table)('%s', (_, objects, requestBytes, tokens) => {
-    expect(meteredTokens(after(...objects), requestBytes)).toEqual(tokens);
+    expect(meteredTokens(after(...objects), requestBytes)).toEqual({ cachedIn: null, ...tokens });
+  });
+
+  test.each(table)('%s: never more than is asked of the Account', (_, objects, requestBytes, tokens) => {
+    expect(tokensUsed(after(...objects))).toBeGreaterThanOrEqual(tokens.tokensOut ?? 0);
+  });
+
+  test('a claim beyond the text asks the Account for no more than the text can be', () => {
+    expect(tokensUsed(after(delta('0123456789'), usage(9, 1_000_000)))).toBe(11);
   });
 });
 

@@ -1,16 +1,17 @@
 /** What of a miner's reply reaches a client: the same bytes however they were cut, and nothing that is not a reply. */
 import { describe, expect, test } from 'vitest';
 import { LIMITS, ProtocolError, headSchema } from '#protocol';
-import { replyFilter, replyHeaders, isEventStream, type Checkpoint } from '../../../functions/miner/reply.ts';
+import { replyFilter, replyHeaders, isEventStream, type Checkpoint, type ReplyKind } from '../../../functions/miner/reply.ts';
 
 type Template = 'openai' | 'http';
 
+const kind = (template: Template, events = true): ReplyKind => ({ events, template, bill: null });
 const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text);
 const textOf = (parts: Uint8Array[]): string => Buffer.concat(parts).toString('utf8');
 
 /** The client's text of a reply that comes in these pieces. */
 function through(template: Template, pieces: Uint8Array[], from?: Checkpoint): string {
-  const filter = replyFilter(true, template, from);
+  const filter = replyFilter(kind(template), from);
   const out = pieces.map((piece) => filter.push(piece).slice());
   return textOf([...out, filter.end()]);
 }
@@ -55,7 +56,7 @@ describe('server-sent events', () => {
 
   test.each(CASES)('%s, taken up at every checkpoint', (_, template, reply, expected) => {
     const bytes = utf8(reply);
-    const first = replyFilter(true, template);
+    const first = replyFilter(kind(template));
     let before = '';
     for (let at = 0; at < bytes.byteLength; at++) {
       before += textOf([first.push(bytes.subarray(at, at + 1))]);
@@ -92,7 +93,7 @@ describe('server-sent events', () => {
   });
 
   test('a large event in single bytes costs about what its bytes cost', () => {
-    const filter = replyFilter(true, 'http');
+    const filter = replyFilter(kind('http'));
     const started = performance.now();
     for (let i = 0; i < LIMITS.eventBytes; i++) filter.push(Uint8Array.of(120));
     // Quadratic work would be 32 GB of copies: tens of seconds.
@@ -112,23 +113,23 @@ describe('server-sent events', () => {
 describe('any other body', () => {
   test('passes byte by byte, from any checkpoint', () => {
     const bytes = utf8('data: not events\r\n\0\u00ff');
-    const first = replyFilter(false, 'http');
+    const first = replyFilter(kind('http', false));
     for (let at = 0; at < bytes.byteLength; at++) {
       const byte = bytes.subarray(at, at + 1);
       expect(first.push(byte)).toEqual(byte);
       const checkpoint = first.checkpoint();
       expect(checkpoint).toMatchObject({ offset: at + 1, client: at + 1 });
       const rest = bytes.subarray(checkpoint.offset);
-      expect(replyFilter(false, 'http', checkpoint).push(rest)).toEqual(rest);
+      expect(replyFilter(kind('http', false), checkpoint).push(rest)).toEqual(rest);
     }
   });
 
   test('is metered by its usage when it is an OpenAI object', () => {
     const body = utf8(JSON.stringify({ choices: [{ message: { content: 'abc' } }], usage: { prompt_tokens: 5, completion_tokens: 2 } }));
-    const filter = replyFilter(false, 'openai');
+    const filter = replyFilter(kind('openai', false));
     for (const piece of halves(body)) filter.push(piece);
     filter.end();
-    expect(filter.checkpoint().meter).toEqual({ bytes: body.byteLength, events: 1, text: 3, claimIn: 5, claimOut: 2 });
+    expect(filter.checkpoint().meter).toEqual({ bytes: body.byteLength, events: 1, text: 3, claimIn: 5, claimOut: 2, claimCached: null });
   });
 
   test('is not parsed for http, nor when it is no object', () => {
@@ -137,7 +138,7 @@ describe('any other body', () => {
       ['openai', '[{"usage":{"prompt_tokens":5}}]'],
       ['openai', '{"usage":'],
     ] as const) {
-      const filter = replyFilter(false, template);
+      const filter = replyFilter(kind(template, false));
       filter.push(utf8(text));
       filter.end();
       expect(filter.checkpoint().meter).toMatchObject({ claimIn: null, claimOut: null, text: 0 });

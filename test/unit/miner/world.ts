@@ -2,6 +2,7 @@
 import { createHmac } from 'node:crypto';
 import {
   FRAME,
+  NO_PRICE,
   encodeJson,
   encodeU64,
   frame,
@@ -13,6 +14,7 @@ import {
   type VersionSpec,
 } from '#protocol';
 import type { RelayAsk, Settlement } from '../../../functions/calls/ports.ts';
+import { FREE } from '../../../functions/prices/now.ts';
 import { MinerCore } from '../../../functions/miner/core.ts';
 import type { Answer, Effect } from '../../../functions/miner/effects.ts';
 import type { Row } from '../../../functions/miner/rows.ts';
@@ -26,9 +28,8 @@ const INVENTORY: Inventory = { agentVersion: '0', platform: 'test', runtimes: ['
 const mac = (bytes: Uint8Array): Uint8Array => createHmac('sha256', 'key').update(bytes).digest();
 
 export function spec(concurrency: number): VersionSpec {
-  const price = { input_per_million: 0, output_per_million: 0, per_second: 0, per_request: 0 };
   const config = { name: 'x', tagline: '', public: false, template: 'openai', health: '/', start_timeout: 1 } as const;
-  const bounds = { cords: [], concurrency, min: 0, max: 1, timeout: 60, env: {}, price };
+  const bounds = { cords: [], concurrency, min: 0, max: 1, timeout: 60, env: {}, price: NO_PRICE };
   const code = { sha256: CODE, bytes: 10 };
   return { chute: 'cht_1', name: 'o/x', account: 'acc_1', version: VERSION, config: { ...config, command: ['x'], ...bounds }, code };
 }
@@ -109,6 +110,11 @@ export class World {
       headers: [],
       deadlineMs: 60_000,
       template: 'openai',
+      terms: FREE,
+      facts: { images: 0, steps: 0 },
+      allowance: null,
+      waitedMs: 0,
+      cold: false,
       ...fields,
     };
     this.do(this.core.relay(ask, body, this.now));
