@@ -1,4 +1,5 @@
 /** What a request says about its own size, for the quote: read from the body, within bounds. Pure. */
+import { LIMITS } from '#protocol';
 import type { QuoteFacts, Terms } from './terms.ts';
 
 /** Images of one request and steps of each; more is refused by no engine we know, and quoted at this. */
@@ -6,8 +7,8 @@ const MOST_IMAGES = 100;
 const MOST_STEPS = 1_000;
 /** Output tokens of one call: more than any engine makes in the time a call has. */
 const MOST_TOKENS = 10_000_000;
-/** A larger body is data, not a request for images. */
-const READ_BYTES = 256 * 1024;
+/** A body above it is not in memory. */
+const READ_BYTES = LIMITS.bufferedBodyBytes;
 
 export interface RequestFacts {
   body: Uint8Array | null;
