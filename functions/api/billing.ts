@@ -81,13 +81,13 @@ async function take(env: Env, { id, type }: StripeEvent, told: Told): Promise<vo
       const transferId = newCallId(Date.now(), crypto.getRandomValues(new Uint8Array(16)));
       const nanousd = currency === 'usd' ? cents * NANO_PER_CENT : null;
       const outcome = await db.creditCheckout(base, { id, type }, { checkout, providerId: session, nanousd, transferId });
-      if (outcome === 'aside') event('checkout_aside', { event: id, checkout, session, cents: String(cents), currency });
+      if (outcome === 'aside') event('checkout_aside', { told: id, checkout, session, cents: String(cents), currency });
       return;
     }
     case 'expired':
       return db.expireCheckout(base, { id, type }, told.checkout);
     case 'reversal':
-      if (await db.insertProviderEvent(base, { id, type })) event('card_reversal', { event: id, what: told.what, object: told.object });
+      if (await db.insertProviderEvent(base, { id, type })) event('card_reversal', { told: id, what: told.what, object: told.object });
       return;
     case 'nothing':
       return;
