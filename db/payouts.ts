@@ -87,7 +87,7 @@ export async function readEarnings(db: Database, hotkey: string): Promise<Earnin
       coalesce((select sum(nanousd) from payouts where hotkey = ${hotkey} and state = 'paid'), 0) as paid,
       (select extract(epoch from min(hour)) * 1000 from maturing where purse_id = ${pending}) as hour_ms`);
   const row = rowsOf(result)[0] ?? {};
-  const money = (name: string) => BigInt(String(row[name] ?? 0));
+  const money = (name: string) => BigInt(textOf(row[name]) ?? 0);
   const hour = row['hour_ms'];
   return {
     pending: money('pending'),
@@ -118,7 +118,7 @@ export async function listChuteEarnings(db: Database, hotkey: string, days: numb
     ) u left join chutes c on c.id = u.chute_id order by u.share desc, u.chute_id`);
   return rowsOf(result).map((row) => ({
     chuteId: String(row['chute_id']),
-    name: row['name'] === null ? null : String(row['name']),
+    name: textOf(row['name']),
     attempts: Number(row['attempts']),
     share: BigInt(String(row['share'])),
   }));
@@ -174,13 +174,17 @@ export async function listEarningsEntries(
     outcome: String(row['outcome']),
     cost: BigInt(String(row['cost_nanousd'])),
     share: BigInt(String(row['share_nanousd'])),
-    priceVersion: row['price_version'] === null ? null : String(row['price_version']),
+    priceVersion: textOf(row['price_version']),
     feeBps: number(row['fee_bps']),
     tokensIn: number(row['tokens_in']),
     tokensOut: number(row['tokens_out']),
     startedAt: new Date(Number(row['started_ms'])),
     recordedAt: new Date(Number(row['recorded_ms'])),
   }));
+}
+
+function textOf(value: unknown): string | null {
+  return typeof value === 'string' ? value : null;
 }
 
 /** The newest of a miner. */

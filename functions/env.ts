@@ -35,6 +35,17 @@ export interface Env {
   STRIPE_RETURN_URL?: string;
   /** Absent: https://api.stripe.com. */
   STRIPE_API?: string;
+  /** Subtensor nodes that answer JSON-RPC by HTTP, comma separated; without one, nothing comes in from the chain. */
+  CHAIN_URL?: string;
+  /** A node that keeps the state of all blocks. */
+  CHAIN_ARCHIVE_URL?: string;
+  /** Hash of block 0, `0x…`. Absent: Bittensor's main network. */
+  CHAIN_GENESIS?: string;
+  /** Public sr25519 key, 64 hex digits, that deposit addresses are derived from; its secret stays offline. */
+  DEPOSIT_MASTER?: string;
+  /** The program that signs payouts (docs/payouts.md), and its bearer. Absent: payouts in TAO wait. */
+  PAYOUT_SIGNER_URL?: string;
+  PAYOUT_SIGNER_TOKEN?: string;
   /** Most agents that may be connected at once (one machine: as its file descriptors allow). Absent: no limit. */
   MAX_AGENTS?: string;
   /** `1` lets an internal route reset objects, for fault tests. Never set in production. */

@@ -138,6 +138,9 @@ const MATRIX: Record<string, Row> = {
     foreign: 'own',
   },
   'GET /accounts/me': { ask: get(() => '/accounts/me'), scope: 'read', ours: [200], foreign: 'own' },
+  // No chain is configured here.
+  'GET /accounts/me/deposit-address': { ask: get(() => '/accounts/me/deposit-address'), scope: 'read', ours: [503], foreign: 'own' },
+  'GET /accounts/me/deposits': { ask: get(() => '/accounts/me/deposits'), scope: 'read', ours: [200], foreign: 'own' },
   'GET /keys': { ask: get(() => '/keys'), scope: 'keys', ours: [200], foreign: 'own' },
   'POST /keys': { ask: () => ({ method: 'POST', target: '/keys', body: '{"name":"n"}' }), scope: 'keys', ours: [201], foreign: 'own' },
   'DELETE /keys/:id': {
@@ -148,6 +151,23 @@ const MATRIX: Record<string, Row> = {
   },
   'POST /agents/challenge': guarded('POST', '/agents/challenge', '{}', [400, 'invalid_request']),
   'GET /agents/connect': guarded('GET', '/agents/connect', undefined, [400, 'invalid_request']),
+  'GET /miners/me/earnings': { ask: get(() => '/miners/me/earnings'), scope: 'read', ours: [200], foreign: 'own' },
+  'GET /miners/me/earnings/entries': { ask: get(() => '/miners/me/earnings/entries'), scope: 'read', ours: [200], foreign: 'own' },
+  'GET /miners/me/payout-address': { ask: get(() => '/miners/me/payout-address'), scope: 'read', ours: [200], foreign: 'own' },
+  // No key moves a miner's money; only the hotkey does.
+  'PUT /miners/me/payout-address': {
+    ask: () => ({ method: 'PUT', target: '/miners/me/payout-address', body: '{"kind":"operator","address":"by mail"}' }),
+    scope: 'write',
+    ours: [401],
+    foreign: 'own',
+  },
+  'GET /miners/me/payouts': { ask: get(() => '/miners/me/payouts'), scope: 'read', ours: [200], foreign: 'own' },
+  'POST /miners/me/payouts': {
+    ask: () => ({ method: 'POST', target: '/miners/me/payouts', body: '{}' }),
+    scope: 'write',
+    ours: [401],
+    foreign: 'own',
+  },
   'GET /miners': open('/miners'),
   'GET /miners/:hotkey': guarded('GET', `/miners/${newHotkey().ss58}`, undefined, [404, 'not_found']),
   'GET /audit/agents': open('/audit/agents'),
