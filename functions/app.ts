@@ -18,6 +18,7 @@ import { minersApi } from './api/miners.ts';
 import { openaiApi } from './api/openai.ts';
 import type { Vars } from './api/vars.ts';
 import { newCallId } from './calls/call-id.ts';
+import { rateHeaders } from './calls/rate.ts';
 import { checkEnv, type Env } from './env.ts';
 import { RipcordError, errorResponse } from './errors.ts';
 import { event } from './events.ts';
@@ -32,6 +33,7 @@ app.use(async (c, next) => {
   if (slug !== null) return callSlug(c, slug);
   await next();
   if (c.res.status !== 101 && !c.res.headers.has('x-request-id')) c.res.headers.set('x-request-id', c.get('requestId'));
+  for (const [name, value] of rateHeaders(c.get('rate'))) c.res.headers.set(name, value);
   return undefined;
 });
 

@@ -46,6 +46,8 @@ export interface Env {
   /** The program that signs payouts (docs/payouts.md), and its bearer. Absent: payouts in TAO wait. */
   PAYOUT_SIGNER_URL?: string;
   PAYOUT_SIGNER_TOKEN?: string;
+  /** Where a caller who is out of credit gets more. Absent: the balance of the account at this origin. */
+  TOP_UP_URL?: string;
   /** Most agents that may be connected at once (one machine: as its file descriptors allow). Absent: no limit. */
   MAX_AGENTS?: string;
   /** `1` lets an internal route reset objects, for fault tests. Never set in production. */
@@ -53,6 +55,10 @@ export interface Env {
 }
 
 const REQUIRED = ['EDGE_SECRET', 'PUBLIC_ORIGIN', 'HOST_SUFFIX', 'DATABASE_URL'] as const;
+
+export function topUpUrl(env: Env): string {
+  return env.TOP_UP_URL ?? `${env.PUBLIC_ORIGIN}/accounts/me/balance`;
+}
 
 /** Fails early, with the names of what is missing and nothing of what is there. */
 export function checkEnv(env: Env): void {

@@ -2,6 +2,8 @@
  * Everything that can go wrong as a client sees it: one list of codes, and the one place that turns an error into an
  * answer. `/v1` speaks OpenAI's error shape, every other route RFC 9457 problem documents.
  */
+import type { RateState } from './calls/ports.ts';
+import { rateHeaders } from './calls/rate.ts';
 
 /** code → HTTP status and the sentence that is the cause. */
 export const ERRORS = {
@@ -54,7 +56,15 @@ export interface ErrorDetail {
   hint?: string;
   /** The field at fault. */
   param?: string;
-  retryAfterMs?: number;
+  retryAfterMs?: number | undefined;
+  /** Of the key that asked. */
+  rate?: RateState | undefined;
+  /** Of a 402, in nano-USD: what is required, and what there is of it. */
+  required?: bigint | undefined;
+  available?: bigint | undefined;
+  /** Unix milliseconds when a cap starts anew. */
+  resetAt?: number | undefined;
+  topUpUrl?: string | undefined;
 }
 
 /** A failure with a stable code. Anything else that is thrown becomes `internal` and tells the client nothing. */
@@ -86,6 +96,7 @@ export function errorResponse(error: unknown, shape: 'openai' | 'problem', reque
     'x-ripcord-error': known.code,
     'cache-control': 'no-store',
   });
+  for (const [name, value] of rateHeaders(known.detail.rate)) headers.set(name, value);
   if (known.detail.retryAfterMs !== undefined) headers.set('retry-after', String(Math.max(1, Math.ceil(known.detail.retryAfterMs / 1000))));
   const body = shape === 'openai' ? { error: openAiError(known, requestId) } : problem(known, requestId);
   return new Response(JSON.stringify(body), { status: known.status, headers });
@@ -95,17 +106,27 @@ export function errorResponse(error: unknown, shape: 'openai' | 'problem', reque
 export function openAiError(error: RipcordError, requestId: string) {
   return {
     message: withHint(error),
-    type:
-      error.status === 401
-        ? 'authentication_error'
-        : error.status === 429
-          ? 'rate_limit_error'
-          : error.status < 500
-            ? 'invalid_request_error'
-            : 'server_error',
+    type: openAiType(error.status),
     param: error.detail.param ?? null,
     code: error.code,
+    ...moneyOf(error),
     request_id: requestId,
+  };
+}
+
+function openAiType(status: number): string {
+  if (status === 401) return 'authentication_error';
+  if (status === 402) return 'insufficient_quota';
+  if (status === 429) return 'rate_limit_error';
+  return status < 500 ? 'invalid_request_error' : 'server_error';
+}
+
+function moneyOf({ detail: { required, available, resetAt, topUpUrl } }: RipcordError) {
+  return {
+    ...(required === undefined ? {} : { required_nanousd: required.toString() }),
+    ...(available === undefined ? {} : { available_nanousd: available.toString() }),
+    ...(resetAt === undefined ? {} : { resets_at: new Date(resetAt).toISOString() }),
+    ...(topUpUrl === undefined ? {} : { top_up_url: topUpUrl }),
   };
 }
 
@@ -118,6 +139,7 @@ function problem(error: RipcordError, requestId: string) {
     detail: error.message,
     ...(error.detail.hint === undefined ? {} : { hint: error.detail.hint }),
     ...(error.detail.param === undefined ? {} : { param: error.detail.param }),
+    ...moneyOf(error),
     request_id: requestId,
   };
 }

@@ -1,6 +1,7 @@
 /** Any route of any chute: by id, by `owner/name`, or by host name. Method, body and content type go through. */
 import { Hono, type Context } from 'hono';
-import { anyBody, engineHeaders } from '../calls/shape.ts';
+import { LIMITS } from '#protocol';
+import { anyBody, engineHeaders, ownTokenShape } from '../calls/shape.ts';
 import { serve } from '../calls/serve.ts';
 import { chuteNamed, chuteOfSlug } from '../calls/names.ts';
 import type { Env } from '../env.ts';
@@ -39,14 +40,16 @@ async function call(c: Ctx, chute: string | null, claim: Awaited<ReturnType<type
   if (path.length > 8192) throw new RipcordError('invalid_request', { message: 'The path is too long.' });
   let tooLarge = false;
   try {
+    const body = await anyBody(c.req.raw, () => (tooLarge = true));
     return await serve(c, {
       claim,
       chute,
       method: c.req.method,
       path,
       headers: engineHeaders(c.req.raw.headers),
-      body: await anyBody(c.req.raw, () => (tooLarge = true)),
-      maxTokens: null,
+      body,
+      bodyBytes: Number(c.req.header('content-length') ?? LIMITS.bodyBytes),
+      ...ownTokenShape(path, body),
       stream: false,
       affinity: c.get('requestId'),
       instance: c.req.header('x-ripcord-instance') ?? null,
@@ -54,6 +57,6 @@ async function call(c: Ctx, chute: string | null, claim: Awaited<ReturnType<type
   } catch (error) {
     // What came of the call is the upload's doing.
     if (tooLarge) throw new RipcordError('body_too_large');
-    throw error instanceof RipcordError && error.code === 'not_found' ? new RipcordError('chute_not_found') : error;
+    throw error instanceof RipcordError && error.code === 'not_found' ? new RipcordError('chute_not_found', error.detail) : error;
   }
 }

@@ -36,7 +36,7 @@ openaiApi.get('/v1/models', async (c) => {
 async function infer(c: Ctx, path: string): Promise<Response> {
   const claim = await parseKey(c.req.header('authorization'), c.env);
   const body = await bufferedBody(c.req.raw);
-  const shape = chatShape(body);
+  const shape = chatShape(path, body);
   try {
     return await serve(c, {
       claim,
@@ -45,14 +45,16 @@ async function infer(c: Ctx, path: string): Promise<Response> {
       path,
       headers: engineHeaders(c.req.raw.headers),
       body,
+      bodyBytes: body.byteLength,
       maxTokens: shape.maxTokens,
       stream: shape.stream,
+      tokens: shape.tokens,
       affinity: shape.affinity,
       instance: c.req.header('x-ripcord-instance') ?? null,
     });
   } catch (error) {
     throw error instanceof RipcordError && error.code === 'not_found'
-      ? new RipcordError('model_not_found', { param: 'model', hint: 'GET /v1/models lists what this service serves.' })
+      ? new RipcordError('model_not_found', { ...error.detail, param: 'model', hint: 'GET /v1/models lists what this service serves.' })
       : error;
   }
 }

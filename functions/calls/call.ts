@@ -1,5 +1,5 @@
 /** A shaped call, and everything it touches on its way. */
-import type { AccountPort, CallId, ChutePort, KeyClaim, MinerPort, Snapshot } from './ports.ts';
+import type { AccountPort, CallId, ChutePort, KeyClaim, MinerPort, Snapshot, StreamAsk } from './ports.ts';
 
 /** A request that was shaped: parsed, bounded, its key checked for form. */
 export interface Call {
@@ -13,9 +13,13 @@ export interface Call {
   headers: [string, string][];
   /** Bytes can be sent again; a stream goes once. */
   body: Uint8Array | ReadableStream<Uint8Array> | null;
+  /** Most bytes a body that is a stream can have. */
+  bodyBytes: number;
   maxTokens: number | null;
-  /** The client asked for server-sent events. */
+  /** The client gets its 200 and comments while the call waits. */
   stream: boolean;
+  /** The reply is a stream of tokens, if the chute speaks of tokens: it can end early, and tells what it cost. */
+  tokens: StreamAsk | null;
   affinity: string;
   /** `X-Ripcord-Instance`. */
   instance: string | null;

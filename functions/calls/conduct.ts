@@ -9,6 +9,7 @@ import { FREE, termsAt } from '../prices/now.ts';
 import type { Call, World } from './call.ts';
 import { Dispatch } from './dispatch.ts';
 import { insist } from './insist.ts';
+import { refusalOf } from './money.ts';
 import { MAX_CANDIDATES, pick, type Candidate } from './pick.ts';
 import type { OpenAnswer, OpenAsk, Snapshot } from './ports.ts';
 import type { Reply } from './pump.ts';
@@ -23,6 +24,7 @@ export async function conduct(call: Call, world: World): Promise<Reply> {
     return reached === 'queued' ? earlyReply(dispatch) : replyOf(dispatch, reached);
   } catch (error) {
     await dispatch.close(error);
+    if (error instanceof RipcordError) error.detail.rate = dispatch.money.rate;
     throw error;
   }
 }
@@ -36,7 +38,8 @@ async function open(call: Call, world: World): Promise<Dispatch> {
   const deadline = world.now() + timeoutMs;
   const terms = snapshot === null ? FREE : termsAt(snapshot.terms, world.now());
   const body = call.body instanceof Uint8Array ? call.body : null;
-  const facts = factsOf(terms, { body, maxTokens: call.maxTokens, timeoutMs });
+  const bodyBytes = call.body === null ? 0 : call.bodyBytes;
+  const facts = factsOf(terms, { body, bodyBytes, maxTokens: call.maxTokens, timeoutMs });
   const opened = await openAccount(world, {
     call: call.id,
     claim: call.claim,
@@ -44,12 +47,12 @@ async function open(call: Call, world: World): Promise<Dispatch> {
     version: snapshot?.version ?? '',
     terms,
     facts,
-    extensible: call.stream,
+    extensible: call.tokens !== null && snapshot?.config.template === 'openai',
     agents,
     deadlineMs: timeoutMs,
     ...(call.crowd === true ? { crowd: true } : {}),
   });
-  if (!opened.ok) throw new RipcordError(opened.code, opened.retryAfterMs === undefined ? {} : { retryAfterMs: opened.retryAfterMs });
+  if (!opened.ok) throw refusalOf(opened);
   if (snapshot === null) throw new RipcordError('not_found');
   return new Dispatch(call, world, { snapshot, candidates, agents, deadline, facts, money: opened });
 }

@@ -187,6 +187,8 @@ export class Dispatch {
       template: snapshot.config.template,
       terms: this.money.terms,
       facts: { images: this.facts.images, steps: this.facts.steps },
+      hold: this.money.hold.toString(),
+      ...(call.tokens === null ? {} : { stream: call.tokens }),
       allowance: this.money.allowance,
       waitedMs: world.now() - this.openedAt,
       cold: this.cold,

@@ -1,20 +1,27 @@
 /** What a client gets of a call that was reached or queued: whole bytes, or a stream that knows how to go on. */
 import { RipcordError } from '../errors.ts';
 import type { Dispatch, Reached } from './dispatch.ts';
+import { moneyHeaders } from './money.ts';
 import type { ByteSource } from './ports.ts';
 import { pump, type Reply, type Streamed } from './pump.ts';
 
 const EVENTS = 'text/event-stream';
+/** Why a reply that began may have ended, beside the loss of its miner. */
+const KNOWN_ENDS = ['timeout', 'engine_error', 'insufficient_credit'] as const;
 
 export function replyOf(dispatch: Dispatch, reached: Reached): Reply {
-  const { status, headers, body } = reached.answer;
-  if (body instanceof Uint8Array) return { status, headers, body };
+  const { status, body, meter } = reached.answer;
+  const whole = body instanceof Uint8Array;
+  const told = moneyHeaders(dispatch.money, dispatch.facts, (whole ? meter : null) ?? null);
+  const headers = [...reached.answer.headers, ...told];
+  if (whole) return { status, headers, body };
   return { status, headers, pump: (sink) => pump(streamed(dispatch, { ...reached, body }), sink) };
 }
 
 /** 200 now, comments while the call waits in the queue, then the reply as it comes. */
 export function earlyReply(dispatch: Dispatch): Reply {
-  return { status: 200, headers: [['content-type', `${EVENTS}; charset=utf-8`]], pump: (sink) => pump(streamed(dispatch, null), sink) };
+  const headers: [string, string][] = [['content-type', `${EVENTS}; charset=utf-8`], ...moneyHeaders(dispatch.money, dispatch.facts, null)];
+  return { status: 200, headers, pump: (sink) => pump(streamed(dispatch, null), sink) };
 }
 
 function streamed(dispatch: Dispatch, reached: (Reached & { body: ByteSource }) | null): Streamed {
@@ -41,7 +48,7 @@ function streamed(dispatch: Dispatch, reached: (Reached & { body: ByteSource }) 
       const answer = await dispatch.reattach(current.instance, current.attempt, offset);
       if (answer.kind === 'reply') return answer.body;
       const code = answer.kind === 'failed' ? answer.code : 'miner_lost';
-      if (offset > 0) return new RipcordError(code === 'timeout' || code === 'engine_error' ? code : 'miner_lost');
+      if (offset > 0) return new RipcordError(KNOWN_ENDS.find((end) => end === code) ?? 'miner_lost');
       dispatch.broke(current.instance, code);
       return null;
     },

@@ -1,7 +1,8 @@
 /** A shaped call in, a Response out: the conductor's reply with the edge's own headers. */
 import type { Context } from 'hono';
 import type { Vars } from '../api/vars.ts';
-import type { Env } from '../env.ts';
+import { topUpUrl, type Env } from '../env.ts';
+import { RipcordError } from '../errors.ts';
 import type { Call, World } from './call.ts';
 import { conduct } from './conduct.ts';
 import type { Reply } from './pump.ts';
@@ -28,7 +29,10 @@ export async function serve(
   );
   // A client that leaves takes its request with it; what has to be told then is told all the same.
   background(conducted.catch(() => {}));
-  const reply = await conducted;
+  const reply = await conducted.catch((error: unknown) => {
+    if (error instanceof RipcordError && error.code === 'insufficient_credit') error.detail.topUpUrl = topUpUrl(c.env);
+    throw error;
+  });
   const headers = new Headers([...reply.headers, ...SAFE_HEADERS, ['x-request-id', c.get('requestId')]]);
   if ('body' in reply) return new Response(hasNoBody(reply.status) ? null : reply.body, { status: reply.status, headers });
   if (hasNoBody(reply.status)) {

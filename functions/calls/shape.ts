@@ -1,6 +1,8 @@
 /** From a request to a call: what is parsed and bounded before anything else happens. */
-import { LIMITS, encodeJson, headersSchema } from '#protocol';
+import { INFERENCE, LIMITS, encodeJson, headersSchema } from '#protocol';
 import { RipcordError } from '../errors.ts';
+import { DEFAULT_MAX_TOKENS } from '../prices/cost.ts';
+import type { StreamAsk } from './ports.ts';
 
 /** Request headers that reach an engine; the caller's key and cookies never do. */
 const REQUEST_HEADERS = new Set([
@@ -29,6 +31,8 @@ export function engineHeaders(headers: Headers): [string, string][] {
   return kept;
 }
 
+/** Answers side by side, as OpenAI has it. */
+const MOST_CHOICES = 128;
 /** Bytes of an OPEN beside path and headers. */
 const OPEN_BYTES = 1024;
 
@@ -65,15 +69,21 @@ export async function anyBody(request: Request, onTooLarge: () => void): Promise
   return Number(length) > LIMITS.bufferedBodyBytes ? request.body : new Uint8Array(await request.arrayBuffer());
 }
 
-export interface ChatShape {
+/** What a request for tokens says of its reply. */
+export interface TokenShape {
+  /** Output tokens over all answers; null: the engine's default for one. */
+  maxTokens: number | null;
+  tokens: StreamAsk | null;
+}
+
+export interface ChatShape extends TokenShape {
   model: string;
   stream: boolean;
-  maxTokens: number | null;
   affinity: string;
 }
 
 /** The fields of an OpenAI request that the edge needs. The body itself goes on unchanged. */
-export function chatShape(body: Uint8Array): ChatShape {
+export function chatShape(path: string, body: Uint8Array): ChatShape {
   const fields = parseObject(body);
   const model = fields['model'];
   if (typeof model !== 'string' || model === '')
@@ -85,7 +95,31 @@ export function chatShape(body: Uint8Array): ChatShape {
   const stream = fields['stream'] ?? false;
   if (typeof stream !== 'boolean')
     throw new RipcordError('invalid_request', { message: 'The field stream must be true or false.', param: 'stream' });
-  return { model, stream, maxTokens: maxTokens(fields), affinity: prefixOf(fields) };
+  return { model, stream, affinity: prefixOf(fields), ...tokenShape(path, fields) };
+}
+
+/** The same of an inference route under a chute's own name, where what cannot be read is the engine's business. */
+export function ownTokenShape(path: string, body: unknown): TokenShape {
+  const route = path.split('?', 1)[0] ?? path;
+  const nothing = { maxTokens: null, tokens: null };
+  if (!INFERENCE.has(route) || !(body instanceof Uint8Array)) return nothing;
+  try {
+    return tokenShape(route, parseObject(body));
+  } catch {
+    return nothing;
+  }
+}
+
+function tokenShape(path: string, fields: Record<string, unknown>): TokenShape {
+  const choices = choicesOf(fields);
+  const most = maxTokens(fields);
+  const total = choices === 1 ? most : Math.min(choices * (most ?? DEFAULT_MAX_TOKENS), Number.MAX_SAFE_INTEGER);
+  if (fields['stream'] !== true) return { maxTokens: total, tokens: null };
+  const object = path === '/v1/completions' ? 'text_completion' : 'chat.completion.chunk';
+  const model = typeof fields['model'] === 'string' ? fields['model'].slice(0, 128) : '';
+  const options = fields['stream_options'];
+  const usage = typeof options === 'object' && options !== null && 'include_usage' in options && options.include_usage === true;
+  return { maxTokens: total, tokens: { object, model, choices, usage } };
 }
 
 function parseObject(body: Uint8Array): Record<string, unknown> {
@@ -102,10 +136,25 @@ function parseObject(body: Uint8Array): Record<string, unknown> {
 }
 
 function maxTokens(fields: Record<string, unknown>): number | null {
-  const value = fields['max_completion_tokens'] ?? fields['max_tokens'] ?? null;
+  const param = fields['max_completion_tokens'] == null ? 'max_tokens' : 'max_completion_tokens';
+  const value = fields[param] ?? null;
   if (value === null) return null;
-  if (typeof value !== 'number' || !Number.isInteger(value) || value < 1)
-    throw new RipcordError('invalid_request', { message: 'max_tokens must be a whole number above 0.', param: 'max_tokens' });
+  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 1)
+    throw new RipcordError('invalid_request', { message: `${param} must be a whole number above 0 and below 2^53.`, param });
+  return value;
+}
+
+/** Answers of one request: `n` (or `best_of`, which are made and not all given) for each prompt of a list. */
+function choicesOf(fields: Record<string, unknown>): number {
+  const prompt = fields['prompt'];
+  const prompts = Array.isArray(prompt) && typeof prompt[0] !== 'number' ? Math.max(1, prompt.length) : 1;
+  return prompts * Math.max(countOf(fields, 'n'), countOf(fields, 'best_of'));
+}
+
+function countOf(fields: Record<string, unknown>, param: string): number {
+  const value = fields[param] ?? 1;
+  if (typeof value !== 'number' || !Number.isInteger(value) || value < 1 || value > MOST_CHOICES)
+    throw new RipcordError('invalid_request', { message: `${param} must be a whole number from 1 to ${MOST_CHOICES}.`, param });
   return value;
 }
 

@@ -1,26 +1,25 @@
 /** What a request says about its own size, for the quote: read from the body, within bounds. Pure. */
-import { LIMITS } from '#protocol';
 import type { QuoteFacts, Terms } from './terms.ts';
 
-/** Images of one request and steps of each; more is refused by no engine we know, and quoted at this. */
+/** Images of one request and steps of each; an engine that makes more gives them away. */
 const MOST_IMAGES = 100;
 const MOST_STEPS = 1_000;
 /** Output tokens of one call: more than any engine makes in the time a call has. */
 const MOST_TOKENS = 10_000_000;
-/** A body above it is not in memory. */
-const READ_BYTES = LIMITS.bufferedBodyBytes;
 
 export interface RequestFacts {
   body: Uint8Array | null;
+  /** Most bytes of a body that is not in memory. */
+  bodyBytes?: number;
   maxTokens: number | null;
   timeoutMs: number;
 }
 
-export function factsOf(terms: Terms, { body, maxTokens, timeoutMs }: RequestFacts): QuoteFacts {
+export function factsOf(terms: Terms, { body, bodyBytes, maxTokens, timeoutMs }: RequestFacts): QuoteFacts {
   const { price } = terms;
   const units = price.per_image > 0 || price.per_step > 0 ? unitsOf(body) : { images: 0, steps: 0 };
   const most = maxTokens === null ? null : Math.min(maxTokens, MOST_TOKENS);
-  return { requestBytes: body?.byteLength ?? 0, maxTokens: most, timeoutMs, ...units };
+  return { requestBytes: body?.byteLength ?? bodyBytes ?? 0, maxTokens: most, timeoutMs, ...units };
 }
 
 /** `n` or `num_images`, and `steps` or `num_inference_steps`; one image of one step where the request does not say. */
@@ -33,7 +32,7 @@ function unitsOf(body: Uint8Array | null): Pick<QuoteFacts, 'images' | 'steps'> 
 }
 
 function fieldsOf(body: Uint8Array | null): Record<string, unknown> {
-  if (body === null || body.byteLength > READ_BYTES) return {};
+  if (body === null) return {};
   try {
     const value: unknown = JSON.parse(new TextDecoder().decode(body));
     return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};

@@ -23,8 +23,8 @@ export const gpuSchema = z.strictObject({
 });
 export type GpuNeed = z.infer<typeof gpuSchema>;
 
-/** Nano-USD of one unit. At most a million dollars, so that no sum of a call leaves 64 bits. */
-const unitPrice = z.number().check(z.int(), z.nonnegative(), z.lte(1e15));
+/** Nano-USD of one unit. At most 10,000 dollars, so that no sum of a call leaves 64 bits. */
+const unitPrice = z.number().check(z.int(), z.nonnegative(), z.lte(1e13));
 const free = () => z._default(unitPrice, 0);
 
 /** What a chute asks, in whole nano-USD. `docs/prices.md` has the formula. */
@@ -42,9 +42,10 @@ export const priceSchema = z.strictObject({
   /** Of an instance of a private chute; its calls are free then. */
   per_instance_second: free(),
 });
+export type Price = z.infer<typeof priceSchema>;
 
 /** Everything free. */
-export const NO_PRICE = {
+export const NO_PRICE: Price = {
   input_per_million: 0,
   output_per_million: 0,
   per_second: 0,
@@ -86,8 +87,8 @@ export const chuteConfigSchema = z.strictObject({
   /** Seconds one call may take. */
   timeout: z._default(z.number().check(z.int(), z.gte(1), z.lte(LIMITS.callMs / 1000)), 300),
   env: z._default(z.record(envName, z.string().check(z.maxLength(32768))), {}),
-  /** What calls cost; the start of the chute's price history. */
-  price: z._default(priceSchema, NO_PRICE),
+  /** What calls cost from this deploy on. Absent: as before, at first nothing. No part of the version, see `docs/prices.md`. */
+  price: z.optional(priceSchema),
 });
 export type ChuteConfig = z.infer<typeof chuteConfigSchema>;
 
@@ -136,7 +137,8 @@ function plain(name: string): string {
   return name.toLowerCase().replaceAll(/[^a-z0-9]/g, '');
 }
 
-const INFERENCE = new Set(['/v1/chat/completions', '/v1/completions', '/v1/embeddings']);
+/** Routes that are measured in tokens. */
+export const INFERENCE: ReadonlySet<string> = new Set(['/v1/chat/completions', '/v1/completions', '/v1/embeddings']);
 
 /** Whether a call may be sent again while no byte of a reply came: what its cord says, else GET, HEAD and inference routes. */
 export function retrySafe(config: Pick<ChuteConfig, 'cords' | 'template'>, method: string, path: string): boolean {
