@@ -47,7 +47,7 @@ CREATE TABLE "entries" (
 	"purse_id" text NOT NULL,
 	"amount" bigint NOT NULL,
 	CONSTRAINT "entries_transfer_id_purse_id_pk" PRIMARY KEY("transfer_id","purse_id"),
-	CONSTRAINT "entries_amount" CHECK ("entries"."amount" <> 0)
+	CONSTRAINT "entries_amount" CHECK ("entries"."amount" <> 0 and abs("entries"."amount") <= 10000000000000000)
 );
 --> statement-breakpoint
 CREATE TABLE "flows" (

@@ -94,13 +94,13 @@ export const entries = pgTable(
   {
     transferId: uuid('transfer_id').notNull(),
     purseId: text('purse_id').notNull(),
-    /** Below zero: out of the purse. */
+    /** Below zero: out of the purse. At most 10 million USD, so that no purse that adds them up leaves bigint. */
     amount: money('amount').notNull(),
   },
   (t) => [
     primaryKey({ columns: [t.transferId, t.purseId] }),
     index('entries_purse').on(t.purseId),
-    check('entries_amount', sql`${t.amount} <> 0`),
+    check('entries_amount', sql`${t.amount} <> 0 and abs(${t.amount}) <= 10000000000000000`),
   ],
 );
 

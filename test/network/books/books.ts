@@ -9,14 +9,20 @@ import { startBridge } from '../../../dev/bridge.ts';
 import { makeLeash } from '../../../dev/leash.ts';
 import { startPostgres, type Postgres } from '../../../dev/postgres.ts';
 
+export interface Refusal {
+  /** SQLSTATE */
+  state: string | null;
+  words: string;
+}
+
 export interface Books {
   postgres: Postgres;
   /** Through the bridge, as the edge. */
   d: db.Database;
   /** A statement of its own. */
   sql<T extends QueryResultRow = Record<string, unknown>>(text: string, values?: unknown[]): Promise<T[]>;
-  /** Statements in one transaction; null: it was committed, otherwise its SQLSTATE. */
-  attempt(...statements: string[]): Promise<string | null>;
+  /** Statements in one transaction; null: it was committed, otherwise what Postgres says. */
+  attempt(...statements: string[]): Promise<Refusal | null>;
   close(): Promise<void>;
 }
 
@@ -47,14 +53,14 @@ export async function openBooks(): Promise<Books> {
   };
 }
 
-async function attempt(url: string, statements: string[]): Promise<string | null> {
+async function attempt(url: string, statements: string[]): Promise<Refusal | null> {
   const client = new Client({ connectionString: url });
   await client.connect();
   try {
     for (const statement of ['begin', ...statements, 'commit']) await client.query(statement);
     return null;
   } catch (error) {
-    return db.sqlState(error) ?? String(error);
+    return { state: db.sqlState(error), words: String(error) };
   } finally {
     await client.end();
   }
