@@ -40,7 +40,7 @@ describe('tokens', () => {
     expect(meteredTokens(after(...objects), requestBytes)).toEqual({ cachedIn: null, ...tokens });
   });
 
-  test.each(table)('%s: never more than is asked of the Account', (_, objects, requestBytes, tokens) => {
+  test.each(table)('%s: never more than is asked of the Account', (_, objects, __, tokens) => {
     expect(tokensUsed(after(...objects))).toBeGreaterThanOrEqual(tokens.tokensOut ?? 0);
   });
 
