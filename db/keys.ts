@@ -18,5 +18,8 @@ export async function upsertKeys(db: Database, records: KeyRecord[]): Promise<vo
   await db
     .insert(keys)
     .values(records)
-    .onConflictDoUpdate({ target: keys.id, set: { revokedAt: sql`excluded.revoked_at` } });
+    .onConflictDoUpdate({
+      target: keys.id,
+      set: { name: sql`excluded.name`, expiresAt: sql`excluded.expires_at`, revokedAt: sql`excluded.revoked_at` },
+    });
 }

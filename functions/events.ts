@@ -4,6 +4,7 @@ export type EventName =
   | 'agent_login'
   | 'ask_failed'
   | 'call_failed'
+  | 'call_quarantined'
   | 'card_reversal'
   | 'checkout_aside'
   | 'checkout_unmade'
@@ -11,12 +12,12 @@ export type EventName =
   | 'deposits_wait'
   | 'errand_failed'
   | 'internal_error'
+  | 'lease_lost'
   | 'payout_begun'
   | 'payout_failed'
   | 'payout_paid'
   | 'payout_stuck'
-  | 'payout_submitted'
-  | 'usage_quarantined';
+  | 'payout_submitted';
 
 export function event(name: EventName, fields: Record<string, string | number | boolean>): void {
   console.log(JSON.stringify({ event: name, ...fields }));

@@ -2,20 +2,28 @@
  * The calls of an account: a hold from `open` until every attempt is known, then a story that is kept for a while. Pure.
  *
  * A call closes when the attempt marked `final` and all before it are settled; or as many as the conductor said there
- * would be; or when, after the deadline, every agent that may have had it has answered or is fenced. After that nothing
- * is captured for it any more.
+ * would be; or when, after the deadline, every agent that may have had it has answered or is fenced. Then its cost is
+ * taken, the rest of the hold is free, and nothing is charged for it any more.
  */
-import type { CallId, InquiryAnswer, OpenAsk, Settlement } from '../calls/ports.ts';
+import type { CallId, InquiryAnswer, Settlement } from '../calls/ports.ts';
 import { chargeOf } from '../prices/charge.ts';
-import { quoteOf } from '../prices/cost.ts';
+import { rentOf } from '../prices/cost.ts';
+import type { Caps } from './caps.ts';
 import type { Effect } from './effects.ts';
+import type { Hold } from './holds.ts';
+import type { Leases } from './lease.ts';
 import type { AccountLimits } from './limits.ts';
 import type { Outbox } from './outbox.ts';
-import type { AttemptRow, CallRow } from './rows.ts';
+import type { CallRow } from './rows.ts';
+
+/** A call to be opened; what is not known of it yet is left out. */
+export type NewCall = Pick<CallRow, 'call' | 'kind' | 'key' | 'chute' | 'version' | 'terms' | 'facts' | 'agents'> & { deadlineMs: number };
 
 export class Calls {
   readonly #limits: AccountLimits;
   readonly #outbox: Outbox;
+  readonly #leases: Leases;
+  readonly #caps: Caps;
   /** In the order of opening. */
   readonly #calls = new Map<CallId, CallRow>();
   readonly #open = new Set<CallRow>();
@@ -24,9 +32,11 @@ export class Calls {
   /** Unix milliseconds of the next inquiry, where one was made already. */
   readonly #askAt = new Map<CallId, number>();
 
-  constructor(limits: AccountLimits, outbox: Outbox) {
+  constructor(limits: AccountLimits, { outbox, leases, caps }: { outbox: Outbox; leases: Leases; caps: Caps }) {
     this.#limits = limits;
     this.#outbox = outbox;
+    this.#leases = leases;
+    this.#caps = caps;
   }
 
   restore(row: CallRow): void {
@@ -42,40 +52,50 @@ export class Calls {
     return this.#calls.get(call) ?? null;
   }
 
-  /** Nano-USD held for open calls and not captured yet. */
-  held(): bigint {
-    let sum = 0n;
-    for (const row of this.#open) sum += row.hold - captured(row);
-    return sum;
-  }
-
-  /** Newest first. */
+  /** Newest first; rents are not calls to who reads this. */
   recent(count: number): CallRow[] {
-    return [...this.#calls.values()].slice(-count).reverse();
+    const found: CallRow[] = [];
+    for (const row of [...this.#calls.values()].reverse()) {
+      if (found.length === count) break;
+      if (row.kind === 'call') found.push(row);
+    }
+    return found;
   }
 
-  /** Writes the hold. The caller has checked that the call may open. Returns when its agents are to be asked. */
-  hold(ask: OpenAsk, chute: string, now: number, effects: Effect[]): number {
+  /** Writes the hold. The caller has checked that the call may open and is covered. */
+  open({ deadlineMs, ...call }: NewCall, hold: Hold, now: number, effects: Effect[]): CallRow {
     const row: CallRow = {
-      call: ask.call,
-      key: ask.claim.key,
-      chute,
-      version: ask.version,
-      terms: ask.terms,
-      facts: ask.facts,
-      hold: quoteOf(ask.terms, ask.facts),
-      allowance: null,
-      agents: ask.agents.slice(0, this.#limits.agents),
+      ...call,
+      hold: hold.amount,
+      epoch: this.#leases.hold(hold.amount, now),
+      allowance: hold.allowance,
+      agents: call.agents.slice(0, this.#limits.agents),
       openedAt: now,
-      deadlineAt: now + ask.deadlineMs,
+      deadlineAt: now + deadlineMs,
       attempts: [],
       inquiry: {},
       closedAt: null,
       code: '',
+      seq: null,
+      cash: 0n,
+      promo: 0n,
     };
+    this.#caps.hold(row.key, row.hold);
     this.restore(row);
     put(row, effects);
-    return this.#dueOf(row);
+    return row;
+  }
+
+  /** The caller has checked that what is more is covered. */
+  extend(row: CallRow, hold: Hold, now: number, effects: Effect[]): void {
+    const more = hold.amount - row.hold;
+    if (more > 0n) {
+      this.#leases.grow(more, now);
+      this.#caps.hold(row.key, more);
+      row.hold = hold.amount;
+    }
+    row.allowance = hold.allowance;
+    put(row, effects);
   }
 
   /** More agents that may get an attempt, written before it is dispatched; false: too late or too many. */
@@ -120,7 +140,7 @@ export class Calls {
   inquire(now: number, effects: Effect[]): void {
     let left = this.#limits.inquiries;
     for (const row of this.#open) {
-      if (this.#dueOf(row) > now) continue;
+      if (this.dueOf(row) > now) continue;
       const pending = row.agents.filter((agent) => isPending(row, agent));
       if (pending.length === 0) {
         this.#finish(row, this.#codeAtDeadline(row), now, effects);
@@ -153,7 +173,7 @@ export class Calls {
   /** Unix milliseconds of the next inquiry of any call; null: none is open. */
   due(): number | null {
     let due: number | null = null;
-    for (const row of this.#open) due = Math.min(due ?? Infinity, this.#dueOf(row));
+    for (const row of this.#open) due = Math.min(due ?? Infinity, this.dueOf(row));
     return due;
   }
 
@@ -180,28 +200,20 @@ export class Calls {
   }
 
   #isFlushed(row: CallRow): boolean {
-    return row.attempts.every((a) => (a.seq ?? 0) <= this.#outbox.flushedThrough);
+    return (row.seq ?? Infinity) <= this.#outbox.flushedThrough;
   }
 
   /** Whether the row changed. */
   #take(row: CallRow, settlement: Settlement, now: number): boolean {
     if (row.attempts.length >= this.#limits.attempts || row.attempts.some((a) => a.settlement.attempt === settlement.attempt)) return false;
     const refused = row.closedAt !== null || row.inquiry[settlement.agent]?.state === 'fenced';
-    const attempt: AttemptRow = refused
-      ? { settlement, cost: 0n, takenAt: now, seq: null }
-      : {
-          settlement,
-          cost: least(chargeOf(row.terms, row.facts, settlement), row.hold - captured(row)),
-          takenAt: now,
-          seq: this.#outbox.nextSeq(),
-        };
-    row.attempts.push(attempt);
-    if (!refused) this.#outbox.add(attempt);
+    const cost = refused ? 0n : least(priceOf(row, settlement), row.hold - costOf(row));
+    row.attempts.push({ settlement, cost, takenAt: now, refused });
     return true;
   }
 
   #complete(row: CallRow): boolean {
-    const taken = row.attempts.filter((a) => a.seq !== null);
+    const taken = row.attempts.filter((a) => !a.refused);
     const final = taken.find((a) => a.settlement.final)?.settlement.attempt;
     const needed = final === undefined ? this.#told.get(row.call)?.attempts : final + 1;
     if (needed === undefined) return false;
@@ -216,22 +228,31 @@ export class Calls {
     this.#open.delete(row);
     this.#told.delete(row.call);
     this.#askAt.delete(row.call);
+    this.#leases.close(row, costOf(row), now);
+    this.#caps.close(row);
+    this.#outbox.add(row);
     put(row, effects);
   }
 
   #codeAtDeadline(row: CallRow): string {
     const told = this.#told.get(row.call)?.code;
     if (told !== undefined) return told;
-    return row.attempts.some((a) => a.seq !== null && a.settlement.final) ? '' : 'timeout';
+    return row.attempts.some((a) => !a.refused && a.settlement.final) ? '' : 'timeout';
   }
 
-  #dueOf(row: CallRow): number {
+  /** Unix milliseconds when its agents are asked. */
+  dueOf(row: CallRow): number {
     return this.#askAt.get(row.call) ?? row.deadlineAt + this.#limits.graceMs;
   }
 }
 
-export function captured(row: CallRow): bigint {
+/** Nano-USD, of the attempts that are known so far. */
+export function costOf(row: CallRow): bigint {
   return row.attempts.reduce((sum, a) => sum + a.cost, 0n);
+}
+
+function priceOf({ kind, terms, facts }: CallRow, settlement: Settlement): bigint {
+  return kind === 'rent' ? rentOf(terms, settlement.lastByteMs ?? 0) : chargeOf(terms, facts, settlement);
 }
 
 function isPending(row: CallRow, agent: string): boolean {

@@ -1,6 +1,6 @@
 /** What a core asks of its shell after an event. */
 import type { CallId } from '../calls/ports.ts';
-import type { AttemptRow, KeyRow, Row, RowKind } from './rows.ts';
+import type { CallRow, KeyRow, LeaseMove, Row, RowKind } from './rows.ts';
 
 export type Effect =
   /** In the same turn, before anything leaves the object; the row is live, so it is written out at once. */
@@ -11,9 +11,11 @@ export type Effect =
   /** Ask this agent's Miner object; the answer comes back as `inquired`. */
   | { kind: 'inquire'; call: CallId; agent: string }
   /** One statement to Postgres; the answer comes back as `flushed` or `flushFailed`. */
-  | { kind: 'flush'; through: number; attempts: AttemptRow[] }
+  | { kind: 'flush'; through: number; calls: CallRow[] }
   /** Keys to Postgres; the answer comes back as `mirrored` or `mirrorFailed`. */
-  | { kind: 'mirror'; keys: KeyRow[] };
+  | { kind: 'mirror'; keys: KeyRow[] }
+  /** Credit from or to Postgres, at once; the answer comes back as `moved` or `moveFailed`. */
+  | ({ kind: 'draw'; epoch: number } & LeaseMove);
 
 /** An answer, and what must be done before it is given. */
 export interface Turn<A> {

@@ -13,19 +13,19 @@ export const ACCOUNT_LIMITS = {
   agents: 16,
   /** Nonces kept at a time: signed requests of one hotkey in two minutes. */
   nonces: 10_000,
-  /** Settled attempts that may wait for Postgres before new calls are refused; bounds memory while it is down. */
+  /** Closed calls that may wait for Postgres before new calls are refused; bounds memory while it is down. */
   outbox: 20_000,
-  /** Usage rows of one statement, and how many make it leave at once. */
+  /** Calls of one statement, and how many make it leave at once. */
   batch: 500,
   batchNow: 100,
-  /** Milliseconds a usage row waits for company. */
+  /** Milliseconds a closed call waits for company. */
   flushMs: 1_000,
   /** Milliseconds after which a flush that told nothing is tried again. */
   flushLostMs: 30_000,
   /** Milliseconds between tries while Postgres is down: doubled from the first to the second. */
   backOffMs: 1_000,
   backOffMaxMs: 60_000,
-  /** Usage rows that Postgres refuses for what they hold; the oldest go first. */
+  /** Calls that Postgres refuses for what they hold; the oldest go first. */
   poison: 1_000,
   /** Milliseconds after a call's deadline before its agents are asked: their settlements are usually on the way. */
   graceMs: 10_000,
@@ -40,6 +40,27 @@ export const ACCOUNT_LIMITS = {
   /** Closed calls kept for GET /calls/{id}: milliseconds, and at most this many. */
   keepMs: 24 * 3_600_000,
   keepCalls: 10_000,
+  /** Nano-USD a lease has at least where the balance allows, and minutes of the busiest minute that it should last. */
+  leaseNanousd: 1_000_000_000,
+  leaseMinutes: 10,
+  /** Milliseconds without a call after which unused credit goes back. */
+  idleMs: 10 * 60_000,
+  /** Milliseconds after which a move of the lease that told nothing is sent again; longer than a statement may take. */
+  moveLostMs: 20_000,
+  /** Milliseconds between tries while Postgres is down: doubled from the first to the second. */
+  moveBackOffMs: 500,
+  moveBackOffMaxMs: 30_000,
+  /** Milliseconds for which "there is no more" is believed: a client without money must not keep Postgres busy. */
+  poorMs: 1_000,
+  /** Milliseconds without background refills after one that did not bring all. */
+  refillPauseMs: 10_000,
+  /** Calls that wait for credit at a time, and milliseconds each waits. */
+  parked: 1_000,
+  parkMs: 5_000,
+  /** Milliseconds after its period in which a rent is settled. */
+  rentGraceMs: 2 * 60_000,
+  /** Prices of its own that an account may have. */
+  overrides: 200,
 } as const;
 
 export type AccountLimits = { readonly [K in keyof typeof ACCOUNT_LIMITS]: number };

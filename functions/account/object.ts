@@ -1,23 +1,55 @@
 /** The shell of an Account object: rows, the alarm, and what is asked of Miner objects and Postgres. Rules are in `core.ts`. */
 import { DurableObject } from 'cloudflare:workers';
-import { connect, insertUsage, isRowFault, upsertKeys } from '#db';
-import type { AccountPort, CallId, ExtendAnswer, InquiryAnswer, KeyClaim, OpenAnswer, OpenAsk, Scope, Settlement } from '../calls/ports.ts';
+import { connect, flushCalls, isFenced, isRowFault, moveLease, upsertKeys, type LeaseAnswer } from '#db';
+import type {
+  AccountPort,
+  CallId,
+  ExtendAnswer,
+  InquiryAnswer,
+  KeyClaim,
+  OpenAnswer,
+  OpenAsk,
+  RentAsk,
+  Scope,
+  Settlement,
+} from '../calls/ports.ts';
 import type { Env } from '../env.ts';
 import { event } from '../events.ts';
+import type { Terms } from '../prices/terms.ts';
 import { minerStub } from '../stubs.ts';
 import { Together } from '../together.ts';
-import { AccountCore, type AuthorizeAnswer, type CreateKeyAnswer, type NewKey, type NonceAnswer } from './core.ts';
+import {
+  AccountCore,
+  type AuthorizeAnswer,
+  type CreateKeyAnswer,
+  type KeyAnswer,
+  type KeyView,
+  type Money,
+  type NewKey,
+  type NonceAnswer,
+  type Short,
+} from './core.ts';
 import type { Effect, Turn } from './effects.ts';
-import type { KeyView } from './keyring.ts';
-import { keyRecord, usageRecord } from './records.ts';
-import { decodeRow, encodeRow, type AttemptRow, type CallRow, type KeyRow, type ProfileRow, type Row } from './rows.ts';
+import type { KeyChange } from './keyring.ts';
+import { ACCOUNT_LIMITS } from './limits.ts';
+import { callRecord, keyRecord } from './records.ts';
+import { decodeRow, encodeRow, type CallRow, type KeyRow, type Override, type ProfileRow, type Row } from './rows.ts';
+import { Waiters } from './waiters.ts';
+import type { Answered, ReplayCall, ReplayRequest, ToldAnswer, Unanswered } from './replays/ask.ts';
+import { hostOf, streamed } from './replays/host.ts';
+import { REPLAY_LIMITS } from './replays/limits.ts';
+import { Replays } from './replays/replays.ts';
 
-/** What leaves the object: sent by an alarm, answered by an event of the core. */
+/** What leaves the object by an alarm; answered by an event of the core. */
 type Errand = Extract<Effect, { kind: 'inquire' | 'flush' | 'mirror' }>;
+type Draw = Extract<Effect, { kind: 'draw' }>;
 
 export class AccountObject extends DurableObject<Env> implements AccountPort {
   private readonly core: AccountCore;
   private readonly together = new Together();
+  /** Calls that wait for credit. */
+  private readonly waiters = new Waiters(ACCOUNT_LIMITS.parked, ACCOUNT_LIMITS.parkMs);
+  private readonly replays: Replays;
   /** An object that was never registered has no table. */
   private hasTable: boolean;
 
@@ -25,6 +57,7 @@ export class AccountObject extends DurableObject<Env> implements AccountPort {
     super(ctx, env);
     this.hasTable = ctx.storage.sql.exec("SELECT 1 FROM sqlite_master WHERE name = 'rows'").toArray().length > 0;
     this.core = new AccountCore(this.readRows());
+    this.replays = new Replays(hostOf(ctx, env, this), REPLAY_LIMITS);
     void ctx.blockConcurrencyWhile(() => this.restoreAlarm());
   }
 
@@ -39,7 +72,15 @@ export class AccountObject extends DurableObject<Env> implements AccountPort {
   }
 
   listKeys(): Promise<KeyView[]> {
-    return Promise.resolve(this.core.listKeys());
+    return Promise.resolve(this.core.listKeys(Date.now()));
+  }
+
+  changeKey(key: string, change: KeyChange): Promise<KeyView | null> {
+    return this.run(this.core.changeKey(key, change, Date.now()));
+  }
+
+  thisKey(claim: KeyClaim): Promise<KeyAnswer> {
+    return Promise.resolve(this.core.thisKey(claim, Date.now()));
   }
 
   revokeKey(key: string): Promise<boolean> {
@@ -57,7 +98,8 @@ export class AccountObject extends DurableObject<Env> implements AccountPort {
   // ── calls ──
 
   open(ask: OpenAsk): Promise<OpenAnswer> {
-    return this.together.ask(() => this.apply(this.core.open(ask, Date.now())), ask.crowd === true);
+    const opened = () => this.together.ask(() => this.apply(this.core.open(ask, Date.now())), ask.crowd === true);
+    return this.covered(opened, { ok: false, code: 'unavailable', retryAfterMs: 1_000 });
   }
 
   /** Before an attempt goes to an agent that `open` did not name; false: too late or too many. */
@@ -69,12 +111,12 @@ export class AccountObject extends DurableObject<Env> implements AccountPort {
     return this.run(this.core.close(call, attempts, code, Date.now()));
   }
 
-  extend(): Promise<ExtendAnswer> {
-    return Promise.resolve({ ok: false });
+  extend(call: CallId, tokens: number): Promise<ExtendAnswer> {
+    return this.covered(() => this.run(this.core.extend(call, tokens, Date.now())), { ok: false });
   }
 
-  rent(): Promise<boolean> {
-    return Promise.resolve(false);
+  rent(ask: RentAsk): Promise<boolean> {
+    return this.covered(() => this.run(this.core.rent(ask, Date.now())), false);
   }
 
   settle(settlements: Settlement[]): Promise<string[]> {
@@ -90,6 +132,66 @@ export class AccountObject extends DurableObject<Env> implements AccountPort {
     return Promise.resolve(this.core.recent(count));
   }
 
+  // ── money ──
+
+  money(): Promise<Money> {
+    return Promise.resolve(this.core.money());
+  }
+
+  /** All prices of its own that the account has. False: too many. */
+  setOverrides(list: Override[]): Promise<boolean> {
+    return this.run(this.core.setOverrides(list));
+  }
+
+  /** What a chute's terms are for this account. */
+  termsFor(chute: string, terms: Terms): Promise<Terms> {
+    return Promise.resolve(this.core.termsFor(chute, terms, Date.now()));
+  }
+
+  /** Asks the core again after every answer of Postgres about the lease, for a few seconds. */
+  private async covered<A>(ask: () => Promise<A | Short>, otherwise: A): Promise<A> {
+    const until = Date.now() + ACCOUNT_LIMITS.parkMs;
+    for (;;) {
+      const seen = this.waiters.count;
+      const answer = await ask();
+      if (answer !== 'short') return answer;
+      if (Date.now() >= until || !(await this.waiters.wait(seen))) return otherwise;
+    }
+  }
+
+  private async draw({ epoch, n, want, cash, promo }: Draw): Promise<void> {
+    const accountId = this.core.profile?.account;
+    if (accountId === undefined) return;
+    let answer: LeaseAnswer | null = null;
+    try {
+      answer = await moveLease(connect(this.env), { accountId, epoch, n, want, cash, promo });
+      if (answer.kind === 'stale') event('lease_lost', { account: accountId, epoch, newest: answer.epoch });
+    } catch {
+      event('ask_failed', { of: 'postgres', what: 'lease', account: accountId });
+    }
+    const now = Date.now();
+    this.apply(answer === null ? this.core.moveFailed(epoch, n, now) : this.core.moved(epoch, n, answer, now));
+    this.waiters.wake();
+  }
+
+  // ── requests with an Idempotency-Key: see replays/ ──
+
+  get registered(): boolean {
+    return this.core.profile !== null;
+  }
+
+  async replay(ask: ReplayCall): Promise<Answered<ReadableStream<Uint8Array>>> {
+    return streamed(await this.replays.call(ask));
+  }
+
+  async replayRequest(ask: ReplayRequest): Promise<Answered<ReadableStream<Uint8Array>> | Unanswered> {
+    return streamed(await this.replays.request(ask));
+  }
+
+  replayAnswered(told: ToldAnswer): Promise<void> {
+    return this.replays.answered(told);
+  }
+
   /** For fault tests: dies as by a crash. */
   reset(): void {
     if (this.env.FAULTS === '1') this.ctx.abort('fault test');
@@ -98,6 +200,7 @@ export class AccountObject extends DurableObject<Env> implements AccountPort {
   // ── the alarm and its errands ──
 
   override async alarm(): Promise<void> {
+    this.replays.sweep();
     const turn = this.core.wake(Date.now());
     this.apply(turn);
     if (this.core.empty) await this.vanish();
@@ -109,7 +212,7 @@ export class AccountObject extends DurableObject<Env> implements AccountPort {
       case 'inquire':
         return this.inquire(errand.call, errand.agent);
       case 'flush':
-        return this.flush(errand.through, errand.attempts);
+        return this.flush(errand.through, errand.calls);
       case 'mirror':
         return this.mirror(errand.keys);
     }
@@ -125,14 +228,19 @@ export class AccountObject extends DurableObject<Env> implements AccountPort {
     await this.run(this.core.inquired(call, agent, answer, Date.now()));
   }
 
-  private async flush(through: number, attempts: AttemptRow[]): Promise<void> {
+  private async flush(through: number, calls: CallRow[]): Promise<void> {
+    const account = this.core.profile?.account;
+    if (account === undefined) return;
     try {
-      await insertUsage(connect(this.env), attempts.map(usageRecord));
+      await flushCalls(
+        connect(this.env),
+        calls.map((row) => callRecord(account, row)),
+      );
     } catch (error) {
-      const why = isRowFault(error) ? 'rows' : 'down';
-      const [first] = attempts;
-      if (why === 'rows' && attempts.length === 1 && first)
-        event('usage_quarantined', { call: first.settlement.call, attempt: first.settlement.attempt });
+      const fenced = isFenced(error);
+      const why = fenced || isRowFault(error) ? 'rows' : 'down';
+      const [first] = calls;
+      if (why === 'rows' && calls.length === 1 && first) event('call_quarantined', { account, call: first.call, fenced });
       return this.run(this.core.flushFailed(through, why, Date.now()));
     }
     return this.run(this.core.flushed(through, Date.now()));
@@ -180,7 +288,10 @@ export class AccountObject extends DurableObject<Env> implements AccountPort {
         sql.exec('DELETE FROM rows WHERE kind = ? AND id = ?', effect.row, effect.id);
         return;
       case 'alarm':
-        void (effect.at === null ? this.ctx.storage.deleteAlarm() : this.ctx.storage.setAlarm(alarmTime(effect.at)));
+        this.arm();
+        return;
+      case 'draw':
+        this.ctx.waitUntil(this.draw(effect));
         return;
       case 'inquire':
       case 'flush':
@@ -201,10 +312,19 @@ export class AccountObject extends DurableObject<Env> implements AccountPort {
     return cursor.toArray().map((row) => decodeRow(row.kind, row.id, row.value));
   }
 
+  /** The one alarm is for what is due first. */
+  arm(): void {
+    const at = this.due;
+    void (at === null ? this.ctx.storage.deleteAlarm() : this.ctx.storage.setAlarm(alarmTime(at)));
+  }
+
+  private get due(): number | null {
+    return earliest(this.core.alarmAt, this.replays.due);
+  }
+
   /** The platform keeps an alarm over restarts; this is for one that was lost with a failed handler. */
   private async restoreAlarm(): Promise<void> {
-    const { alarmAt } = this.core;
-    if (alarmAt !== null && (await this.ctx.storage.getAlarm()) === null) await this.ctx.storage.setAlarm(alarmTime(alarmAt));
+    if (this.due !== null && (await this.ctx.storage.getAlarm()) === null) this.arm();
   }
 
   /** Only nonces of a hotkey without an account were here, and they expired. */
@@ -212,6 +332,10 @@ export class AccountObject extends DurableObject<Env> implements AccountPort {
     await this.ctx.storage.deleteAll();
     this.hasTable = false;
   }
+}
+
+function earliest(a: number | null, b: number | null): number | null {
+  return a === null || b === null ? (a ?? b) : Math.min(a, b);
 }
 
 /** For the core any time in the past means now; the platform wants a positive one. */

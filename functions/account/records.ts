@@ -1,8 +1,39 @@
 /** What of an Account's rows goes to Postgres. Pure. */
-import type { KeyRecord, UsageRecord } from '#db';
-import type { AttemptRow, KeyRow } from './rows.ts';
+import type { CallRecord, KeyRecord, UsageRecord } from '#db';
+import { shareOf } from '../prices/cost.ts';
+import { costOf } from './calls.ts';
+import type { AttemptRow, CallRow, KeyRow } from './rows.ts';
+import { codeOf, outcomeOf } from './story.ts';
 
-export function usageRecord({ settlement: s, cost }: AttemptRow): UsageRecord {
+/** A closed call with the attempts that count. */
+export function callRecord(accountId: string, row: CallRow): CallRecord {
+  const attempts = row.attempts.filter((attempt) => !attempt.refused);
+  const cost = costOf(row);
+  return {
+    callId: row.call,
+    kind: row.kind,
+    accountId,
+    keyId: row.key,
+    chuteId: row.chute,
+    version: row.version,
+    openedAt: row.openedAt,
+    closedAt: row.closedAt ?? row.openedAt,
+    state: outcomeOf(row),
+    code: codeOf(row),
+    holdNanousd: row.hold,
+    costNanousd: cost,
+    cashNanousd: row.cash,
+    promoNanousd: row.promo,
+    priceVersion: row.terms.version,
+    feeBps: row.terms.feeBps,
+    leaseEpoch: cost === 0n ? null : row.epoch,
+    waitedMs: attempts[0]?.settlement.waitedMs ?? 0,
+    cold: attempts[0]?.settlement.cold ?? false,
+    attempts: attempts.map((attempt) => usageRecord(attempt, row.terms.feeBps)),
+  };
+}
+
+function usageRecord({ settlement: s, cost }: AttemptRow, feeBps: number): UsageRecord {
   return {
     callId: s.call,
     attempt: s.attempt,
@@ -23,6 +54,12 @@ export function usageRecord({ settlement: s, cost }: AttemptRow): UsageRecord {
     lastByteMs: s.lastByteMs,
     costNanousd: cost,
     receipt: s.receipt,
+    status: s.status,
+    cachedIn: s.cachedIn,
+    waitedMs: s.waitedMs,
+    cold: s.cold,
+    region: s.region,
+    shareNanousd: shareOf(cost, feeBps),
   };
 }
 

@@ -3,7 +3,7 @@
  * is rebuilt from them at any point. Additive changes only: the next deploy reads the rows of this one.
  */
 import type { Scope, Settlement } from '../calls/ports.ts';
-import type { QuoteFacts, Terms } from '../prices/terms.ts';
+import type { Price, QuoteFacts, Terms } from '../prices/terms.ts';
 
 export interface ProfileRow {
   account: string;
@@ -23,16 +23,27 @@ export interface KeyRow {
   /** A revoked key stays until Postgres knows it. */
   revokedAt: number | null;
   mirrored: boolean;
+  /** The most its calls may come to; absent or null: no end but the account's own. */
+  cap?: KeyCap | null;
+}
+
+export type CapPeriod = 'total' | 'day' | 'week' | 'month';
+
+/** Periods are of UTC; a week starts on Monday. */
+export interface KeyCap {
+  /** Nano-USD. */
+  limit: bigint;
+  period: CapPeriod;
 }
 
 /** One attempt as it was taken over. */
 export interface AttemptRow {
   settlement: Settlement;
-  /** Nano-USD captured for it. */
+  /** Nano-USD charged for it. */
   cost: bigint;
   takenAt: number;
-  /** Place in the outbox; null: refused, so not charged and not told to Postgres. */
-  seq: number | null;
+  /** It came after the call was over, or from a fenced agent: not charged, and not told to Postgres. */
+  refused: boolean;
 }
 
 /** What an agent came to in the inquiry after the deadline. Only `silent` and `running` are asked again. */
@@ -45,14 +56,19 @@ export interface InquiryState {
 /** A call: the hold while it is open, the story of it afterwards. */
 export interface CallRow {
   call: string;
+  /** `rent`: a period of an instance of a private chute. */
+  kind: 'call' | 'rent';
+  /** Empty for a rent. */
   key: string;
   chute: string;
   version: string;
   /** What it is charged by, whatever prices do meanwhile. */
   terms: Terms;
   facts: QuoteFacts;
-  /** Nano-USD held while open: the most the attempts together may capture. */
+  /** Nano-USD held while open: the most the attempts together may cost. */
   hold: bigint;
+  /** Of the lease that the hold is part of; null: nothing is held. */
+  epoch: number | null;
   /** Output tokens the hold pays for; null: all that may come. */
   allowance: number | null;
   agents: string[];
@@ -63,6 +79,11 @@ export interface CallRow {
   closedAt: number | null;
   /** Why it came to nothing; empty if it did not. */
   code: string;
+  /** Place in the outbox, given when it closes; null: it is open. */
+  seq: number | null;
+  /** Nano-USD it cost, in parts; 0 while it is open. */
+  cash: bigint;
+  promo: bigint;
 }
 
 export interface NonceRow {
@@ -70,15 +91,69 @@ export interface NonceRow {
   expiresAt: number;
 }
 
-/** A usage row that Postgres will not take. */
+/** A closed call that Postgres will not take. */
 export interface PoisonRow {
-  attempt: AttemptRow;
+  call: CallRow;
   at: number;
 }
 
-/** Rows of the outbox up to here are in Postgres (or poison). */
+/** Calls of the outbox up to here are in Postgres (or poison). */
 export interface MetaRow {
   flushed: number;
+}
+
+/** Credit taken from Postgres, in nano-USD. What is spent counts calls that are flushed; the others say it themselves. */
+export interface LeaseRow {
+  epoch: number;
+  /** The last move that was answered, and what had been granted by then, in all. */
+  n: number;
+  cash: bigint;
+  promo: bigint;
+  cashSpent: bigint;
+  promoSpent: bigint;
+  /** Written before it is sent, and sent until it is answered. */
+  moving: LeaseMove | null;
+  /** Unix milliseconds of the last answer, and what the account had outside of its leases then. */
+  movedAt: number;
+  cashLeft: bigint;
+  promoLeft: bigint;
+}
+
+export interface LeaseMove {
+  n: number;
+  /** Above 0: so much is wanted. Below: `cash` and `promo` go back. */
+  want: bigint;
+  cash: bigint;
+  promo: bigint;
+}
+
+/** What a key has spent, in nano-USD. Like a lease it counts calls that are flushed. */
+export interface TallyRow {
+  key: string;
+  total: bigint;
+  day: PeriodTally;
+  week: PeriodTally;
+  month: PeriodTally;
+}
+
+export interface PeriodTally {
+  /** Unix milliseconds. */
+  start: number;
+  spent: bigint;
+}
+
+/** The account's own price of a chute, or of all (`*`). What it leaves out stays as the chute asks. */
+export interface Override {
+  chute: string;
+  price?: Price;
+  discountBps?: number;
+  version: string;
+  startsAt: number;
+  endsAt: number | null;
+}
+
+export interface OverridesRow {
+  list: Override[];
 }
 
 export interface RowKinds {
@@ -88,6 +163,9 @@ export interface RowKinds {
   nonce: NonceRow;
   poison: PoisonRow;
   meta: MetaRow;
+  lease: LeaseRow;
+  tally: TallyRow;
+  overrides: OverridesRow;
 }
 
 export type RowKind = keyof RowKinds;
@@ -95,27 +173,62 @@ export type Row = { [K in RowKind]: { kind: K; id: string; value: RowKinds[K] } 
 
 /** Spelled out rather than by a visitor of every field: an object reads thousands of rows when it wakes. */
 export function encodeRow(row: Row): string {
-  if (row.kind === 'call')
-    return JSON.stringify({ ...row.value, hold: row.value.hold.toString(), attempts: row.value.attempts.map(attemptOut) });
-  if (row.kind === 'poison') return JSON.stringify({ ...row.value, attempt: attemptOut(row.value.attempt) });
-  return JSON.stringify(row.value);
+  switch (row.kind) {
+    case 'call':
+      return JSON.stringify(callOut(row.value));
+    case 'poison':
+      return JSON.stringify({ ...row.value, call: callOut(row.value.call) });
+    case 'key':
+      return JSON.stringify({ ...row.value, cap: row.value.cap ? { ...row.value.cap, limit: row.value.cap.limit.toString() } : null });
+    case 'lease':
+    case 'tally':
+      return JSON.stringify(row.value, (_, v: unknown) => (typeof v === 'bigint' ? v.toString() : v));
+    case 'profile':
+    case 'nonce':
+    case 'meta':
+    case 'overrides':
+      return JSON.stringify(row.value);
+  }
 }
 
 /** The inverse of `encodeRow`; the text is our own, so its form is trusted. */
 export function decodeRow(kind: string, id: string, text: string): Row {
   const row = { kind, id, value: JSON.parse(text) as unknown } as Row;
-  if (row.kind === 'call') {
-    row.value.hold = BigInt(row.value.hold);
-    row.value.attempts.forEach(attemptIn);
-  }
-  if (row.kind === 'poison') attemptIn(row.value.attempt);
+  if (row.kind === 'call') callIn(row.value);
+  else if (row.kind === 'poison') callIn(row.value.call);
+  else if (row.kind === 'key' && row.value.cap) row.value.cap.limit = BigInt(row.value.cap.limit);
+  else if (row.kind === 'lease') leaseIn(row.value);
+  else if (row.kind === 'tally') tallyIn(row.value);
   return row;
 }
 
-function attemptOut(attempt: AttemptRow) {
-  return { ...attempt, cost: attempt.cost.toString() };
+function callOut(row: CallRow) {
+  return {
+    ...row,
+    hold: row.hold.toString(),
+    cash: row.cash.toString(),
+    promo: row.promo.toString(),
+    attempts: row.attempts.map((attempt) => ({ ...attempt, cost: attempt.cost.toString() })),
+  };
 }
 
-function attemptIn(attempt: AttemptRow): void {
-  attempt.cost = BigInt(attempt.cost);
+function callIn(row: CallRow): void {
+  row.hold = BigInt(row.hold);
+  row.cash = BigInt(row.cash);
+  row.promo = BigInt(row.promo);
+  for (const attempt of row.attempts) attempt.cost = BigInt(attempt.cost);
+}
+
+function leaseIn(row: LeaseRow): void {
+  for (const field of ['cash', 'promo', 'cashSpent', 'promoSpent', 'cashLeft', 'promoLeft'] as const) row[field] = BigInt(row[field]);
+  if (row.moving !== null) row.moving = { n: row.moving.n, ...bigints(row.moving) };
+}
+
+function bigints({ want, cash, promo }: LeaseMove) {
+  return { want: BigInt(want), cash: BigInt(cash), promo: BigInt(promo) };
+}
+
+function tallyIn(row: TallyRow): void {
+  row.total = BigInt(row.total);
+  for (const period of [row.day, row.week, row.month]) period.spent = BigInt(period.spent);
 }

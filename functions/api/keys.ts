@@ -1,7 +1,7 @@
 /** GET /keys, POST /keys, DELETE /keys/{id} */
 import { Hono } from 'hono';
 import * as z from 'zod/mini';
-import type { KeyView } from '../account/keyring.ts';
+import type { KeyView } from '../account/core.ts';
 import { ACCOUNT_LIMITS } from '../account/limits.ts';
 import type { Env } from '../env.ts';
 import { RipcordError } from '../errors.ts';

@@ -1,22 +1,32 @@
 import { describe, expect, test } from 'vitest';
 import type { OpenAsk } from '../../../functions/calls/ports.ts';
-import { Bench, CLAIM, PROFILE, settlement } from './bench.ts';
+import { Bank } from './bank.ts';
+import { Bench, CLAIM, PAID, PROFILE, settlement } from './bench.ts';
 
 describe('open', () => {
   test('writes the hold in one row before it answers', () => {
-    const bench = Bench.registered();
-    expect(bench.open('c1', { quote: 500n })).toEqual({ ok: true });
+    const bench = Bench.registered({}, new Bank(1_000_000n));
+    bench.open('c0', PAID);
+    bench.writes = 0;
+    expect(bench.open('c1', PAID)).toEqual({
+      ok: true,
+      terms: PAID.terms,
+      hold: 250n,
+      allowance: null,
+      rate: { limit: 20_000, windowMs: 10_000, remaining: expect.any(Number) as number, resetMs: 2 },
+    });
     expect(bench.writes).toBe(1);
-    expect(bench.rows().find((r) => r.kind === 'call')?.value).toMatchObject({
+    expect(bench.rows().find((r) => r.kind === 'call' && r.id === 'c1')?.value).toMatchObject({
       call: 'c1',
       key: 'key_a',
       chute: 'cht_1',
       version: 'v',
-      quote: 500n,
+      hold: 250n,
+      epoch: 1,
       agents: ['agt_1', 'agt_2'],
       deadlineAt: bench.now + 60_000,
     });
-    expect(bench.core.held).toBe(500n);
+    expect(bench.core.money().held).toBe(500n);
     expect(bench.alarm).not.toBeNull();
   });
 
@@ -38,16 +48,16 @@ describe('open', () => {
   });
 
   test('a private chute of its own account is open', () => {
-    expect(Bench.registered().open('c1', { chute: { id: 'cht_1', owner: CLAIM.account, public: false } })).toEqual({ ok: true });
+    expect(Bench.registered().open('c1', { chute: { id: 'cht_1', owner: CLAIM.account, public: false } })).toMatchObject({ ok: true });
   });
 
   test('the same call id twice is refused, also after it closed and after an eviction', () => {
     const bench = Bench.registered();
     bench.open('c1');
-    expect(bench.open('c1')).toEqual({ ok: false, code: 'duplicate_call' });
+    expect(bench.open('c1')).toMatchObject({ ok: false, code: 'duplicate_call' });
     bench.settle(settlement('c1'));
     bench.rebuild();
-    expect(bench.open('c1')).toEqual({ ok: false, code: 'duplicate_call' });
+    expect(bench.open('c1')).toMatchObject({ ok: false, code: 'duplicate_call' });
   });
 
   test('an account that was never registered refuses and writes nothing', () => {
@@ -81,23 +91,23 @@ describe('limits', () => {
     bench.open('c2');
     expect(bench.open('c3')).toMatchObject({ ok: false, code: 'too_many_calls' });
     bench.settle(settlement('c1'));
-    expect(bench.open('c3')).toEqual({ ok: true });
+    expect(bench.open('c3')).toMatchObject({ ok: true });
   });
 
   test('keyRate and keyBurst: a bucket that refills', () => {
     const bench = Bench.registered({ keyBurst: 3, keyRate: 2 });
-    for (const call of ['c1', 'c2', 'c3']) expect(bench.open(call)).toEqual({ ok: true });
-    expect(bench.open('c4')).toEqual({ ok: false, code: 'rate_limited', retryAfterMs: 500 });
+    for (const call of ['c1', 'c2', 'c3']) expect(bench.open(call)).toMatchObject({ ok: true });
+    expect(bench.open('c4')).toMatchObject({ ok: false, code: 'rate_limited', retryAfterMs: 500, rate: { remaining: 0 } });
     expect(bench.core.authorize(CLAIM, 'read', bench.now)).toMatchObject({ code: 'rate_limited' });
     bench.now += 500;
-    expect(bench.open('c4')).toEqual({ ok: true });
+    expect(bench.open('c4')).toMatchObject({ ok: true });
     expect(bench.open('c5')).toMatchObject({ code: 'rate_limited' });
   });
 
   test('a wrong secret takes nothing from the bucket', () => {
     const bench = Bench.registered({ keyBurst: 1, keyRate: 1 });
     for (let i = 0; i < 10; i++) bench.open(`x${i}`, { claim: { ...CLAIM, proof: 'wrong' } });
-    expect(bench.open('c1')).toEqual({ ok: true });
+    expect(bench.open('c1')).toMatchObject({ ok: true });
   });
 
   test('a clock that goes back gives nothing', () => {
@@ -115,7 +125,7 @@ describe('limits', () => {
     bench.now += 1_000;
     const [flush] = bench.wake();
     bench.run(bench.core.flushed(flush?.kind === 'flush' ? flush.through : 0, bench.now));
-    expect(bench.open('c2')).toEqual({ ok: true });
+    expect(bench.open('c2')).toMatchObject({ ok: true });
   });
 
   test('agents: a longer list is cut, and widen refuses more', () => {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { AttemptRow } from '../../../functions/account/rows.ts';
+import type { CallRow } from '../../../functions/account/rows.ts';
 import { Bench, settlement } from './bench.ts';
 
 /** Settles one call per name, in order. */
@@ -13,7 +13,7 @@ function withSettled(names: string[], limits = {}): Bench {
 }
 
 const names = (count: number) => Array.from({ length: count }, (_, i) => `c${i}`);
-const callsOf = (attempts: AttemptRow[]) => attempts.map((a) => a.settlement.call);
+const callsOf = (calls: CallRow[]) => calls.map((row) => row.call);
 
 /** Postgres that refuses every batch with one of these calls; keeps what it took. */
 class Postgres {
@@ -30,10 +30,9 @@ class Postgres {
       const flush = bench.wake().find((e) => e.kind === 'flush');
       if (flush?.kind !== 'flush') return;
       this.statements++;
-      if (flush.attempts.some((a) => this.poison.has(a.settlement.call)))
-        bench.run(bench.core.flushFailed(flush.through, 'rows', bench.now));
+      if (flush.calls.some((row) => this.poison.has(row.call))) bench.run(bench.core.flushFailed(flush.through, 'rows', bench.now));
       else {
-        for (const call of callsOf(flush.attempts)) this.has.set(call, (this.has.get(call) ?? 0) + 1);
+        for (const call of callsOf(flush.calls)) this.has.set(call, (this.has.get(call) ?? 0) + 1);
         bench.run(bench.core.flushed(flush.through, bench.now));
       }
     }
@@ -42,7 +41,7 @@ class Postgres {
 }
 
 describe('outbox', () => {
-  test('leaves a second after the first row', () => {
+  test('leaves a second after the first call', () => {
     const bench = withSettled(['c1']);
     expect(bench.alarm).toBe(bench.now + 1_000);
     bench.now += 999;
@@ -51,7 +50,7 @@ describe('outbox', () => {
     expect(bench.wake()).toMatchObject([{ kind: 'flush', through: 1 }]);
   });
 
-  test('leaves at once with 100 rows', () => {
+  test('leaves at once with 100 calls', () => {
     const bench = withSettled(names(99));
     expect(bench.wake()).toEqual([]);
     bench.open('last');
@@ -69,7 +68,7 @@ describe('outbox', () => {
     expect(bench.wake()).toMatchObject([{ kind: 'flush', through: 1 }]);
   });
 
-  test('batch: a statement has at most so many rows', () => {
+  test('batch: a statement has at most so many calls', () => {
     const bench = withSettled(names(7), { batch: 3, batchNow: 1 });
     const postgres = new Postgres();
     postgres.drain(bench);
@@ -126,19 +125,19 @@ describe('outbox', () => {
     ['in the middle', ['c7']],
     ['several', ['c3', 'c4', 'c18']],
     ['all', names(20)],
-  ])('a poison row (%s) is set aside, the rest arrives once', (_, poison) => {
+  ])('a poison call (%s) is set aside, the rest arrives once', (_, poison) => {
     const bench = withSettled(names(20), { batchNow: 1 });
     const postgres = new Postgres(poison);
     postgres.drain(bench);
     const good = names(20).filter((name) => !poison.includes(name));
     expect([...postgres.has.entries()]).toEqual(good.map((name) => [name, 1]));
-    expect(bench.rows().flatMap((r) => (r.kind === 'poison' ? [r.value.attempt.settlement.call] : []))).toEqual(poison);
+    expect(bench.rows().flatMap((r) => (r.kind === 'poison' ? [r.value.call.call] : []))).toEqual(poison);
     bench.rebuild();
     postgres.drain(bench);
     expect([...postgres.has.values()].every((times) => times === 1)).toBe(true);
   });
 
-  test('a poison row among many costs few statements', () => {
+  test('a poison call among many costs few statements', () => {
     const bench = withSettled(names(500), { openCalls: 1_000 });
     const postgres = new Postgres(['c123']);
     postgres.drain(bench);
@@ -149,7 +148,7 @@ describe('outbox', () => {
   test('poison: the oldest is forgotten', () => {
     const bench = withSettled(names(5), { poison: 2, batchNow: 1 });
     new Postgres(names(5)).drain(bench);
-    expect(bench.rows().flatMap((r) => (r.kind === 'poison' ? [r.value.attempt.settlement.call] : []))).toEqual(['c3', 'c4']);
+    expect(bench.rows().flatMap((r) => (r.kind === 'poison' ? [r.value.call.call] : []))).toEqual(['c3', 'c4']);
   });
 });
 

@@ -4,13 +4,13 @@
  */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { captured } from '../../../functions/account/calls.ts';
+import { costOf } from '../../../functions/account/calls.ts';
 import type { InquiryAnswer, Settlement } from '../../../functions/calls/ports.ts';
-import { Bench, settlement } from './bench.ts';
+import { Bank } from './bank.ts';
+import { Bench, PAID, settlement } from './bench.ts';
 
 const AGENTS = ['agt_1', 'agt_2', 'agt_3'];
 const QUOTE = 250n;
-const PRICE = 100n;
 
 const call = fc.integer({ min: 0, max: 4 }).map((n) => `c${n}`);
 const agent = fc.constantFrom(...AGENTS);
@@ -64,7 +64,7 @@ type Told = Map<string, bigint>;
 function act(bench: Bench, told: Told, s: Step): unknown {
   switch (s.do) {
     case 'open':
-      return bench.open(s.call, { quote: QUOTE, agents: AGENTS.slice(0, 2) });
+      return { ...bench.open(s.call, { ...PAID, agents: AGENTS.slice(0, 2) }), rate: null };
     case 'settle':
       return bench.settle(...s.settlements);
     case 'close': // nothing was tried: the one form of it that is no hint only
@@ -87,13 +87,14 @@ function act(bench: Bench, told: Told, s: Step): unknown {
 
 function flush(bench: Bench, told: Told, outcome: 'ok' | 'rows' | 'down' | 'lost'): null {
   const due = bench.wake().find((e) => e.kind === 'flush');
+  bench.answerDraws();
   if (due?.kind !== 'flush') return null;
   if (outcome === 'ok' || outcome === 'lost') {
-    for (const a of due.attempts) {
-      const id = `${a.settlement.call}/${a.settlement.attempt}`;
-      if (told.has(id)) expect(told.get(id)).toBe(a.cost);
-      told.set(id, a.cost);
+    for (const row of due.calls) {
+      if (told.has(row.call)) expect(told.get(row.call)).toBe(costOf(row));
+      told.set(row.call, costOf(row));
     }
+    expect(bench.bank.flush(due.calls)).toBe('ok');
   }
   if (outcome === 'ok') bench.run(bench.core.flushed(due.through, bench.now));
   if (outcome === 'rows' || outcome === 'down') bench.run(bench.core.flushFailed(due.through, outcome, bench.now));
@@ -113,7 +114,7 @@ function stories(bench: Bench) {
     call: r.call,
     agents: r.agents,
     closed: r.closedAt !== null,
-    attempts: r.attempts.map((a) => [a.settlement.attempt, a.settlement.agent, a.cost, a.seq === null]),
+    attempts: r.attempts.map((a) => [a.settlement.attempt, a.settlement.agent, a.cost, a.refused]),
     fenced: Object.entries(r.inquiry).filter(([, i]) => i.state === 'fenced'),
   }));
 }
@@ -121,7 +122,7 @@ function stories(bench: Bench) {
 test('an account that is evicted at any point goes on as if it had not been', () => {
   fc.assert(
     fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
-      const [steady, evicted] = [Bench.registered({}, () => PRICE), Bench.registered({}, () => PRICE)];
+      const [steady, evicted] = [Bench.registered({}, new Bank(10_000n, 300n)), Bench.registered({}, new Bank(10_000n, 300n))];
       const [toldBySteady, toldByEvicted]: [Told, Told] = [new Map(), new Map()];
       for (const s of steps) {
         const before = act(steady, toldBySteady, s);
@@ -129,8 +130,8 @@ test('an account that is evicted at any point goes on as if it had not been', ()
         if (s.do !== 'flush') expect(after).toEqual(before);
         if (s.do === 'evict') evicted.rebuild();
         expect(stories(evicted)).toEqual(stories(steady));
-        expect(evicted.core.held).toBe(steady.core.held);
-        for (const bench of [steady, evicted]) if (bench.core.held > 0n) expect(bench.core.alarmAt).not.toBeNull();
+        expect({ ...evicted.core.money(), left: null }).toEqual({ ...steady.core.money(), left: null });
+        for (const bench of [steady, evicted]) if (bench.core.money().held > 0n) expect(bench.core.alarmAt).not.toBeNull();
       }
       for (const bench of [steady, evicted]) checkMoney(bench);
       settleUp(evicted, toldByEvicted);
@@ -142,21 +143,16 @@ test('an account that is evicted at any point goes on as if it had not been', ()
 
 function checkMoney(bench: Bench): void {
   for (const row of bench.core.recent(100)) {
-    expect(captured(row) <= QUOTE).toBe(true);
+    expect(costOf(row) <= QUOTE).toBe(true);
     expect(new Set(row.attempts.map((a) => a.settlement.attempt)).size).toBe(row.attempts.length);
   }
 }
 
-/** Every charged attempt is in Postgres or in quarantine, with what was captured. */
+/** Every closed call is in Postgres or in quarantine, with what it cost. */
 function checkTold(bench: Bench, told: Told): void {
-  const poison = new Set(
-    bench.rows().flatMap((r) => (r.kind === 'poison' ? [`${r.value.attempt.settlement.call}/${r.value.attempt.settlement.attempt}`] : [])),
-  );
+  const poison = new Set(bench.rows().flatMap((r) => (r.kind === 'poison' ? [r.value.call.call] : [])));
   for (const row of bench.core.recent(100)) {
-    for (const a of row.attempts) {
-      const id = `${a.settlement.call}/${a.settlement.attempt}`;
-      if (a.seq === null) expect(told.has(id)).toBe(false);
-      else if (!poison.has(id)) expect(told.get(id)).toBe(a.cost);
-    }
+    if (row.closedAt === null) expect(told.has(row.call)).toBe(false);
+    else if (!poison.has(row.call)) expect(told.get(row.call)).toBe(costOf(row));
   }
 }

@@ -1,14 +1,16 @@
 import { describe, expect, test } from 'vitest';
-import { captured } from '../../../functions/account/calls.ts';
+import { costOf } from '../../../functions/account/calls.ts';
+import { callRecord } from '../../../functions/account/records.ts';
 import { callStory } from '../../../functions/account/story.ts';
-import type { InquiryAnswer, Settlement } from '../../../functions/calls/ports.ts';
-import { Bench, settlement } from './bench.ts';
+import type { InquiryAnswer, OpenAsk, Settlement } from '../../../functions/calls/ports.ts';
+import { Bank } from './bank.ts';
+import { Bench, PAID, settlement } from './bench.ts';
 
 const failed: Partial<Settlement> = { outcome: 'failed', code: 'miner_lost', final: false };
 
-function opened(price?: (s: Settlement) => bigint, quote = 0n): Bench {
-  const bench = Bench.registered({}, price);
-  bench.open('c1', { quote });
+function opened(change: Partial<OpenAsk> = {}): Bench {
+  const bench = Bench.registered({}, new Bank(1_000_000n));
+  bench.open('c1', change);
   bench.writes = 0;
   return bench;
 }
@@ -24,34 +26,34 @@ describe('settle', () => {
     expect(bench.settle(settlement('c1'))).toEqual(['c1/0']);
     expect(stateOf(bench)).toBe('completed');
     expect(bench.writes).toBe(1);
-    expect(bench.core.held).toBe(0n);
+    expect(bench.core.money().held).toBe(0n);
   });
 
   test('exactly once: a repeat is acknowledged and changes nothing', () => {
-    const bench = opened(() => 100n, 250n);
+    const bench = opened(PAID);
     bench.settle(settlement('c1'));
     bench.rebuild();
     bench.writes = 0;
     expect(bench.settle(settlement('c1'), settlement('c1', 0, { bytes: 999, outcome: 'failed' }))).toEqual(['c1/0', 'c1/0']);
     expect(bench.writes).toBe(0);
-    expect(captured(bench.core.call('c1')!)).toBe(100n);
+    expect(costOf(bench.core.call('c1')!)).toBe(100n);
   });
 
   test('twice in one batch is once', () => {
-    const bench = opened(() => 100n, 250n);
+    const bench = opened(PAID);
     bench.settle(settlement('c1', 0, failed), settlement('c1', 0, failed));
-    expect(captured(bench.core.call('c1')!)).toBe(100n);
+    expect(costOf(bench.core.call('c1')!)).toBe(100n);
   });
 
   test('the sum of the attempts is captured, at most the hold', () => {
-    const bench = opened(() => 100n, 250n);
+    const bench = opened(PAID);
     bench.settle(settlement('c1', 0, failed));
-    expect(bench.core.held).toBe(150n);
+    expect(bench.core.money().held).toBe(250n);
     bench.settle(settlement('c1', 1, { ...failed, agent: 'agt_2' }));
     bench.settle(settlement('c1', 2));
     expect(bench.core.call('c1')!.attempts.map((a) => a.cost)).toEqual([100n, 100n, 50n]);
     expect(stateOf(bench)).toBe('completed');
-    expect(bench.core.held).toBe(0n);
+    expect(bench.core.money().held).toBe(0n);
   });
 
   test('a call is open until all attempts before the final one are known', () => {
@@ -96,16 +98,19 @@ describe('settle', () => {
   });
 
   test('an attempt after the end is acknowledged, kept in the story, and neither charged nor told to Postgres', () => {
-    const bench = opened(() => 100n, 250n);
+    const bench = opened(PAID);
     bench.run(bench.core.close('c1', 0, 'no_capacity', bench.now));
     expect(bench.settle(settlement('c1'))).toEqual(['c1/0']);
     expect(callStory(bench.core.call('c1')!)).toMatchObject({ state: 'failed', cost_nanousd: '0', attempts: [{ refused: true }] });
     bench.now += 1_000;
-    expect(bench.wake()).toEqual([]);
+    const [flush] = bench.wake();
+    expect(flush?.kind === 'flush' && flush.calls.map((row) => callRecord('acc_a', row))).toMatchObject([
+      { callId: 'c1', state: 'failed', code: 'no_capacity', costNanousd: 0n, leaseEpoch: null, attempts: [] },
+    ]);
   });
 
   test('an attempt of a call nobody opened is acknowledged and captures nothing', () => {
-    const bench = Bench.registered({}, () => 100n);
+    const bench = Bench.registered();
     expect(bench.settle(settlement('nobody'))).toEqual(['nobody/0']);
     expect(bench.disk.has('call nobody')).toBe(false);
     bench.now += 1_000;
@@ -145,20 +150,20 @@ describe('the inquiry after the deadline', () => {
   });
 
   test('all never: the hold is free and nothing can be captured later', () => {
-    const bench = opened(() => 100n, 250n);
+    const bench = opened(PAID);
     bench.now += due;
     bench.wake();
     inquired(bench, 'agt_1', { kind: 'never' });
     expect(stateOf(bench)).toBe('running');
     inquired(bench, 'agt_2', { kind: 'never' });
     expect(callStory(bench.core.call('c1')!)).toMatchObject({ state: 'failed', code: 'timeout' });
-    expect(bench.core.held).toBe(0n);
+    expect(bench.core.money().held).toBe(0n);
     bench.settle(settlement('c1'));
-    expect(captured(bench.core.call('c1')!)).toBe(0n);
+    expect(costOf(bench.core.call('c1')!)).toBe(0n);
   });
 
   test('settled: the attempts are taken once, whoever tells them first', () => {
-    const bench = opened(() => 100n, 250n);
+    const bench = opened(PAID);
     bench.now += due;
     bench.wake();
     inquired(bench, 'agt_1', { kind: 'settled', settlements: [settlement('c1')] });
@@ -183,7 +188,7 @@ describe('the inquiry after the deadline', () => {
   });
 
   test('an agent that cannot answer for 15 min is fenced, its later word refused', () => {
-    const bench = opened(() => 100n, 250n);
+    const bench = opened(PAID);
     bench.now += due;
     bench.wake();
     inquired(bench, 'agt_1', null);

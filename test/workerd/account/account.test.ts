@@ -12,6 +12,7 @@ import { keysApi } from '../../../functions/api/keys.ts';
 import type { Vars } from '../../../functions/api/vars.ts';
 import type { OpenAsk, Settlement } from '../../../functions/calls/ports.ts';
 import type { Env } from '../../../functions/env.ts';
+import { FREE } from '../../../functions/prices/now.ts';
 import { errorResponse } from '../../../functions/errors.ts';
 import { encodeSs58 } from '../../../functions/gate/ss58.ts';
 import { parseKey } from '../../../functions/gate/keys.ts';
@@ -41,6 +42,7 @@ beforeEach(() => {
   vi.stubGlobal('fetch', async (_: string, init: { body: string }) => {
     const statement = JSON.parse(init.body) as Statement;
     statements.push(statement);
+    if (statement.query.includes('flush_calls')) return postgres(statement) ?? rows([['{"taken":1,"known":0}']]);
     return postgres(statement) ?? rows(statement.query.startsWith('insert into "accounts"') ? [statement.params.map(String)] : []);
   });
 });
@@ -60,10 +62,10 @@ function rows(of: string[][]): Response {
   return Response.json({ command: 'INSERT', rowCount: of.length, rows: of, fields, rowAsArray: true });
 }
 
-const sentUsage = () =>
+const sentCalls = () =>
   statements
-    .filter((s) => s.query.includes('insert into usage'))
-    .map((s) => JSON.parse(String(s.params[0])) as { callId: string; attempt: number }[]);
+    .filter((s) => s.query.includes('flush_calls'))
+    .map((s) => JSON.parse(String(s.params[0])) as { callId: string; costNanousd: string; attempts: { attempt: number }[] }[]);
 
 // ── a developer ──
 
@@ -125,7 +127,9 @@ async function openAsk(key: string, change: Partial<OpenAsk> = {}): Promise<Open
     claim,
     chute: { id: 'cht_1', owner: claim.account, public: false },
     version: 'v',
-    quote: 0n,
+    terms: FREE,
+    facts: { requestBytes: 0, maxTokens: 0, timeoutMs: 60_000, images: 0, steps: 0 },
+    extensible: false,
     agents: ['agt_1'],
     deadlineMs: 60_000,
     ...change,
@@ -147,9 +151,14 @@ function settlement(ask: OpenAsk, change: Partial<Settlement> = {}): Settlement 
     outcome: 'completed',
     code: '',
     final: true,
+    status: 200,
     bytes: 12,
     tokensIn: 1,
+    cachedIn: null,
     tokensOut: 2,
+    waitedMs: 0,
+    cold: false,
+    region: '',
     startedAt: Date.now(),
     firstByteMs: 1,
     lastByteMs: 2,
@@ -204,7 +213,19 @@ test('a made-up key touches no object; an unregistered object writes nothing', a
   });
   const stub = accountStub(env, 'acc_never');
   const claim = { account: 'acc_never', key: 'key_x', proof: 'x' };
-  expect(await stub.open({ call: crypto.randomUUID(), claim, chute: null, version: 'v', quote: 0n, agents: [], deadlineMs: 1 })).toEqual({
+  const facts = { requestBytes: 0, maxTokens: 0, timeoutMs: 1, images: 0, steps: 0 };
+  const ask = {
+    call: crypto.randomUUID(),
+    claim,
+    chute: null,
+    version: 'v',
+    terms: FREE,
+    facts,
+    extensible: false,
+    agents: [],
+    deadlineMs: 1,
+  };
+  expect(await stub.open(nothing)).toEqual({
     ok: false,
     code: 'invalid_api_key',
   });
@@ -269,8 +290,8 @@ test('a call from hold to story, and another tenant does not see it', async () =
   const key = await developer.key();
   const call = await openAsk(key);
   const stub = accountStub(env, account);
-  expect(await stub.open(call)).toEqual({ ok: true });
-  expect(await stub.open(call)).toEqual({ ok: false, code: 'duplicate_call' });
+  expect(await stub.open(call)).toMatchObject({ ok: true, hold: 0n });
+  expect(await stub.open(call)).toMatchObject({ ok: false, code: 'duplicate_call' });
   expect(await ask('GET', `/calls/${call.call}`, '', withKey(key))).toMatchObject({ json: { state: 'running', attempts: [] } });
   expect(await stub.settle([settlement(call), settlement(call)])).toEqual([`${call.call}/0`, `${call.call}/0`]);
   expect(await ask('GET', `/calls/${call.call}`, '', withKey(key))).toMatchObject({
@@ -291,7 +312,7 @@ test('a call from hold to story, and another tenant does not see it', async () =
   expect(await ask('GET', '/calls', '', withKey(key))).toMatchObject({ json: { items: [{ call_id: call.call }] } });
 });
 
-test('usage reaches Postgres once, after an eviction and while it was down', async () => {
+test('a closed call reaches Postgres once, after an eviction and while it was down', async () => {
   const developer = new Developer();
   const account = await developer.register();
   const key = await developer.key();
@@ -301,16 +322,16 @@ test('usage reaches Postgres once, after an eviction and while it was down', asy
   await evictDurableObject(stub);
   await stub.settle([settlement(call)]);
   postgres = () => new Response('down', { status: 503 });
-  await alarmUntil(stub, () => sentUsage().length > 0);
+  await alarmUntil(stub, () => sentCalls().length > 0);
   postgres = () => undefined;
   await evictDurableObject(stub);
-  await alarmUntil(stub, () => sentUsage().length > 1);
-  expect(sentUsage().at(-1)).toMatchObject([{ callId: call.call, attempt: 0 }]);
+  await alarmUntil(stub, () => sentCalls().length > 1);
+  expect(sentCalls().at(-1)).toMatchObject([{ callId: call.call, costNanousd: '0', attempts: [{ attempt: 0 }] }]);
   await evictDurableObject(stub);
-  const before = sentUsage().length;
+  const before = sentCalls().length;
   await stub.settle([settlement(call)]);
   await runDurableObjectAlarm(stub);
-  expect(sentUsage()).toHaveLength(before);
+  expect(sentCalls()).toHaveLength(before);
 });
 
 test('what was answered survives a crash', async () => {
@@ -323,10 +344,10 @@ test('what was answered survives a crash', async () => {
   await abortAllDurableObjects();
   expect(await ask('GET', `/calls/${open.call}`, '', withKey(key))).toMatchObject({ json: { state: 'running' } });
   expect(await ask('GET', `/calls/${settled.call}`, '', withKey(key))).toMatchObject({ json: { state: 'completed' } });
-  expect(await accountStub(env, account).open(open)).toEqual({ ok: false, code: 'duplicate_call' });
+  expect(await accountStub(env, account).open(open)).toMatchObject({ ok: false, code: 'duplicate_call' });
 });
 
-test('a row that Postgres refuses is set aside and the others arrive', async () => {
+test('a call that Postgres refuses is set aside and the others arrive', async () => {
   const developer = new Developer();
   const account = await developer.register();
   const key = await developer.key();
@@ -338,7 +359,7 @@ test('a row that Postgres refuses is set aside and the others arrive', async () 
   postgres = ({ params }) =>
     String(params[0]).includes(bad) ? Response.json({ message: 'invalid input', code: '22P02' }, { status: 400 }) : undefined;
   await alarmUntil(stub, () =>
-    sentUsage().some((batch) => batch.some((row) => row.callId === calls[2]?.call) && !batch.some((row) => row.callId === bad)),
+    sentCalls().some((batch) => batch.some((row) => row.callId === calls[2]?.call) && !batch.some((row) => row.callId === bad)),
   );
   await runInDurableObject(stub, (_, state) => {
     expect(state.storage.sql.exec("SELECT 1 FROM rows WHERE kind = 'poison'").toArray()).toHaveLength(1);
