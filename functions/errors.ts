@@ -65,6 +65,8 @@ export interface ErrorDetail {
   /** Unix milliseconds when a cap starts anew. */
   resetAt?: number | undefined;
   topUpUrl?: string | undefined;
+  /** It is what the first request with the same Idempotency-Key came to. */
+  replayed?: boolean;
 }
 
 /** A failure with a stable code. Anything else that is thrown becomes `internal` and tells the client nothing. */
@@ -97,6 +99,7 @@ export function errorResponse(error: unknown, shape: 'openai' | 'problem', reque
     'cache-control': 'no-store',
   });
   for (const [name, value] of rateHeaders(known.detail.rate)) headers.set(name, value);
+  if (known.detail.replayed === true) headers.set('idempotent-replayed', 'true');
   if (known.detail.retryAfterMs !== undefined) headers.set('retry-after', String(Math.max(1, Math.ceil(known.detail.retryAfterMs / 1000))));
   const body = shape === 'openai' ? { error: openAiError(known, requestId) } : problem(known, requestId);
   return new Response(JSON.stringify(body), { status: known.status, headers });

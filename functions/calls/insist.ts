@@ -7,7 +7,7 @@ export const PAUSE_MS = 250;
 const TRIES = 4;
 
 /** Asks a few times. Throws `unavailable` when there is no answer. Only for what may be asked twice. */
-export async function insist<T>(world: World, ask: () => Promise<T>): Promise<T> {
+export async function insist<T>(world: Pick<World, 'sleep'>, ask: () => Promise<T>): Promise<T> {
   for (let tries = 1; ; tries++) {
     try {
       return await ask();

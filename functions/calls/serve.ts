@@ -1,5 +1,6 @@
 /** A shaped call in, a Response out: the conductor's reply with the edge's own headers. */
 import type { Context } from 'hono';
+import { keyOfCall, once } from '../account/replays/once.ts';
 import type { Vars } from '../api/vars.ts';
 import { topUpUrl, type Env } from '../env.ts';
 import { RipcordError } from '../errors.ts';
@@ -23,10 +24,11 @@ export async function serve(
 ): Promise<Response> {
   checkHead(call);
   const background = (work: Promise<unknown>): void => c.executionCtx.waitUntil(work);
-  const conducted = reached(
-    { ...call, id: c.get('requestId'), signal: c.req.raw.signal, crowd: onTheirWay >= CROWD },
-    worldOf(c.env, background),
-  );
+  const key = keyOfCall(c);
+  const conducted =
+    key !== null
+      ? once(c, call, key)
+      : reached({ ...call, id: c.get('requestId'), signal: c.req.raw.signal, crowd: onTheirWay >= CROWD }, worldOf(c.env, background));
   // A client that leaves takes its request with it; what has to be told then is told all the same.
   background(conducted.catch(() => {}));
   const reply = await conducted.catch((error: unknown) => {

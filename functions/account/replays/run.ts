@@ -1,0 +1,114 @@
+/** One keyed call or request while it runs: its recording, and the clock that ends it when nobody has read for long. */
+import type { CallId, ByteSink } from '../../calls/ports.ts';
+import type { Reply } from '../../calls/pump.ts';
+import { RipcordError, openAiError } from '../../errors.ts';
+import { headBytes, type Head } from './head.ts';
+import type { ReplayLimits } from './limits.ts';
+import { Recording } from './recording.ts';
+
+export interface Clock {
+  now(): number;
+  /** Rejects when the signal says so. */
+  sleep(ms: number, signal: AbortSignal): Promise<void>;
+}
+
+export interface RunWatcher {
+  /** The answer is too large to be kept. */
+  outgrew(): void;
+  /** It is over, and its last reader has left. */
+  unread(): void;
+}
+
+export class Run {
+  readonly call: CallId;
+  /** Of the request's body, which is in memory as long as this. */
+  readonly bodyBytes: number;
+  readonly recording: Recording;
+  /** Nobody waits for it any more. */
+  readonly left = new AbortController();
+  /** The Account agreed to it. */
+  opened = false;
+  /** An instance may have seen it. */
+  attempted = false;
+  private alone: AbortController | null = null;
+  private readonly limits: ReplayLimits;
+  private readonly clock: Clock;
+  private readonly watcher: RunWatcher;
+
+  constructor(call: CallId, bodyBytes: number, limits: ReplayLimits, clock: Clock, watcher: RunWatcher) {
+    this.call = call;
+    this.bodyBytes = bodyBytes;
+    this.limits = limits;
+    this.clock = clock;
+    this.watcher = watcher;
+    this.recording = new Recording(limits, {
+      outgrew: () => {
+        watcher.outgrew();
+        if (this.recording.readers === 0) this.left.abort();
+      },
+      readers: (count) => this.watched(count),
+    });
+  }
+
+  /** Records a reply to its end; never throws. */
+  async record(reply: Reply): Promise<void> {
+    await this.recording.write(headBytes({ status: reply.status, headers: reply.headers }));
+    if ('body' in reply) {
+      await this.recording.write(reply.body);
+      return this.finish('end');
+    }
+    await reply.pump(this.sink(reply.headers)).catch(() => this.finish('cut'));
+    this.finish('end');
+  }
+
+  /** The answer is an error. */
+  async fail(error: unknown): Promise<void> {
+    const known = error instanceof RipcordError ? error : new RipcordError('internal');
+    const head: Head = { error: known.code, detail: known.detail };
+    await this.recording.write(headBytes(head));
+    this.finish('end');
+  }
+
+  finish(how: 'end' | 'cut'): void {
+    this.alone?.abort();
+    this.recording.finish(how);
+  }
+
+  private sink(headers: [string, string][]): ByteSink {
+    const events = headers.some(([name, value]) => name === 'content-type' && value.startsWith('text/event-stream'));
+    const leave = async (): Promise<void> => {
+      // Whoever comes back is told why there is no more.
+      if (events) await this.recording.write(cancelledEvent(this.call, this.limits.aloneMs));
+      this.finish(events ? 'end' : 'cut');
+    };
+    return {
+      write: (chunk) => this.recording.write(chunk),
+      // The reply of a call that was left ends like one that is complete.
+      close: () => (this.left.signal.aborted ? leave() : Promise.resolve(this.finish('end'))),
+      abort: () => (this.left.signal.aborted ? leave() : Promise.resolve(this.finish('cut'))),
+    };
+  }
+
+  private watched(readers: number): void {
+    if (readers > 0) {
+      this.alone?.abort();
+      this.alone = null;
+    } else if (!this.recording.running) this.watcher.unread();
+    else if (this.recording.tooLarge) this.left.abort();
+    else if (this.alone === null) void this.waitAlone((this.alone = new AbortController()));
+  }
+
+  private async waitAlone(alone: AbortController): Promise<void> {
+    try {
+      await this.clock.sleep(this.limits.aloneMs, alone.signal);
+      if (!alone.signal.aborted) this.left.abort();
+    } catch {
+      // Somebody came, or it is over.
+    }
+  }
+}
+
+function cancelledEvent(call: CallId, ms: number): Uint8Array {
+  const error = new RipcordError('cancelled', { message: `Nobody read this answer for ${ms / 1000} s; it was ended here.` });
+  return new TextEncoder().encode(`data: ${JSON.stringify({ error: openAiError(error, call) })}\n\n`);
+}
