@@ -11,6 +11,7 @@ import { chutesApi } from './api/chutes.ts';
 import { depositsApi } from './api/deposits.ts';
 import { discardBody } from './api/discard.ts';
 import { earningsApi } from './api/earnings.ts';
+import { idempotent } from './api/idempotent.ts';
 import { internalApi } from './api/internal.ts';
 import { keysApi } from './api/keys.ts';
 import { marketApi } from './api/market.ts';
@@ -37,6 +38,8 @@ app.use(async (c, next) => {
   for (const [name, value] of rateHeaders(c.get('rate'))) c.res.headers.set(name, value);
   return undefined;
 });
+
+app.use(idempotent);
 
 app.route('/', openaiApi);
 app.route('/', callApi);

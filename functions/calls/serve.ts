@@ -35,14 +35,18 @@ export async function serve(
     if (error instanceof RipcordError && error.code === 'insufficient_credit') error.detail.topUpUrl = topUpUrl(c.env);
     throw error;
   });
-  const headers = new Headers([...reply.headers, ...SAFE_HEADERS, ['x-request-id', c.get('requestId')]]);
+  return respond(c, reply, new Headers([...reply.headers, ...SAFE_HEADERS, ['x-request-id', c.get('requestId')]]));
+}
+
+/** A reply as a Response; one that is pumped goes on in the background. */
+export function respond(c: Context<{ Bindings: Env; Variables: Vars }>, reply: Reply, headers: Headers): Response {
   if ('body' in reply) return new Response(hasNoBody(reply.status) ? null : reply.body, { status: reply.status, headers });
   if (hasNoBody(reply.status)) {
-    background(reply.pump(NOWHERE));
+    c.executionCtx.waitUntil(reply.pump(NOWHERE));
     return new Response(null, { status: reply.status, headers });
   }
   const { readable, writable } = new IdentityTransformStream();
-  background(reply.pump(writable.getWriter()));
+  c.executionCtx.waitUntil(reply.pump(writable.getWriter()));
   return new Response(readable, { status: reply.status, headers });
 }
 

@@ -48,6 +48,8 @@ async function byKey(c: Ctx, scope: Scope): Promise<Caller> {
 }
 
 async function bySignature(c: Ctx): Promise<Caller> {
+  const known = c.get('signer');
+  if (known !== undefined) return known;
   const url = new URL(c.req.url);
   const { hotkey, nonce } = await checkSigned(
     {
@@ -63,7 +65,9 @@ async function bySignature(c: Ctx): Promise<Caller> {
   // A throw of the object refuses the request: without a spent nonce it could be a replay.
   const spent = await accountStub(c.env, account).spendNonce(nonce);
   if (!spent.ok) throw new RipcordError(spent.code);
-  return { account, hotkey, handle: spent.handle, claim: null };
+  const signer: Caller = { account, hotkey, handle: spent.handle, claim: null };
+  c.set('signer', signer);
+  return signer;
 }
 
 /** The raw bytes; through Hono, which keeps them for the handler. */

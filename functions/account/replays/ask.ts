@@ -38,7 +38,7 @@ export interface Refused {
 export type Answered<Source> = { kind: 'answer'; call: CallId; answer: Source } | Refused;
 
 /** `yours`: the Worker is to answer it, and to tell. `unkept`: there is no account to keep it for. */
-export type Unanswered = { kind: 'yours' | 'unkept' };
+export type Unanswered = { kind: 'yours' } | { kind: 'unkept' };
 
 /** What a Worker answered to a request. */
 export interface ToldAnswer {
