@@ -13,7 +13,7 @@ import {
   type Receipt,
   type VersionSpec,
 } from '#protocol';
-import type { RelayAsk, Settlement } from '../../../functions/calls/ports.ts';
+import type { ExtendAnswer, RelayAsk, Settlement } from '../../../functions/calls/ports.ts';
 import { FREE } from '../../../functions/prices/now.ts';
 import { MinerCore } from '../../../functions/miner/core.ts';
 import type { Answer, Effect } from '../../../functions/miner/effects.ts';
@@ -45,6 +45,8 @@ export class World {
   readonly answers = new Map<string, Answer>();
   readonly pushed = new Map<string, Uint8Array[]>();
   readonly over = new Map<string, 'end' | 'break'>();
+  /** What the Account was asked to pay for, output tokens. */
+  readonly asked: number[] = [];
 
   constructor() {
     this.core = new MinerCore([], 10, mac, this.now);
@@ -63,6 +65,7 @@ export class World {
     if (effect.do === 'send') this.sent.push(...effect.frames);
     if (effect.do === 'answer') this.answers.set(effect.attempt, effect.answer);
     if (effect.do === 'push') this.pushed.set(effect.attempt, [...(this.pushed.get(effect.attempt) ?? []), effect.bytes]);
+    if (effect.do === 'extend') this.asked.push(effect.tokens);
     if (effect.do === 'end' || effect.do === 'break') this.over.set(effect.attempt, effect.do);
   }
 
@@ -134,6 +137,11 @@ export class World {
 
   drained(key: string): void {
     this.do(this.core.onDrained(key, this.now));
+  }
+
+  /** The Account's answer to the last `extend`; null: none. */
+  extended(key: string, answer: ExtendAnswer | null): void {
+    this.do(this.core.onExtended(key, answer, this.now));
   }
 
   /** Resets sent on a stream. */
