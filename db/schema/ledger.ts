@@ -186,6 +186,7 @@ export const calls = pgTable(
   (t) => [
     index('calls_account').on(t.accountId, t.closedAt),
     index('calls_chute').on(t.chuteId, t.closedAt),
+    index('calls_recorded').on(t.recordedAt),
     index('calls_transfer')
       .on(t.transferId)
       .where(sql`${t.transferId} is not null`),

@@ -167,7 +167,7 @@ async function visible(c: Ctx, caller: Caller): Promise<ChuteView> {
 }
 
 /** The chute of the path, if the caller owns it. A public chute of another owner is there, but not for this. */
-async function owned(c: Ctx, scope: 'read' | 'write'): Promise<ChuteView> {
+export async function owned(c: Ctx, scope: 'read' | 'write'): Promise<ChuteView> {
   const caller = await authenticate(c, scope);
   const view = await visible(c, caller);
   if (view.owner !== caller.account) throw new RipcordError('insufficient_scope', { message: 'The chute belongs to another account.' });

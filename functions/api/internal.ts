@@ -5,11 +5,12 @@ import { RipcordError } from '../errors.ts';
 import { sameText } from '../gate/constant-time.ts';
 import { housekeeping } from '../housekeeping.ts';
 import { accountStub, chuteStub, marketStub, minerStub } from '../stubs.ts';
+import { health } from './health.ts';
 import type { Vars } from './vars.ts';
 
 export const internalApi = new Hono<{ Bindings: Env; Variables: Vars }>();
 
-internalApi.get('/health', (c) => c.json({ ok: true, version: '0.1.0' }));
+internalApi.get('/health', async (c) => c.json({ version: '0.1.0', ...(await health(c.env, Date.now())) }));
 
 /** The cron of a host without one. */
 internalApi.post('/internal/cron', async (c) => {

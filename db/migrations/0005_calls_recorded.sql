@@ -1,0 +1,1 @@
+CREATE INDEX "calls_recorded" ON "calls" USING btree ("recorded_at");
