@@ -1,0 +1,117 @@
+/** How much a request for tokens asks for: read before anything is held, refused where it makes no sense. */
+import { describe, expect, test } from 'vitest';
+import { chatShape, ownTokenShape } from '../../../functions/calls/shape.ts';
+import { RipcordError } from '../../../functions/errors.ts';
+import { DEFAULT_MAX_TOKENS, quoteOf } from '../../../functions/prices/cost.ts';
+import { factsOf } from '../../../functions/prices/facts.ts';
+import { NO_PRICE } from '#protocol';
+
+const CHAT = '/v1/chat/completions';
+const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text);
+const bodyOf = (fields: Record<string, unknown>): Uint8Array => utf8(JSON.stringify({ model: 'o/x', ...fields }));
+
+describe('tokens wanted', () => {
+  test.each<[string, Record<string, unknown>, number | null]>([
+    ['none said', {}, null],
+    ['null', { max_tokens: null }, null],
+    ['max_tokens', { max_tokens: 7 }, 7],
+    ['the newer name wins', { max_tokens: 7, max_completion_tokens: 9 }, 9],
+    ['the newer name is null', { max_tokens: 7, max_completion_tokens: null }, 7],
+    ['the largest that can be said', { max_tokens: Number.MAX_SAFE_INTEGER }, Number.MAX_SAFE_INTEGER],
+    ['several answers', { max_tokens: 7, n: 3 }, 21],
+    ['several answers of the default', { n: 3 }, 3 * DEFAULT_MAX_TOKENS],
+    ['the best of several', { max_tokens: 7, n: 2, best_of: 5 }, 35],
+    ['several prompts', { max_tokens: 7, prompt: ['a', 'b', 'c'], n: 2 }, 42],
+    ['several prompts of tokens', { max_tokens: 7, prompt: [[1, 2], [3]] }, 14],
+    ['one prompt of tokens', { max_tokens: 7, prompt: [1, 2, 3] }, 7],
+    ['an empty list of prompts', { max_tokens: 7, prompt: [] }, 7],
+    ['more than can be counted', { max_tokens: Number.MAX_SAFE_INTEGER, n: 128 }, Number.MAX_SAFE_INTEGER],
+  ])('%s', (_, fields, tokens) => {
+    expect(chatShape(CHAT, bodyOf(fields)).maxTokens).toBe(tokens);
+  });
+
+  const bad: [string, string, string][] = [
+    ['zero', 'max_tokens', '0'],
+    ['negative', 'max_tokens', '-1'],
+    ['a fraction', 'max_tokens', '1.5'],
+    ['2^53', 'max_tokens', '9007199254740992'],
+    ['far beyond', 'max_tokens', '1e300'],
+    ['infinite', 'max_tokens', '1e999'],
+    ['a text', 'max_tokens', '"7"'],
+    ['a list', 'max_tokens', '[7]'],
+    ['true', 'max_completion_tokens', 'true'],
+    ['zero', 'max_completion_tokens', '0'],
+    ['zero', 'n', '0'],
+    ['negative', 'n', '-3'],
+    ['too many', 'n', '129'],
+    ['a text', 'best_of', '"2"'],
+  ];
+  test.each(bad)('%s is refused: %s', (_, param, value) => {
+    const error = thrown(() => chatShape(CHAT, utf8(`{"model":"o/x","${param}":${value}}`)));
+    expect(error).toMatchObject({ code: 'invalid_request', detail: { param } });
+    expect(error.message).toContain(param);
+  });
+
+  test.each(bad)('%s under the own name of a chute is the business of its engine: %s', (_, param, value) => {
+    expect(ownTokenShape(CHAT, utf8(`{"model":"o/x","${param}":${value}}`))).toEqual({ maxTokens: null, tokens: null });
+  });
+
+  test('no request makes a quote that cannot be held in 64 bits, at prices per token', () => {
+    const terms = { version: 'p', price: { ...NO_PRICE, input_per_million: 1e12, output_per_million: 1e12 }, discountBps: 0, feeBps: 0 };
+    const body = bodyOf({ max_tokens: Number.MAX_SAFE_INTEGER, n: 128 });
+    const { maxTokens } = chatShape(CHAT, body);
+    expect(quoteOf(terms, factsOf(terms, { body, maxTokens, timeoutMs: 600_000 }))).toBeLessThan(2n ** 63n);
+  });
+});
+
+describe('a stream of tokens', () => {
+  test.each<[string, string, Record<string, unknown>, unknown]>([
+    ['not wanted', CHAT, {}, null],
+    ['of chat', CHAT, { stream: true }, { object: 'chat.completion.chunk', model: 'o/x', choices: 1, usage: false }],
+    ['of text', '/v1/completions', { stream: true, n: 2 }, { object: 'text_completion', model: 'o/x', choices: 2, usage: false }],
+    [
+      'with usage',
+      CHAT,
+      { stream: true, stream_options: { include_usage: true } },
+      { object: 'chat.completion.chunk', model: 'o/x', choices: 1, usage: true },
+    ],
+    [
+      'with options of nonsense',
+      CHAT,
+      { stream: true, stream_options: 'usage' },
+      { object: 'chat.completion.chunk', model: 'o/x', choices: 1, usage: false },
+    ],
+    [
+      'with usage that is not true',
+      CHAT,
+      { stream: true, stream_options: { include_usage: 'yes' } },
+      { object: 'chat.completion.chunk', model: 'o/x', choices: 1, usage: false },
+    ],
+  ])('%s', (_, path, fields, tokens) => {
+    expect(chatShape(path, bodyOf(fields)).tokens).toEqual(tokens);
+    expect(ownTokenShape(path, bodyOf(fields)).tokens).toEqual(tokens);
+  });
+
+  test.each<[string, string, unknown]>([
+    ['on another route', '/run', bodyOf({ stream: true, max_tokens: 3 })],
+    ['of a body that is not in memory', CHAT, new ReadableStream()],
+    ['of no body', CHAT, null],
+    ['of a body that is no JSON', CHAT, utf8('{')],
+  ])('under the own name of a chute, not %s', (_, path, body) => {
+    expect(ownTokenShape(path, body)).toEqual({ maxTokens: null, tokens: null });
+  });
+
+  test('under the own name of a chute, whatever the query', () => {
+    expect(ownTokenShape(`${CHAT}?x=1`, bodyOf({ max_tokens: 3 })).maxTokens).toBe(3);
+  });
+});
+
+function thrown(act: () => unknown): RipcordError {
+  try {
+    act();
+  } catch (error) {
+    if (error instanceof RipcordError) return error;
+    throw error;
+  }
+  throw new Error('nothing was thrown');
+}
