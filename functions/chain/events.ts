@@ -39,13 +39,16 @@ const recordSchema = z.object({
 });
 const transferSchema = z.object({ from: z.string(), to: z.string(), amount: z.bigint() });
 
-/** Throws `ChainError` (`malformed`) where the metadata is not readable or lacks what is read here. */
+/**
+ * The library reads whole buffers, whatever part of one an array shows: so it gets copies.
+ * Throws `ChainError` (`malformed`) where the metadata is not readable or lacks what is read here.
+ */
 export function eventReader(metadata: Uint8Array): EventReader {
-  const unified = understood('the metadata', () => unifyMetadata(decAnyMetadata(metadata)));
+  const unified = understood('the metadata', () => unifyMetadata(decAnyMetadata(metadata.slice())));
   const codec = understood('the metadata', () => getLookupCodecBuilder(getLookupFn(unified), AccountId(SS58_PREFIX))(eventsType(unified)));
   return (bytes) =>
     understood('the events', () => {
-      const records: unknown = codec.dec(bytes);
+      const records: unknown = codec.dec(bytes.slice());
       // Bytes left over say that these events are of another runtime.
       if (codec.enc(records).length !== bytes.length) throw new Error('they do not end where they should');
       return sorted(z.parse(z.array(recordSchema), records));
