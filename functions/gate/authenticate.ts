@@ -43,7 +43,9 @@ export async function authenticateAccount(c: Ctx, scope: Scope): Promise<Caller 
 async function byKey(c: Ctx, scope: Scope): Promise<Caller> {
   const claim = await parseKey(c.req.header('authorization'), c.env);
   const answer = await accountStub(c.env, claim.account).authorize(claim, scope);
-  if (!answer.ok) throw new RipcordError(answer.code, answer.retryAfterMs === undefined ? {} : { retryAfterMs: answer.retryAfterMs });
+  if (answer.rate !== undefined) c.set('rate', answer.rate);
+  if (!answer.ok) throw new RipcordError(answer.code, { retryAfterMs: answer.retryAfterMs, rate: answer.rate });
+  c.set('rate', answer.rate);
   return { account: claim.account, hotkey: answer.hotkey, handle: answer.handle, claim };
 }
 
