@@ -24,6 +24,47 @@ export async function findPurses(db: Database, accountId: string): Promise<{ cas
   return { cash: purse(cash), promo: purse(promo) };
 }
 
+/** A lease that is not closed, as Postgres has it; nano-USD. */
+export interface LeaseView {
+  epoch: number;
+  cash: bigint;
+  promo: bigint;
+  cashSpent: bigint;
+  promoSpent: bigint;
+}
+
+export interface Funds {
+  cash: PurseView;
+  promo: PurseView;
+  leases: LeaseView[];
+}
+
+/** Purses and leases of an account as they are at one moment. */
+export async function findFunds(db: Database, accountId: string): Promise<Funds> {
+  const result = await db.execute(sql`
+    select 'purse' as what, kind, 0 as epoch, posted::text as a, held::text as b, '0' as c, '0' as d from purses
+      where id in (${`cash/${accountId}`}, ${`promo/${accountId}`})
+    union all
+    select 'lease', '', epoch, cash_amount::text, promo_amount::text, cash_spent::text, promo_spent::text from leases
+      where account_id = ${accountId} and state <> 'closed'`);
+  const rows = rowsOf(result) as Record<string, string | number>[];
+  const amount = (row: Record<string, string | number> | undefined, field: string): bigint => BigInt(row?.[field] ?? 0);
+  const purse = (kind: string): PurseView => {
+    const row = rows.find((r) => r['what'] === 'purse' && r['kind'] === kind);
+    return { posted: amount(row, 'a'), held: amount(row, 'b') };
+  };
+  const leases = rows
+    .filter((row) => row['what'] === 'lease')
+    .map((row): LeaseView => ({
+      epoch: Number(row['epoch']),
+      cash: amount(row, 'a'),
+      promo: amount(row, 'b'),
+      cashSpent: amount(row, 'c'),
+      promoSpent: amount(row, 'd'),
+    }));
+  return { cash: purse('cash'), promo: purse('promo'), leases };
+}
+
 export type UsageBy = 'chute' | 'key' | 'day';
 
 /** What closed calls came to. Seconds and tokens are those of all their attempts. */

@@ -23,7 +23,7 @@ import { Caps, type CapState } from './caps.ts';
 import type { Effect, Turn } from './effects.ts';
 import { heldFor, holdOf } from './holds.ts';
 import { Keyring, type KeyChange, type KeyRefusal } from './keyring.ts';
-import { Leases, type MoveAnswer } from './lease.ts';
+import { Leases, type LeaseFacts, type MoveAnswer } from './lease.ts';
 import { ACCOUNT_LIMITS, type AccountLimits } from './limits.ts';
 import { Nonces } from './nonces.ts';
 import { Outbox } from './outbox.ts';
@@ -57,7 +57,7 @@ export interface Money {
   outbox: { size: number; oldestAt: number | null };
   /** What was there outside of the leases when Postgres last answered a move. */
   left: { cash: bigint; promo: bigint; at: number } | null;
-  leases: ReturnType<Leases['list']>;
+  leases: LeaseFacts[];
 }
 
 export class AccountCore {
@@ -180,10 +180,11 @@ export class AccountCore {
     });
   }
 
-  open(ask: OpenAsk, now: number): Turn<OpenAnswer | Short> {
+  /** `parked`: it was asked before, and is not counted against the key's rate again. */
+  open(ask: OpenAsk, now: number, parked = false): Turn<OpenAnswer | Short> {
     return this.#turn((effects): OpenAnswer | Short => {
       if (this.#profile === null) return { ok: false, code: 'invalid_api_key' };
-      const check = this.#keys.check(ask.claim, 'invoke', now);
+      const check = this.#keys.check(ask.claim, 'invoke', now, parked);
       if (!check.ok) return check;
       const { rate, cap } = check;
       const { chute } = ask;
@@ -338,9 +339,12 @@ export class AccountCore {
     });
   }
 
-  flushFailed(through: number, why: 'rows' | 'down', now: number): Turn<void> {
+  /** `fenced`: of a call in the batch the lease was taken back. */
+  flushFailed(through: number, why: 'rows' | 'fenced' | 'down', now: number): Turn<void> {
     return this.#turn((effects) => {
-      this.#gone(this.#outbox.failed(through, why, now, effects), effects);
+      const aside = this.#outbox.failed(through, why === 'down' ? 'down' : 'rows', now, effects);
+      this.#gone(aside, effects);
+      if (why === 'fenced') this.#leases.fenced(aside, now, effects);
       this.#rearm(effects);
     });
   }

@@ -78,12 +78,12 @@ export class Keyring {
   }
 
   /** A wrong secret takes no token, so nobody can slow down a key by guessing. */
-  check(claim: KeyClaim, scope: Scope | 'any', now: number): KeyCheck {
+  check(claim: KeyClaim, scope: Scope | 'any', now: number, counted = false): KeyCheck {
     const row = this.#keys.get(claim.key);
     if (row === undefined || row.revokedAt !== null || !sameText(row.proof, claim.proof)) return { ok: false, code: 'invalid_api_key' };
     if (row.expiresAt !== null && row.expiresAt <= now) return { ok: false, code: 'key_expired' };
     if (scope !== 'any' && !row.scopes.includes(scope)) return { ok: false, code: 'insufficient_scope' };
-    return this.#take(row, now);
+    return this.#take(row, counted ? 0 : 1, now);
   }
 
   unmirrored(): KeyRow[] {
@@ -126,14 +126,14 @@ export class Keyring {
     effects.push({ kind: 'put', row: { kind: 'key', id: row.key, value: row } });
   }
 
-  #take({ key, cap }: KeyRow, now: number): KeyCheck {
+  #take({ key, cap }: KeyRow, count: 0 | 1, now: number): KeyCheck {
     const { keyRate, keyBurst } = this.#limits;
     const bucket = this.#buckets.get(key) ?? { tokens: keyBurst, at: now };
     const tokens = Math.min(keyBurst, bucket.tokens + (Math.max(0, now - bucket.at) * keyRate) / 1000);
-    const left = tokens < 1 ? tokens : tokens - 1;
+    const left = tokens < count ? tokens : tokens - count;
     this.#buckets.set(key, { tokens: left, at: now });
     const rate = this.#rate(left);
-    if (tokens < 1) return { ok: false, code: 'rate_limited', retryAfterMs: Math.ceil(((1 - tokens) * 1000) / keyRate), rate };
+    if (tokens < count) return { ok: false, code: 'rate_limited', retryAfterMs: Math.ceil(((1 - tokens) * 1000) / keyRate), rate };
     return { ok: true, rate, cap: cap ?? null };
   }
 

@@ -25,6 +25,16 @@ export interface MoveAnswer {
   promoAvailable: bigint;
 }
 
+/** A lease with what is spent of it, flushed or not, and held; nano-USD. */
+export interface LeaseFacts {
+  epoch: number;
+  cash: bigint;
+  promo: bigint;
+  cashSpent: bigint;
+  promoSpent: bigint;
+  held: bigint;
+}
+
 /** `coming`: ask again when Postgres has answered. `away`: it does not answer. */
 export type MoreCredit = 'coming' | 'none' | 'away';
 
@@ -102,8 +112,8 @@ export class Leases {
     return row === undefined || row.movedAt === 0 ? null : { cash: row.cashLeft, promo: row.promoLeft, at: row.movedAt };
   }
 
-  /** The leases with what is spent of each, flushed or not, and held. */
-  list(): { epoch: number; cash: bigint; promo: bigint; cashSpent: bigint; promoSpent: bigint; held: bigint }[] {
+  /** The newest last; calls are held from that one. */
+  list(): LeaseFacts[] {
     return [...this.#leases.values()].map(({ row, held, cash, promo }) => ({
       epoch: row.epoch,
       cash: row.cash,
@@ -211,6 +221,11 @@ export class Leases {
     };
     put(lease.row, effects);
     return true;
+  }
+
+  /** These calls could not be billed, since their lease was taken back: it is not ours any more. */
+  fenced(rows: readonly CallRow[], now: number, effects: Effect[]): void {
+    if (this.#now !== null && rows.some((row) => this.isCurrent(row.epoch))) this.#lose(this.#now, 0, now, effects);
   }
 
   moveFailed(epoch: number, n: number, now: number): void {

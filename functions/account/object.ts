@@ -98,7 +98,7 @@ export class AccountObject extends DurableObject<Env> implements AccountPort {
   // ── calls ──
 
   open(ask: OpenAsk): Promise<OpenAnswer> {
-    const opened = () => this.together.ask(() => this.apply(this.core.open(ask, Date.now())), ask.crowd === true);
+    const opened = (parked: boolean) => this.together.ask(() => this.apply(this.core.open(ask, Date.now(), parked)), ask.crowd === true);
     return this.covered(opened, { ok: false, code: 'unavailable', retryAfterMs: 1_000 });
   }
 
@@ -149,11 +149,11 @@ export class AccountObject extends DurableObject<Env> implements AccountPort {
   }
 
   /** Asks the core again after every answer of Postgres about the lease, for a few seconds. */
-  private async covered<A>(ask: () => Promise<A | Short>, otherwise: A): Promise<A> {
+  private async covered<A>(ask: (parked: boolean) => Promise<A | Short>, otherwise: A): Promise<A> {
     const until = Date.now() + ACCOUNT_LIMITS.parkMs;
-    for (;;) {
+    for (let parked = false; ; parked = true) {
       const seen = this.waiters.count;
-      const answer = await ask();
+      const answer = await ask(parked);
       if (answer !== 'short') return answer;
       if (Date.now() >= until || !(await this.waiters.wait(seen))) return otherwise;
     }
@@ -237,10 +237,9 @@ export class AccountObject extends DurableObject<Env> implements AccountPort {
         calls.map((row) => callRecord(account, row)),
       );
     } catch (error) {
-      const fenced = isFenced(error);
-      const why = fenced || isRowFault(error) ? 'rows' : 'down';
+      const why = isFenced(error) ? 'fenced' : isRowFault(error) ? 'rows' : 'down';
       const [first] = calls;
-      if (why === 'rows' && calls.length === 1 && first) event('call_quarantined', { account, call: first.call, fenced });
+      if (why !== 'down' && calls.length === 1 && first) event('call_quarantined', { account, call: first.call, why });
       return this.run(this.core.flushFailed(through, why, Date.now()));
     }
     return this.run(this.core.flushed(through, Date.now()));

@@ -1,8 +1,9 @@
-/** POST /accounts, GET /accounts/me */
+/** POST /accounts, GET /accounts/me, GET /accounts/me/balance */
 import { Hono } from 'hono';
 import * as z from 'zod/mini';
 import { HANDLE } from '#protocol';
-import { connect, insertAccount } from '#db';
+import { connect, findFunds, insertAccount } from '#db';
+import { balanceOf, lastKnown, type Balance } from '../account/balance.ts';
 import type { Env } from '../env.ts';
 import { RipcordError } from '../errors.ts';
 import { authenticate, authenticateAccount } from '../gate/authenticate.ts';
@@ -33,6 +34,30 @@ accountsApi.get('/accounts/me', async (c) => {
   const { account, hotkey, handle } = await authenticateAccount(c, 'read');
   return c.json(view(account, hotkey, handle));
 });
+
+/** Postgres first: a call that closes between the two is then counted as spent, never as there. */
+accountsApi.get('/accounts/me/balance', async (c) => {
+  const { account } = await authenticateAccount(c, 'read');
+  const now = Date.now();
+  const funds = await findFunds(connect(c.env), account).catch(() => null);
+  const money = await accountStub(c.env, account).money();
+  if (funds !== null) return c.json(balanceView(balanceOf(money, funds), now));
+  const known = lastKnown(money);
+  if (known === null) throw new RipcordError('unavailable', { message: 'The record does not answer.', retryAfterMs: 5_000 });
+  return c.json(balanceView(known, known.at));
+});
+
+function balanceView({ cash, promo, held, unbilled, available }: Balance, at: number) {
+  return {
+    cash_nanousd: cash.toString(),
+    promo_nanousd: promo.toString(),
+    held_nanousd: held.toString(),
+    unbilled_nanousd: unbilled.toString(),
+    available_nanousd: available.toString(),
+    /** When the record was last heard of. */
+    as_of: new Date(at).toISOString(),
+  };
+}
 
 function view(account: string, hotkey: string | null, handle: string) {
   return { account_id: account, handle, hotkey };

@@ -214,7 +214,7 @@ test('a made-up key touches no object; an unregistered object writes nothing', a
   const stub = accountStub(env, 'acc_never');
   const claim = { account: 'acc_never', key: 'key_x', proof: 'x' };
   const facts = { requestBytes: 0, maxTokens: 0, timeoutMs: 1, images: 0, steps: 0 };
-  const ask = {
+  const nothing = {
     call: crypto.randomUUID(),
     claim,
     chute: null,
