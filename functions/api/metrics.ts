@@ -3,7 +3,7 @@ import { Hono } from 'hono';
 import * as db from '#db';
 import type { Env } from '../env.ts';
 import { RipcordError } from '../errors.ts';
-import { owned } from './chutes.ts';
+import { CHUTE_PATHS, owned } from './chute-access.ts';
 import { PROMETHEUS_TYPE, prometheusText, type Family, type Sample } from './prometheus.ts';
 import { usdText } from './usd.ts';
 import type { Vars } from './vars.ts';
@@ -16,8 +16,7 @@ const MOST_CALLS = 200_000;
 
 export const metricsApi = new Hono<{ Bindings: Env; Variables: Vars }>();
 
-// As in `chutes.ts`: an id has an underscore, a handle has none.
-for (const at of ['/chutes/:id{cht_[^/]+}', '/chutes/:owner{[a-z0-9]+}/:name'] as const) {
+for (const at of CHUTE_PATHS) {
   /** `?window=5m|1h|24h|7d&by=total|version|miner|region`; `Accept: text/plain` for Prometheus. */
   metricsApi.get(`${at}/metrics`, async (c) => {
     const view = await owned(c, 'read');
