@@ -78,3 +78,19 @@ export async function checkBooks(db: Database, only: string | null = null): Prom
   const rows = rowsOf(await db.execute(sql`select invariant, broken::text as broken, detail from check_books(${only}::text)`));
   return rows.map((row) => ({ invariant: String(row['invariant']), broken: Number(row['broken']), detail: String(row['detail']) }));
 }
+
+/**
+ * Looks at every invariant and keeps what came of it for `GET /health`, unless somebody did so within `freshMs`. Returns
+ * how many invariants are broken; null: not looked.
+ */
+export async function recordBookCheck(db: Database, freshMs: number): Promise<number | null> {
+  const result = await db.execute(sql`
+    with due as (select where not exists (select from book_checks where at > now() - ${freshMs} * interval '1 millisecond')),
+    seen as materialized (select c.invariant, c.broken from due, check_books() c)
+    insert into book_checks (at, ok, broken)
+    select now(), coalesce(bool_and(broken = 0), true), coalesce(jsonb_object_agg(invariant, broken) filter (where broken > 0), '{}')
+    from seen having count(*) > 0
+    on conflict do nothing returning (select count(*) from jsonb_object_keys(book_checks.broken))`);
+  const count = answerOf(result);
+  return count === undefined || count === null ? null : Number(count);
+}

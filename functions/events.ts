@@ -2,6 +2,7 @@
 export type EventName =
   | 'agent_closed'
   | 'agent_login'
+  | 'books_broken'
   | 'ask_failed'
   | 'call_failed'
   | 'call_quarantined'

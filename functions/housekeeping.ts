@@ -3,13 +3,18 @@
  * of them leaves the next minute takes up.
  */
 import * as db from '#db';
+import { creditDeposits } from './deposits/credit.ts';
+import { followDeposits } from './deposits/follow.ts';
 import type { Env } from './env.ts';
 import { event } from './events.ts';
+import { runPayouts } from './payouts/run.ts';
 
 /** Entries folded by one statement, and statements of one minute. */
 const FOLD = 5_000;
 const FOLDS = 20;
 const MATURE = 500;
+/** A look at the whole books costs Postgres seconds when they are long. */
+const CHECK_MS = 5 * 60_000;
 
 /** What came of each errand: a number it counts, or why it failed. */
 export type Housekeeping = Record<string, number | string>;
@@ -20,6 +25,10 @@ export async function housekeeping(env: Env, now: number): Promise<{ ok: boolean
   const errands: Record<string, () => Promise<number>> = {
     fold: () => repeat(FOLD, FOLDS, () => db.foldEntries(base, FOLD)),
     mature: () => db.matureEarnings(base, new Date(now), MATURE),
+    deposits: () => followDeposits(env),
+    credit: () => creditDeposits(env),
+    payouts: () => runPayouts(env),
+    check: () => checkBooks(base),
   };
   const came: Housekeeping = {};
   let ok = true;
@@ -33,6 +42,13 @@ export async function housekeeping(env: Env, now: number): Promise<{ ok: boolean
     }
   }
   return { ok, errands: came };
+}
+
+/** Broken invariants are news each time: nothing mends them by itself. */
+async function checkBooks(base: db.Database): Promise<number> {
+  const broken = await db.recordBookCheck(base, CHECK_MS);
+  if (broken !== null && broken > 0) event('books_broken', { invariants: broken });
+  return broken ?? 0;
 }
 
 /** Until less than a full batch was done, or as often as this. */
