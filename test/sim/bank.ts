@@ -49,6 +49,15 @@ export class Bank {
     return minus(this.posted.get(account) ?? NOTHING, this.held(account));
   }
 
+  /** All of an account's money, and what of it leases hold. */
+  balance(account: string): { posted: Money; held: Money } {
+    return { posted: this.posted.get(account) ?? NOTHING, held: this.held(account) };
+  }
+
+  lease(account: string, epoch: number): Lease | null {
+    return this.leases.find((lease) => lease.account === account && lease.epoch === epoch) ?? null;
+  }
+
   newest(account: string): Lease | null {
     return this.leases.findLast((lease) => lease.account === account) ?? null;
   }
@@ -130,8 +139,8 @@ export class Bank {
     )
       throw new Refused('rows', `${callId} does not add up`);
     if (leaseEpoch === null && costNanousd === 0n) return null;
-    const lease = this.leases.find((one) => one.account === accountId && one.epoch === leaseEpoch);
-    if (lease === undefined) throw new Refused('rows', `${callId} is of no lease`);
+    const lease = this.lease(accountId, leaseEpoch ?? 0);
+    if (lease === null) throw new Refused('rows', `${callId} is of no lease`);
     if (lease.state === 'closed') throw new Refused('fenced', `${callId} is of a lease that was taken back`);
     return lease;
   }
@@ -147,8 +156,8 @@ export class Bank {
 
   /** The operator takes back what is unspent. */
   fence(account: string, epoch: number): void {
-    const lease = this.leases.find((one) => one.account === account && one.epoch === epoch);
-    if (lease !== undefined) lease.state = 'closed';
+    const lease = this.lease(account, epoch);
+    if (lease !== null) lease.state = 'closed';
   }
 }
 
@@ -160,6 +169,10 @@ export function plus(a: Money, b: Money): Money {
 
 export function minus(a: Money, b: Money): Money {
   return { cash: a.cash - b.cash, promo: a.promo - b.promo };
+}
+
+export function sumOf({ cash, promo }: Money): bigint {
+  return cash + promo;
 }
 
 function costOf(record: CallRecord): Money {

@@ -128,8 +128,28 @@ export class Director {
         this.killEdge(random.int(50, 3_000));
         return '';
       case 'postgres_down':
-        sim.postgres.downUntil = sim.now + random.int(100, 20_000);
+        sim.postgres.downUntil = sim.now + (random.chance(0.2) ? random.int(20_000, 180_000) : random.int(100, 20_000));
         return '';
+      case 'credit_added': {
+        const account = random.pick([...sim.accounts.keys()]);
+        const amount = random.chance(0.5) ? { cash: sim.little(), promo: 0n } : { cash: 0n, promo: sim.little() };
+        sim.postgres.credit(account, amount);
+        return `${account} ${amount.cash} ${amount.promo}`;
+      }
+      case 'cap_changed': {
+        const account = random.pick([...sim.accounts.values()]);
+        const cap = sim.randomCap();
+        account.changeCap(`key_${account.account}_1`, cap);
+        return `${account.account} ${cap?.limit} ${cap?.period}`;
+      }
+      case 'lease_fenced': {
+        const lease = sim.postgres.bank.newest(random.pick([...sim.accounts.keys()]));
+        if (lease === null || lease.state === 'closed') return null;
+        sim.postgres.fence(lease.account, lease.epoch);
+        return `${lease.account} ${lease.epoch}`;
+      }
+      case 'price_changed':
+        return sim.tariff.change(sim.now + random.int(0, 3_000)).version;
       case 'deploy':
         sim.deploy();
         return '';

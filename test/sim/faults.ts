@@ -46,6 +46,10 @@ export const STRIKES = [
   'isolate_death',
   'edge_death',
   'postgres_down',
+  'credit_added',
+  'cap_changed',
+  'lease_fenced',
+  'price_changed',
   'deploy',
 ] as const;
 

@@ -13,6 +13,7 @@ export interface Host {
 /** Requests that an object answers without harm however often they come. */
 const REPEATABLE = new Set([
   'settle',
+  'extend',
   'close',
   'report',
   'load',

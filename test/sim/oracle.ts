@@ -3,14 +3,18 @@
  * judges what lies between by that alone.
  */
 import { LIMITS, type OpenCall } from '#protocol';
+import type { UsageRecord } from '../../db/usage.ts';
+import type { Settlement } from '../../functions/calls/ports.ts';
 import type { AttemptRow } from '../../functions/miner/rows.ts';
+import type { Terms } from '../../functions/prices/terms.ts';
 import type { AccountNode } from './nodes/account.ts';
 import type { AgentNode } from './nodes/agent.ts';
 import type { ChuteNode } from './nodes/chute.ts';
 import type { ClientCall } from './nodes/client.ts';
 import type { MinerNode } from './nodes/miner.ts';
-import { plainScript, spoil, type Script } from './script.ts';
+import { plainScript, spoil, type Script, type Told } from './script.ts';
 import type { Sim } from './sim.ts';
+import { priced } from './tariff.ts';
 
 interface Tried {
   key: string;
@@ -20,6 +24,10 @@ interface Tried {
   base: number;
   pushed: number;
   handed: number;
+  /** Unix milliseconds of its dispatch, of the last bytes handed on, and of its settlement. */
+  startedAt: number;
+  handedAt: number;
+  settledAt: number;
 }
 
 /** Milliseconds without any fault after which a free slot must find a waiting call within the second. */
@@ -45,7 +53,7 @@ export class Oracle {
   private tried(key: string): Tried {
     let tried = this.attempts.get(key);
     if (tried === undefined) {
-      tried = { key, agents: new Set(), script: null, base: 0, pushed: 0, handed: 0 };
+      tried = { key, agents: new Set(), script: null, base: 0, pushed: 0, handed: 0, startedAt: 0, handedAt: 0, settledAt: 0 };
       this.attempts.set(key, tried);
     }
     return tried;
@@ -58,8 +66,14 @@ export class Oracle {
   // ── dispatch ──
 
   dispatched(agent: string, row: AttemptRow): void {
-    this.tried(row.key).agents.add(agent);
+    const tried = this.tried(row.key);
+    tried.agents.add(agent);
+    tried.startedAt = this.sim.now;
     if (this.nevers.has(`${agent} ${row.ask.call}`)) this.sim.fail('nothing is dispatched after never', `${row.key} on ${agent}`);
+  }
+
+  settled({ call, attempt }: Settlement): void {
+    this.tried(`${call}/${attempt}`).settledAt = this.sim.now;
   }
 
   never(agent: string, call: string): void {
@@ -72,7 +86,16 @@ export class Oracle {
     if (call === undefined) throw new Error('an engine got a call that nobody made');
     if (tried.script !== null) this.sim.fail('an attempt runs once', `${open.attempt} came to an engine again`);
     const { random, faults } = this.sim;
-    const wishes = { attempt: open.attempt, template: this.template, stream: call.shaped.stream };
+    const wishes = {
+      attempt: open.attempt,
+      call: call.id,
+      template: this.template,
+      stream: call.shaped.stream,
+      usage: call.shaped.tokens?.usage === true,
+      requestBytes: call.bodyBytes,
+      startedAt: tried.startedAt,
+      cost: (told: Told) => this.costTold(call, told),
+    };
     let script = plainScript(random, wishes);
     for (const how of ['unreachable', 'broken', 'malformed', 'slow', 'status'] as const) {
       if (faults.take(`engine_${how}`, open.attempt)) script = spoil(random, script, wishes, how);
@@ -81,6 +104,14 @@ export class Oracle {
     const ran = this.of(call.id).filter((t) => t.script !== null).length;
     if (!call.safe && ran > 1) this.sim.fail('what is not safe to repeat runs once', `${call.id} came to ${ran} engines`);
     return script;
+  }
+
+  /** What a stream tells of its cost: nothing where time costs something, since it is not over. */
+  private costTold(call: ClientCall, told: Told): string | null {
+    const { terms, hold, allowance } = this.sim.books.opened(call.id);
+    if (terms.price.per_second > 0 || call.bodyBytes === 0) return null;
+    const cost = priced(terms, { ...told, ms: 0, ...call.units });
+    return (allowance === null && cost > hold ? hold : cost).toString();
   }
 
   engineGot(attempt: string, bytes: number): void {
@@ -99,6 +130,7 @@ export class Oracle {
     const tried = this.tried(key);
     tried.pushed += bytes;
     tried.handed = Math.max(tried.handed, tried.base + tried.pushed);
+    tried.handedAt = this.sim.now;
   }
 
   // ── what the client sees ──
@@ -126,12 +158,13 @@ export class Oracle {
     const text = before ?? call.text;
     if (before !== null && text !== '' && !text.endsWith('\n\n')) this.sim.fail('clients see whole events', call.id);
     const complete = call.ending === 'complete';
-    const queued = call.headers.length === 1 && call.headers[0]?.[1] === 'text/event-stream; charset=utf-8';
+    const queued = call.headers[0]?.[1] === 'text/event-stream; charset=utf-8';
     if (text === '' && !complete) return;
     for (const tried of this.of(call.id)) {
       const { script } = tried;
       if (script === null) continue;
       const visible = script.events || !queued ? script.visible : `data: ${script.visible}\n\ndata: [DONE]\n\n`;
+      if (endsForCredit(script, text)) return;
       if (!visible.startsWith(text)) continue;
       if (!complete) return;
       if (visible.length === text.length && script.end === 'end' && !script.malformed) {
@@ -166,7 +199,7 @@ export class Oracle {
   }
 
   accountStepped(account: AccountNode): void {
-    if (account.core.held < 0n) this.sim.fail('holds are never negative', account.name);
+    this.sim.books.stepped(account);
   }
 
   /** A slot of a live instance is free and a call waits that could use it: how long already? */
@@ -214,15 +247,8 @@ export class Oracle {
       if ((miner.core?.running().length ?? 0) > 0) return `${miner.name} runs attempts`;
       if (miner.pendingSettlements > 0) return `${miner.name} owes ${miner.pendingSettlements} settlements`;
     }
-    for (const account of sim.accounts.values()) {
-      if (account.core.held !== 0n) return `${account.name} holds ${account.core.held}`;
-      for (const row of account.core.recent(1_000)) {
-        if (row.closedAt === null) return `${account.name} has ${row.call} open`;
-        for (const a of row.attempts)
-          if (a.seq !== null && !sim.postgres.usage.has(`${row.call}/${a.settlement.attempt}`))
-            return `usage of ${row.call} is not in Postgres`;
-      }
-    }
+    const unsettled = sim.books.unrest();
+    if (unsettled !== null) return unsettled;
     const snapshot = sim.chute.core.snapshot(sim.now);
     for (const agent of sim.agents)
       if (agent.lost && snapshot?.instances.some((i) => i.agent === agent.agent)) return `the chute counts on ${agent.name}, which is gone`;
@@ -255,7 +281,7 @@ export class Oracle {
         continue;
       }
       if (row.bytes > tried.handed) sim.fail('nobody pays for bytes not handed on', `${key}: ${row.bytes} of ${tried.handed}`);
-      const whole = tried.script === null ? -1 : new TextEncoder().encode(tried.script.visible).byteLength;
+      const whole = tried.script?.marks.at(-1)?.bytes ?? tried.script?.visible.length ?? -1;
       if (row.outcome === 'completed' && row.bytes !== whole)
         sim.fail('a completed attempt is counted whole', `${key}: ${row.bytes} of ${whole}`);
     }
@@ -265,8 +291,40 @@ export class Oracle {
   private checkPaid(call: ClientCall): void {
     const { usage } = this.sim.postgres;
     const tried = this.of(call.id).filter((t) => t.script !== null);
-    const whole = (t: Tried): boolean => usage.get(t.key)?.bytes === new TextEncoder().encode(t.script?.visible).byteLength;
+    const whole = ({ key, script }: Tried): boolean => {
+      const row = usage.get(key);
+      return row?.code === 'insufficient_credit' || row?.bytes === (script?.marks.at(-1)?.bytes ?? script?.visible.length);
+    };
     if (!tried.some(whole) && tried.every((t) => usage.has(t.key))) this.sim.fail('a complete reply is counted whole', call.id);
+  }
+
+  /** Nano-USD that an attempt came to, by its script and what of it reached the client: what failed costs nothing. */
+  billOf(row: UsageRecord, terms: Terms): bigint {
+    const { sim } = this;
+    const key = `${row.callId}/${row.attempt}`;
+    const tried = this.attempts.get(key);
+    const call = this.calls.get(row.callId);
+    const script = tried?.script ?? null;
+    if (tried === undefined || call === undefined || script === null || (row.outcome !== 'completed' && row.bytes === 0)) return 0n;
+    if (row.status !== script.status) sim.fail('a status is the engine’s', `${key}: ${row.status}`);
+    if (script.status >= 400) return 0n;
+    const ms = row.lastByteMs ?? 0;
+    if (ms < 0 || ms > tried.settledAt - tried.startedAt || (row.outcome === 'completed' && ms < tried.handedAt - tried.startedAt))
+      sim.fail('time counts from dispatch to the last byte', `${key}: ${ms} ms`);
+    return priced(terms, { ...this.toldIn(row, script), ms, ...call.units });
+  }
+
+  private toldIn(row: UsageRecord, { marks, events }: Script): Told {
+    const { sim } = this;
+    const key = `${row.callId}/${row.attempt}`;
+    const short = row.code === 'insufficient_credit';
+    const mark = short ? marks.find((m) => m.bytes + m.end().length === row.bytes) : marks.findLast(({ bytes }) => bytes <= row.bytes);
+    if (mark === undefined || (events && !short && mark.bytes !== row.bytes))
+      sim.fail('what is charged for ends where an event does', `${key}: ${row.bytes} bytes`);
+    if (short) sim.trace.add(sim.now, 'credit.ended', key);
+    if (short && (mark?.tokensOut ?? 0) < (sim.books.opened(row.callId).allowance ?? Infinity))
+      sim.fail('a reply ends when its credit does', `${key} after ${mark?.tokensOut} tokens`);
+    return mark ?? { tokensIn: 0, cachedIn: 0, tokensOut: 0 };
   }
 
   private checkSlots(): void {
@@ -281,4 +339,10 @@ export class Oracle {
       for (const id of live) if (agent.core.calls.slots.runningOn(id) !== 0) this.sim.fail('no slot leaks', `${id} at ${agent.name}`);
     }
   }
+}
+
+/** Whether this is a reply, or the start of one, that ended where its credit did. */
+function endsForCredit({ events, marks, visible }: Script, text: string): boolean {
+  if (!events || !text.includes('"finish_reason":"insufficient_credit"')) return false;
+  return marks.some(({ chars, end }) => text.startsWith(visible.slice(0, chars)) && end() === text.slice(chars));
 }

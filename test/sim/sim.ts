@@ -1,6 +1,9 @@
 /** One run: the network of a seed, its calls and its faults, until it is at rest. */
 import { chuteConfigSchema, type VersionSpec } from '#protocol';
+import type { NewKey } from '../../functions/account/core.ts';
+import type { KeyCap } from '../../functions/account/rows.ts';
 import { newCallId } from '../../functions/calls/call-id.ts';
+import { Books, NEW_MONTH } from './books.ts';
 import { Clock } from './clock.ts';
 import { Director } from './director.ts';
 import { Faults } from './faults.ts';
@@ -14,16 +17,25 @@ import { PostgresNode } from './nodes/postgres.ts';
 import { WorkerNode } from './nodes/worker.ts';
 import { Oracle } from './oracle.ts';
 import { Random } from './random.ts';
+import { MODEL } from './script.ts';
+import { Tariff } from './tariff.ts';
 import { Trace } from './trace.ts';
 
 const AGENTS = 3;
+/** Milliseconds by which a dispatch may come late. */
+const LATE_MS = 60_000;
+/** Nano-USD that no run can spend. */
+const RICH = { cash: 1_000_000_000_000n, promo: 0n };
+const ACCOUNTS = ['acc_a', 'acc_b', 'acc_c'];
 /** Milliseconds after faults and calls within which everything must be at rest. */
-const REST_MS = 60_000;
+const REST_MS = 150_000;
 const SAMPLE_MS = 250;
 /** Events between two samples at most; more means that time does not go on. */
 const MANY_EVENTS = 50_000;
 /** Milliseconds that slots kept in vain need to be free again. */
 const AFTERMATH_MS = 7_000;
+/** Milliseconds without a call after which credit must be back, tries that fail included. */
+const IDLE_MS = 13 * 60_000;
 
 /** An invariant that did not hold. */
 export class Broken extends Error {
@@ -42,6 +54,8 @@ export class Sim {
   readonly faults: Faults;
   readonly network: Network;
   readonly oracle: Oracle;
+  readonly books: Books;
+  readonly tariff: Tariff;
   readonly postgres: PostgresNode;
   readonly chute: ChuteNode;
   readonly agents: AgentNode[];
@@ -59,6 +73,7 @@ export class Sim {
   constructor(seed: number, print: boolean) {
     this.seed = seed;
     this.random = new Random(seed);
+    if (this.random.chance(0.1)) this.clock.now = NEW_MONTH - this.random.int(0, 40_000);
     this.trace = new Trace(this.clock.now, print);
     this.faults = new Faults(
       () => this.clock.now,
@@ -70,12 +85,14 @@ export class Sim {
     this.concurrency = random.pick([1, 1, 2, 3]);
     this.network = new Network(this.clock, random, this.faults);
     this.oracle = new Oracle(this, this.template);
+    this.books = new Books(this);
+    this.tariff = new Tariff(random);
     this.postgres = new PostgresNode(this);
     this.chute = new ChuteNode(this);
     this.workers = [new WorkerNode(this, 'worker/a'), new WorkerNode(this, 'worker/b')];
     this.agents = Array.from({ length: AGENTS }, (_, i) => new AgentNode(this, `agt_${i}`));
     for (const { agent } of this.agents) this.miners.set(agent, new MinerNode(this, agent));
-    for (const id of ['acc_a', 'acc_b']) this.accounts.set(id, new AccountNode(this, id));
+    for (const id of ACCOUNTS) this.accounts.set(id, new AccountNode(this, id));
   }
 
   get now(): number {
@@ -139,10 +156,10 @@ export class Sim {
     this.clock.after(this.random.int(6_500, 8_000), () => this.wave(this.random.int(3, 6), 400));
     this.clock.after(this.random.int(9_000, 11_000), () => this.wave(this.random.int(5, 10), 300));
     const restAt = (): number =>
-      Math.max(this.lastCallAt, this.faults.lastAt) +
+      Math.max(this.lastCallAt, this.faults.lastAt, this.postgres.downUntil) +
       this.timeoutS * 1000 +
       REST_MS +
-      (this.faults.fired.has('dispatch_late') ? REST_MS : 0);
+      (this.faults.fired.has('dispatch_late') ? LATE_MS : 0);
     await this.go(() => {
       if (this.waves < 3 || this.now <= this.lastCallAt) return false;
       const unrest = this.oracle.unrest();
@@ -152,7 +169,16 @@ export class Sim {
     const until = this.now + AFTERMATH_MS;
     await this.go(() => this.now >= until);
     this.oracle.finish();
+    await this.idle();
+    this.books.finish();
     if (this.broken !== null) throw this.broken;
+  }
+
+  /** Nobody is there for so long that all credit goes back. */
+  private async idle(): Promise<void> {
+    for (const agent of this.agents) if (!agent.lost) agent.crash(null);
+    const until = this.now + IDLE_MS;
+    await this.go(() => this.now >= until);
   }
 
   private async go(done: () => boolean): Promise<void> {
@@ -182,10 +208,41 @@ export class Sim {
   }
 
   private found(): void {
-    for (const account of this.accounts.values()) account.found(`key_${account.account}`, 'proof');
+    this.tariff.change(0);
+    for (const account of this.accounts.values()) this.foundAccount(account);
     this.deploy();
     for (const agent of this.agents) agent.start();
     this.wave(this.random.int(5, 9), 9_000);
+  }
+
+  /** With money or hardly any, and two keys, of which one may be capped. */
+  private foundAccount(account: AccountNode): void {
+    const { random, postgres } = this;
+    const key = (name: string, cap: KeyCap | null): NewKey => ({
+      key: name,
+      name,
+      proof: 'proof',
+      scopes: ['invoke'],
+      expiresAt: null,
+      cap,
+    });
+    const { account: id } = account;
+    account.found([key(`key_${id}_0`, null), key(`key_${id}_1`, this.randomCap())], this.tariff.favour(id));
+    const some = { cash: this.little(), promo: random.chance(0.5) ? this.little() : 0n };
+    postgres.bank.credit(id, random.pick([RICH, RICH, { cash: 0n, promo: RICH.cash }, some, some]));
+  }
+
+  randomCap(): KeyCap | null {
+    const { random } = this;
+    return random.chance(0.6) ? null : { limit: this.little(), period: random.pick(['total', 'day', 'week', 'month']) };
+  }
+
+  /** Nano-USD that pay for some calls, for some blocks of one, or for nothing. */
+  little(): bigint {
+    const { random } = this;
+    const some = BigInt(random.pick([0, random.int(0, 1_000), random.int(0, 1_000_000), random.int(0, 100_000_000)]));
+    const block = this.tariff.blockOf(this.timeoutS * 1_000);
+    return random.chance(0.4) ? some : BigInt(random.int(1, 9)) * block + some / 1_000n;
   }
 
   deploy(): void {
@@ -200,7 +257,6 @@ export class Sim {
       max: 3,
       timeout: this.timeoutS,
       start_timeout: 20,
-      price: { per_request: 1_000 },
     });
     const spec: VersionSpec = { chute: this.chuteId, name: 'demo/chat', account: 'acc_a', version, config, code: null };
     this.chute.deploy(spec);
@@ -224,32 +280,42 @@ export class Sim {
 
   private call(): void {
     const { random } = this;
-    const account = random.pick(['acc_a', 'acc_a', 'acc_b']);
+    const account = random.pick(ACCOUNTS);
     const safe = this.template === 'openai' || random.chance(0.3);
     const size = random.chance(0.03) ? random.int(100_000, 600_000) : random.int(0, 500);
+    const units = { images: random.int(1, 4), steps: random.int(1, 50) };
+    const body = bodyOf(size, units);
+    const stream = random.chance(0.7);
+    const tokens = this.template === 'openai' && stream;
     const once = this.template === 'http' && !safe;
     const call = new ClientCall(
       this,
       {
         id: newCallId(this.now, random.bytes(16)),
-        claim: { account, key: `key_${account}`, proof: 'proof' },
+        claim: { account, key: `key_${account}_${random.chance(0.6) ? 0 : 1}`, proof: 'proof' },
         chute: this.chuteId,
         method: once || this.template === 'openai' ? 'POST' : 'GET',
         path: this.template === 'openai' ? '/v1/chat/completions' : '/run?x=1',
         headers: [['content-type', 'application/json']],
-        body: new Uint8Array(size),
-        bodyBytes: size,
-        maxTokens: null,
-        stream: random.chance(0.7),
-        tokens: null,
+        body,
+        bodyBytes: body.byteLength,
+        maxTokens: random.pick([null, null, random.int(1, 100), random.int(1_000, 6_000)]),
+        stream,
+        tokens: tokens ? { object: 'chat.completion.chunk', model: MODEL, choices: 1, usage: random.chance(0.5) } : null,
         affinity: random.pick(['a', 'b', 'c']),
         instance: null,
       },
       safe,
+      units,
     );
     this.oracle.calls.set(call.id, call);
     call.start();
     void random.pick(this.workers).serve(call);
     this.dirty = true;
   }
+}
+
+/** A body of about this size that says what it asks for. */
+function bodyOf(bytes: number, { images, steps }: { images: number; steps: number }): Uint8Array {
+  return new TextEncoder().encode(JSON.stringify({ n: images, steps }).padEnd(bytes));
 }

@@ -2,6 +2,7 @@
  * What a run's chute asks, and the formula of `docs/prices.md` once more: written for the oracle, from the text alone.
  * Prices change while calls run.
  */
+import type { Override } from '../../functions/account/rows.ts';
 import type { TermsFrom } from '../../functions/calls/ports.ts';
 import type { Price, QuoteFacts, Terms } from '../../functions/prices/terms.ts';
 import type { Random } from './random.ts';
@@ -19,6 +20,7 @@ export interface Bill {
 export class Tariff {
   /** In the order of their start, unix ms. */
   readonly history: TermsFrom[] = [];
+  private readonly own = new Map<string, Pick<Override, 'price' | 'discountBps'>>();
   private readonly random: Random;
 
   constructor(random: Random) {
@@ -38,8 +40,27 @@ export class Tariff {
     return terms;
   }
 
-  of(version: string): Terms | undefined {
-    return this.history.find(({ terms }) => terms.version === version)?.terms;
+  /** Nano-USD of about one block of a call, by the newest price. */
+  blockOf(timeoutMs: number): bigint {
+    const terms = this.history.at(-1)?.terms;
+    return terms === undefined ? 0n : mostOf(terms, { requestBytes: 300, maxTokens: 1_024, timeoutMs, images: 2, steps: 20 });
+  }
+
+  /** What an account pays: by a price of its own where it has one. */
+  termsFor(account: string, terms: Terms): Terms {
+    const own = this.own.get(account);
+    return own === undefined ? terms : { ...terms, price: own.price ?? terms.price, discountBps: own.discountBps ?? terms.discountBps };
+  }
+
+  /** A price of its own for an account, sometimes. */
+  favour(account: string): Override[] {
+    const { random } = this;
+    if (random.chance(0.8)) return [];
+    const price = random.chance(0.5) ? randomPrice(random) : undefined;
+    const discountBps = price === undefined || random.chance(0.5) ? random.int(0, 10_000) : undefined;
+    const own = { ...(price === undefined ? {} : { price }), ...(discountBps === undefined ? {} : { discountBps }) };
+    this.own.set(account, own);
+    return [{ chute: random.pick(['cht_demo', '*']), ...own, version: 'own', startsAt: 0, endsAt: null }];
   }
 }
 
@@ -80,12 +101,10 @@ function randomPrice(random: Random): Price {
 /** Nano-USD: each part rounded up, and the whole once more after the discount. */
 export function priced({ price, discountBps }: Terms, bill: Bill): bigint {
   const cached = Math.min(bill.cachedIn, bill.tokensIn);
-  const input =
-    BigInt(bill.tokensIn - cached) * BigInt(price.input_per_million) +
-    BigInt(cached) * BigInt(price.cached_per_million ?? price.input_per_million);
   const parts = [
     BigInt(price.per_request),
-    up(input, 1_000_000n),
+    up(BigInt(bill.tokensIn - cached) * BigInt(price.input_per_million), 1_000_000n),
+    up(BigInt(cached) * BigInt(price.cached_per_million ?? price.input_per_million), 1_000_000n),
     up(BigInt(bill.tokensOut) * BigInt(price.output_per_million), 1_000_000n),
     up(BigInt(bill.ms) * BigInt(price.per_second), 1_000n),
     BigInt(bill.images) * BigInt(price.per_image),

@@ -60,7 +60,8 @@ export class ChuteNode extends ObjectHost {
   // ── calls ──
 
   snapshot(): Snapshot | null {
-    return structuredClone(this.core.snapshot(this.sim.now));
+    const snapshot = this.core.snapshot(this.sim.now);
+    return snapshot === null ? null : { ...structuredClone(snapshot), terms: [...this.sim.tariff.history] };
   }
 
   enqueue(ticket: Ticket): QueueAnswer {

@@ -1,6 +1,6 @@
 /** One call as its client has it: what came, how it ended, and when the client left. */
 import type { Call } from '../../../functions/calls/call.ts';
-import type { ByteSink } from '../../../functions/calls/ports.ts';
+import type { ByteSink, OpenAsk } from '../../../functions/calls/ports.ts';
 import type { Sim } from '../sim.ts';
 
 /** `complete`: the stream ended as it should. `failed`: with an error event. `broken`: without an end. */
@@ -15,6 +15,10 @@ export class ClientCall {
   readonly safe: boolean;
   readonly startedAt: number;
   readonly bodyBytes: number;
+  /** Images and steps that its body asks for. */
+  readonly units: { images: number; steps: number };
+  /** What the conductor first asked its Account for. */
+  asked: OpenAsk | null = null;
   /** Requests to Miner objects that may be open. */
   readonly opened: { abort: () => void }[] = [];
   status: number | null = null;
@@ -32,12 +36,13 @@ export class ClientCall {
   private leavesAfter: number | null = null;
   private writes = 0;
 
-  constructor(sim: Sim, shaped: Omit<Call, 'signal'>, safe: boolean) {
+  constructor(sim: Sim, shaped: Omit<Call, 'signal'>, safe: boolean, units: { images: number; steps: number }) {
     this.sim = sim;
     this.aborter = new AbortController();
     this.shaped = { ...shaped, signal: this.aborter.signal };
     this.id = shaped.id;
     this.safe = safe;
+    this.units = units;
     this.startedAt = sim.now;
     this.bodyBytes = shaped.body instanceof Uint8Array ? shaped.body.byteLength : 0;
   }

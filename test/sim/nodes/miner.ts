@@ -15,7 +15,7 @@ import {
 import { MinerCore } from '../../../functions/miner/core.ts';
 import type { Answer, Effect } from '../../../functions/miner/effects.ts';
 import type { Row } from '../../../functions/miner/rows.ts';
-import type { InquiryAnswer, RelayAnswer, RelayAsk } from '../../../functions/calls/ports.ts';
+import type { ExtendAnswer, InquiryAnswer, RelayAnswer, RelayAsk } from '../../../functions/calls/ports.ts';
 import { ObjectHost } from '../network.ts';
 import { SimReader } from '../reader.ts';
 import type { Sim } from '../sim.ts';
@@ -27,7 +27,7 @@ export interface Request {
   answer(answer: RelayAnswer): void;
 }
 
-type Asked = Extract<Effect, { do: 'settle' | 'report' | 'load' | 'freed' | 'claim' | 'gone' | 'log' | 'record' }>;
+type Asked = Extract<Effect, { do: 'settle' | 'extend' | 'report' | 'load' | 'freed' | 'claim' | 'gone' | 'log' | 'record' }>;
 
 export class MinerNode extends ObjectHost {
   readonly name: string;
@@ -277,6 +277,7 @@ export class MinerNode extends ObjectHost {
     switch (effect.do) {
       case 'put':
         if (effect.row.kind === 'attempt') sim.oracle.dispatched(this.agent, effect.row);
+        if (effect.row.kind === 'settlement') sim.oracle.settled(effect.row.settlement);
         this.rows.set(effect.row.key, JSON.stringify(effect.row));
         return;
       case 'delete':
@@ -303,6 +304,7 @@ export class MinerNode extends ObjectHost {
         this.readers.get(effect.attempt)?.break();
         return;
       case 'settle':
+      case 'extend':
       case 'report':
       case 'load':
       case 'freed':
@@ -331,6 +333,20 @@ export class MinerNode extends ObjectHost {
       const account = sim.account(effect.account);
       const settle = (answer: (taken: string[]) => void): void => answer(account.settle(copy));
       sim.network.ask<string[]>(this, account, 'settle', settle, (taken) => this.run(core.onSettled(taken, sim.now)), lost);
+      return;
+    }
+    if (effect.do === 'extend') {
+      const { attempt, call, tokens } = effect;
+      const account = sim.account(effect.account);
+      const told = (answer: ExtendAnswer | null): void => this.run(core.onExtended(attempt, answer, sim.now));
+      sim.network.ask<ExtendAnswer>(
+        this,
+        account,
+        'extend',
+        (answer) => account.extend(call, tokens, answer),
+        told,
+        () => told(null),
+      );
       return;
     }
     const facts = core.facts();

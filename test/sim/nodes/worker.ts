@@ -66,7 +66,10 @@ export class WorkerNode implements Host {
       account: (id) => {
         const account = sim.account(id);
         return {
-          open: (open) => ask<OpenAnswer>(account, 'open', (answer) => answer(account.open(open))),
+          open: (open) => {
+            call.asked ??= structuredClone(open);
+            return ask<OpenAnswer>(account, 'open', (answer) => account.open(structuredClone(open), answer));
+          },
           widen: (id_, agents) => ask<boolean>(account, 'widen', (answer) => answer(account.widen(id_, agents))),
           close: (id_, attempts, code) => ask<void>(account, 'close', (answer) => answer(account.close(id_, attempts, code))),
           settle: notOurs,

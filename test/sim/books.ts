@@ -1,0 +1,404 @@
+/**
+ * What must be true of money, at every step and in the end. What a call may cost is worked out here once more: from what
+ * engines were told to say, from what clients got of it, and from the price table; nothing is taken from our own metering.
+ */
+import { isDeepStrictEqual } from 'node:util';
+import type { CallRecord } from '../../db/calls.ts';
+import type { CallRow, KeyRow, LeaseRow, Row } from '../../functions/account/rows.ts';
+import type { ExtendAnswer, OpenAnswer, OpenAsk } from '../../functions/calls/ports.ts';
+import type { QuoteFacts, Terms } from '../../functions/prices/terms.ts';
+import { sumOf, type Lease } from './bank.ts';
+import type { AccountNode } from './nodes/account.ts';
+import type { Sim } from './sim.ts';
+import { minersPart, mostOf } from './tariff.ts';
+
+/** Output tokens that a call is held for where it names none. */
+const DEFAULT_TOKENS = 4_096;
+/** Output tokens that are held at a time. */
+const BLOCK_TOKENS = 1_024;
+/** Milliseconds for which it is known what an account could have paid; longer than any ask is parked. */
+const REMEMBERED_MS = 60_000;
+/** Milliseconds for which an Account may believe what Postgres said last. */
+const BELIEVED_MS = 1_000;
+
+/** A call as the rows of its Account tell it; remembered when they are deleted. */
+interface Held {
+  key: string;
+  terms: Terms;
+  facts: QuoteFacts;
+  hold: bigint;
+  allowance: number | null;
+  epoch: number | null;
+  closedAt: number | null;
+  cash: bigint;
+  promo: bigint;
+  /** Attempts taken over, with what each is charged. */
+  costs: Map<number, bigint>;
+  refused: Set<number>;
+}
+
+interface Ledger {
+  leases: Map<number, LeaseRow>;
+  keys: Map<string, KeyRow>;
+  calls: Map<string, Held>;
+  /** What the account could pay with all it has, at each change of it. */
+  payable: { at: number; amount: bigint }[];
+}
+
+/** An ask for more of a call: up to so many tokens, when it held so much, since then (unix ms). */
+interface Extension {
+  id: string;
+  tokens: number;
+  before: bigint;
+  since: number;
+}
+
+export class Books {
+  private readonly ledgers = new Map<string, Ledger>();
+  /** Leases that the operator took back. */
+  private readonly fenced = new Set<string>();
+  private readonly sim: Sim;
+
+  constructor(sim: Sim) {
+    this.sim = sim;
+  }
+
+  private ledger(account: string): Ledger {
+    let ledger = this.ledgers.get(account);
+    if (ledger === undefined) this.ledgers.set(account, (ledger = { leases: new Map(), keys: new Map(), calls: new Map(), payable: [] }));
+    return ledger;
+  }
+
+  // ── what happens ──
+
+  written(account: string, row: Row): void {
+    const ledger = this.ledger(account);
+    if (row.kind === 'lease') ledger.leases.set(row.value.epoch, { ...row.value });
+    else if (row.kind === 'key') ledger.keys.set(row.id, row.value);
+    else if (row.kind === 'call') this.wroteCall(ledger, row.id, heldBy(row.value));
+  }
+
+  private wroteCall(ledger: Ledger, id: string, now: Held): void {
+    const { sim } = this;
+    const before = ledger.calls.get(id);
+    ledger.calls.set(id, now);
+    const tokens = now.allowance ?? now.facts.maxTokens ?? DEFAULT_TOKENS;
+    const most = mostOf(now.terms, { ...now.facts, maxTokens: tokens });
+    if (!isMost(now.hold, most))
+      sim.fail('a hold is the most that what it allows can cost', `${id} holds ${now.hold}, not ${most}, for ${tokens} tokens`);
+    if (before === undefined) return;
+    if (before.terms.version !== now.terms.version)
+      sim.fail('a call keeps its terms', `${id}: ${before.terms.version}, then ${now.terms.version}`);
+    if (before.closedAt !== null && costOf(before) !== costOf(now))
+      sim.fail('a closed call costs no more', `${id}: ${costOf(before)}, then ${costOf(now)}`);
+  }
+
+  deleted(account: string, kind: Row['kind'], id: string): void {
+    const ledger = this.ledger(account);
+    if (kind === 'lease') ledger.leases.delete(Number(id));
+    if (kind === 'key') ledger.keys.delete(id);
+  }
+
+  /** A turn of an Account is over. */
+  stepped(account: AccountNode): void {
+    const ledger = this.ledger(account.account);
+    for (const row of ledger.leases.values()) this.checkLease(account.account, ledger, row);
+    this.remember(account.account, ledger);
+  }
+
+  /** The bank did something, or somebody did something to it. */
+  moved(): void {
+    for (const [account, ledger] of this.ledgers) this.remember(account, ledger);
+  }
+
+  fence(account: string, epoch: number): void {
+    this.fenced.add(`${account}/${epoch}`);
+  }
+
+  /** Nano-USD that a call holds or held; 0 if it was never opened. */
+  holdOf(account: string, id: string): bigint {
+    return this.ledger(account).calls.get(id)?.hold ?? 0n;
+  }
+
+  /** A call as it is open, or was. */
+  opened(id: string): Held {
+    for (const { calls } of this.ledgers.values()) {
+      const call = calls.get(id);
+      if (call !== undefined) return call;
+    }
+    throw new Error(`${id} was never opened`);
+  }
+
+  // ── at every step ──
+
+  private checkLease(account: string, ledger: Ledger, row: LeaseRow): void {
+    const { sim } = this;
+    const used = usedOf(ledger, row.epoch);
+    const granted = row.cash + row.promo;
+    const name = `${account} epoch ${row.epoch}`;
+    if (used.cash + used.promo + used.held > granted)
+      sim.fail('an Account holds no more than its lease', `${name}: ${used.cash + used.promo} + ${used.held} of ${granted}`);
+    if (used.cash > row.cash || used.promo > row.promo)
+      sim.fail('a lease pays from the purse it has', `${name}: ${used.cash} of ${row.cash}, ${used.promo} of ${row.promo}`);
+    const lease = sim.postgres.bank.lease(account, row.epoch);
+    if (lease === null || lease.state === 'closed') return;
+    if (used.cash + used.promo + used.held > sumOf(lease.amount))
+      sim.fail(
+        'an Account holds no more than Postgres gave',
+        `${name}: ${used.cash + used.promo} + ${used.held} of ${sumOf(lease.amount)}`,
+      );
+  }
+
+  private remember(account: string, ledger: Ledger): void {
+    const { now } = this.sim;
+    const amount = this.payable(account, ledger);
+    const last = ledger.payable.at(-1);
+    if (last?.amount === amount) return;
+    if (last?.at === now) ledger.payable.pop();
+    ledger.payable.push({ at: now, amount });
+    while (ledger.payable.length > 1 && (ledger.payable[1]?.at ?? now) < now - REMEMBERED_MS) ledger.payable.shift();
+  }
+
+  /** In the bank, and free in the newest lease as the bank has it. */
+  private payable(account: string, ledger: Ledger): bigint {
+    const { bank } = this.sim.postgres;
+    const lease = bank.newest(account);
+    const there = sumOf(bank.available(account));
+    if (lease === null || lease.state !== 'open') return there;
+    const { cash, promo, held } = usedOf(ledger, lease.epoch);
+    return there + sumOf(lease.amount) - cash - promo - held;
+  }
+
+  /** What an Account answered to an ask that came at `since` (unix ms of the run's own clock). */
+  answered(account: AccountNode, ask: OpenAsk, answer: OpenAnswer, since: number): void {
+    const { sim } = this;
+    const terms = sim.tariff.termsFor(account.account, ask.terms);
+    if (answer.ok) {
+      const call = this.ledger(account.account).calls.get(ask.call);
+      if (call === undefined) return sim.fail('an open call is written', ask.call);
+      if (!sameTerms(call.terms, terms)) sim.fail('a call has the terms it was asked with', ask.call);
+      if (call.hold > 0n) this.checkCap(account, call.key);
+      return;
+    }
+    const { code, required } = answer;
+    if (code === 'unavailable') this.checkAway(account.account, ask.call, since);
+    if (code !== 'insufficient_credit' && code !== 'key_cap_reached') return;
+    sim.trace.add(sim.now, `open.${code}`, ask.call);
+    const wanted = this.holds(terms, ask.facts);
+    if (required === undefined || !wanted.some((hold) => isMost(required, hold)))
+      return sim.fail('a refusal says what is needed', `${ask.call}: ${required}, not ${wanted.join(' or ')}`);
+    if (code === 'key_cap_reached') this.checkCapRefusal(account, ask.claim.key, ask.call, required);
+    else this.checkPoor(account.account, ask.call, required, since);
+  }
+
+  /** The whole of it, or its first block. */
+  private holds(terms: Terms, facts: QuoteFacts): bigint[] {
+    return [facts.maxTokens ?? DEFAULT_TOKENS, BLOCK_TOKENS].map((maxTokens) => mostOf(terms, { ...facts, maxTokens }));
+  }
+
+  /** A refusal of credit: at some moment since the ask came, or since what Postgres said last before, there was not as much. */
+  private checkPoor(account: string, what: string, required: bigint, since: number): void {
+    const { payable } = this.ledger(account);
+    const from = this.sim.postgres.saidSince(account, since - BELIEVED_MS);
+    const before = payable.findLast(({ at }) => at <= from) ?? payable[0];
+    const after = payable.filter(({ at }) => at > from);
+    if ([before, ...after].every((one) => one !== undefined && one.amount >= required))
+      this.sim.fail('who can pay is not refused', `${what} needs ${required}`);
+  }
+
+  /** Only what Postgres would have to decide is put off, and only while it does not answer. */
+  private checkAway(account: string, what: string, since: number): void {
+    if (!this.sim.postgres.wasAway(account, since)) this.sim.fail('nothing waits for a Postgres that answers', what);
+  }
+
+  /** More of a running call was asked for. */
+  extended(account: AccountNode, { id, tokens, before, since }: Extension, answer: ExtendAnswer): void {
+    const call = this.ledger(account.account).calls.get(id);
+    if (call === undefined || call.closedAt !== null) {
+      if (answer.ok) this.sim.fail('only an open call is extended', id);
+      return;
+    }
+    if (answer.ok) {
+      if (call.allowance !== answer.allowance || (call.allowance ?? Infinity) < Math.min(tokens, call.facts.maxTokens ?? Infinity))
+        this.sim.fail('an extension pays for what it says', `${id}: ${call.allowance} of ${tokens}`);
+      if (call.hold > before) this.checkCap(account, call.key);
+      return;
+    }
+    const blocks = Math.ceil(tokens / BLOCK_TOKENS) * BLOCK_TOKENS;
+    const more = mostOf(call.terms, { ...call.facts, maxTokens: Math.min(blocks, call.facts.maxTokens ?? blocks) }) - call.hold;
+    const cap = this.ledger(account.account).keys.get(call.key)?.cap ?? null;
+    const capped = cap !== null && this.usedOfKey(account, call.key, -SKEW_MS) + more > cap.limit;
+    const lost = this.fenced.has(`${account.account}/${call.epoch}`);
+    if (capped || lost || this.sim.postgres.wasAway(account.account, since)) return;
+    this.checkPoor(account.account, id, more, since);
+  }
+
+  // ── caps ──
+
+  private checkCap(account: AccountNode, key: string): void {
+    const cap = this.ledger(account.account).keys.get(key)?.cap ?? null;
+    if (cap === null) return;
+    const used = this.usedOfKey(account, key, SKEW_MS);
+    if (used > cap.limit) this.sim.fail('a key stays below its cap', `${key}: ${used} of ${cap.limit}`);
+  }
+
+  private checkCapRefusal(account: AccountNode, key: string, what: string, required: bigint): void {
+    const cap = this.ledger(account.account).keys.get(key)?.cap ?? null;
+    const used = this.usedOfKey(account, key, -SKEW_MS);
+    if (cap === null || used + required <= cap.limit)
+      this.sim.fail('a key below its cap is not refused', `${what} of ${key}: ${used} + ${required} of ${cap?.limit}`);
+  }
+
+  /**
+   * Spent in the cap's period, and held. A cost belongs to the period in which its call closes; a clock that goes back makes
+   * the turn of the period uncertain by `afterMs`.
+   */
+  private usedOfKey(account: AccountNode, key: string, afterMs: number): bigint {
+    const ledger = this.ledger(account.account);
+    const period = ledger.keys.get(key)?.cap?.period ?? 'total';
+    const turned = period !== 'total' && account.latest + afterMs >= NEW_MONTH;
+    let used = 0n;
+    for (const call of ledger.calls.values()) {
+      if (call.key !== key) continue;
+      if (call.closedAt === null) used += call.hold;
+      else if (!turned || call.closedAt - afterMs >= NEW_MONTH) used += costOf(call);
+    }
+    return used;
+  }
+
+  // ── in the end ──
+
+  /** What is not at rest yet, or null. */
+  unrest(): string | null {
+    for (const [account, { calls }] of this.ledgers)
+      for (const [id, call] of calls) {
+        if (call.closedAt === null) return `${account} has ${id} open`;
+        if (!this.isFenced(account, call) && !this.sim.postgres.bank.calls.has(id)) return `${id} is not in Postgres`;
+      }
+    return null;
+  }
+
+  private isFenced(account: string, { epoch }: Held): boolean {
+    return this.fenced.has(`${account}/${epoch}`);
+  }
+
+  /** After everything was idle for long. */
+  private checkIdle(): void {
+    const { sim } = this;
+    for (const { account, epoch, state, amount, spent } of sim.postgres.bank.leases)
+      if (state !== 'closed' && sumOf(amount) !== sumOf(spent))
+        sim.fail('idle credit goes back', `${account} epoch ${epoch} (${state}) has ${sumOf(amount) - sumOf(spent)} of ${sumOf(amount)}`);
+    for (const [account, { leases }] of this.ledgers)
+      if (leases.size > 1) sim.fail('leases that are over are forgotten', `${account} keeps ${[...leases.keys()].join(', ')}`);
+  }
+
+  finish(): void {
+    this.checkIdle();
+    this.checkSums();
+    for (const record of this.sim.postgres.bank.calls.values()) this.checkRecord(record);
+  }
+
+  /** What was paid in is in the purses, with the miners, or the fee. */
+  private checkSums(): void {
+    const { sim } = this;
+    const { bank } = sim.postgres;
+    const all = (purses: Iterable<bigint>): bigint => [...purses].reduce((a, b) => a + b, 0n);
+    const there = all([...bank.posted.values()].map(sumOf)) + all(bank.pending.values()) + bank.fee;
+    const paidIn = all([...bank.paidIn.values()].map(sumOf));
+    if (there !== paidIn) sim.fail('no money is made or lost', `${there} of ${paidIn}`);
+    for (const [account, { cash, promo }] of bank.posted) {
+      const { held } = bank.balance(account);
+      if (cash < held.cash || promo < held.promo) sim.fail('nobody spends what they do not have', account);
+    }
+    const spent = new Map<Lease | null, bigint>();
+    for (const { accountId, leaseEpoch, costNanousd } of bank.calls.values()) {
+      const lease = leaseEpoch === null ? null : bank.lease(accountId, leaseEpoch);
+      spent.set(lease, (spent.get(lease) ?? 0n) + costNanousd);
+    }
+    for (const lease of bank.leases)
+      if (sumOf(lease.spent) !== (spent.get(lease) ?? 0n))
+        sim.fail(
+          'a lease is spent by its calls alone',
+          `${lease.account} epoch ${lease.epoch}: ${sumOf(lease.spent)}, its calls ${spent.get(lease) ?? 0n}`,
+        );
+    const total = all([...bank.calls.values()].map((record) => record.costNanousd));
+    if (all(bank.pending.values()) + bank.fee !== total)
+      sim.fail('a call is captured once', `${all(bank.pending.values()) + bank.fee} for calls of ${total}`);
+  }
+
+  private checkRecord(record: CallRecord): void {
+    const { sim } = this;
+    const { callId: id } = record;
+    const call = this.ledger(record.accountId).calls.get(id);
+    const ask = sim.oracle.calls.get(id)?.asked ?? null;
+    if (call === undefined || ask === null) return sim.fail('only calls that were opened are charged', id);
+    const terms = sim.tariff.termsFor(record.accountId, ask.terms);
+    if (record.priceVersion !== call.terms.version || record.feeBps !== terms.feeBps)
+      sim.fail('a call is charged by the terms it was opened with', `${id}: ${record.priceVersion}, not ${call.terms.version}`);
+    const billed = record.attempts.map((row) => sim.oracle.billOf(row, terms));
+    const sum = billed.reduce((a, b) => a + b, 0n);
+    const due = sum < call.hold ? sum : call.hold;
+    if (record.costNanousd !== due)
+      sim.fail(
+        'a call costs what it came to, at most its hold',
+        `${id}: ${record.costNanousd}, not ${due} (${billed.join(' + ')}, held ${call.hold})`,
+      );
+    record.attempts.forEach((row, i) => {
+      if (row.costNanousd > (billed[i] ?? 0n))
+        sim.fail('an attempt costs no more than it came to', `${id}/${row.attempt}: ${row.costNanousd}, not ${billed[i]}`);
+      if (row.shareNanousd !== minersPart(row.costNanousd, terms)) sim.fail('a miner gets its part', `${id}/${row.attempt}`);
+      if (call.refused.has(row.attempt)) sim.fail('what came too late is not charged', `${id}/${row.attempt}`);
+    });
+    if (record.attempts.length !== call.costs.size) sim.fail('a record has every attempt that was taken', id);
+  }
+}
+
+/** When day, week and month begin at once (unix ms): Monday, 1 February 2027. */
+export const NEW_MONTH = 1_801_440_000_000;
+/** Milliseconds by which the clock of an Account may be behind. */
+export const SKEW_MS = 4_000;
+
+function heldBy(row: CallRow): Held {
+  const { key, terms, facts, hold, allowance, epoch, closedAt, cash, promo, attempts } = row;
+  const taken = attempts.filter((a) => !a.refused);
+  return {
+    key,
+    terms,
+    facts,
+    hold,
+    allowance,
+    epoch,
+    closedAt,
+    cash,
+    promo,
+    costs: new Map(taken.map((a) => [a.settlement.attempt, a.cost])),
+    refused: new Set(attempts.filter((a) => a.refused).map((a) => a.settlement.attempt)),
+  };
+}
+
+function sameTerms(a: Terms, b: Terms): boolean {
+  const { version: _a, ...first } = a;
+  const { version: _b, ...second } = b;
+  return isDeepStrictEqual(first, second);
+}
+
+/** Up to a unit for every part that is rounded by itself. */
+function isMost(hold: bigint, most: bigint): boolean {
+  return hold >= most && hold <= most + 1n;
+}
+
+function costOf({ cash, promo }: Held): bigint {
+  return cash + promo;
+}
+
+/** Of one lease: what its closed calls cost, and what its open calls hold. */
+function usedOf({ calls }: Ledger, epoch: number): { cash: bigint; promo: bigint; held: bigint } {
+  const used = { cash: 0n, promo: 0n, held: 0n };
+  for (const call of calls.values()) {
+    if (call.epoch !== epoch) continue;
+    used.cash += call.cash;
+    used.promo += call.promo;
+    if (call.closedAt === null) used.held += call.hold;
+  }
+  return used;
+}
