@@ -26,11 +26,12 @@ export interface Books {
   close(): Promise<void>;
 }
 
-export async function openBooks(): Promise<Books> {
+/** `durable`: what was answered survives a SIGKILL of Postgres. */
+export async function openBooks({ durable = false } = {}): Promise<Books> {
   const folder = await mkdtemp(join(tmpdir(), 'ripcord-books-'));
   const leash = makeLeash();
   const postgres = await startPostgres(
-    { folder: join(folder, 'pg'), logFile: join(folder, 'pg.log'), password: 'test', port: undefined, durable: false },
+    { folder: join(folder, 'pg'), logFile: join(folder, 'pg.log'), password: 'test', port: undefined, durable },
     leash,
     () => undefined,
   );
