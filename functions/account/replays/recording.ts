@@ -38,10 +38,6 @@ export class Recording {
     return this.#buffer.byteLength;
   }
 
-  get size(): number {
-    return this.#end;
-  }
-
   get readers(): number {
     return this.#readers.size;
   }
@@ -52,10 +48,6 @@ export class Recording {
 
   get running(): boolean {
     return this.#over === null;
-  }
-
-  get cut(): boolean {
-    return this.#over === 'cut';
   }
 
   /** All of it; only of one that is not too large. */

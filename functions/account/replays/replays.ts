@@ -89,9 +89,8 @@ export class Replays {
     const run = this.running.get(name);
     if (run?.call !== call) return;
     run.attempted = keep;
+    run.left.abort(); // it is told
     await run.recording.write(answer);
-    run.finish('end');
-    run.left.abort(); // nobody need wait for it
     await this.finished(name, key, run);
   }
 
@@ -172,21 +171,30 @@ export class Replays {
     await this.finished(name, key, run);
   }
 
-  /** The answer is complete: kept, if anything happened. Until it is on disk others still join it in memory. */
+  /**
+   * The answer is complete, and kept if anything happened. Only then its readers are told of the end, so that whoever saw
+   * all of an answer gets it again; until then others still join.
+   */
   private async finished(name: string, key: Uint8Array, run: Run): Promise<void> {
-    const { recording } = run;
-    if (!recording.tooLarge) {
-      if (!(run.opened && run.attempted)) this.apply(this.table.forget(name));
-      else await this.keep(name, key, run);
+    try {
+      if (run.recording.tooLarge) return;
+      if (run.opened && run.attempted) await this.keep(name, key, run);
+      else this.apply(this.table.forget(name));
+    } finally {
+      this.end(name, run);
     }
-    this.running.delete(name);
-    this.release(name, recording);
   }
 
-  private async keep(name: string, key: Uint8Array, { call, recording }: Run): Promise<void> {
+  private end(name: string, run: Run): void {
+    this.running.delete(name);
+    run.finish();
+    this.release(name, run.recording);
+  }
+
+  private async keep(name: string, key: Uint8Array, { call, recording, cut }: Run): Promise<void> {
     try {
       const sealed = await seal(key, `${name}\n${call}`, recording.whole());
-      this.apply(this.table.done(name, sealed.byteLength, recording.cut, this.host.now()), sealed);
+      this.apply(this.table.done(name, sealed.byteLength, cut, this.host.now()), sealed);
     } catch {
       this.apply(this.table.lost(name));
     }
@@ -194,11 +202,14 @@ export class Replays {
 
   /** The Worker that was to answer may be gone. */
   private async awaitAnswer(name: string, run: Run): Promise<void> {
-    await this.host.sleep(this.limits.requestMs, run.left.signal).catch(() => {});
-    if (this.running.get(name) !== run) return;
+    const told = await this.host.sleep(this.limits.requestMs, run.left.signal).then(
+      () => false,
+      () => true,
+    );
+    if (told) return;
     this.apply(this.table.lost(name));
-    this.running.delete(name);
     await run.fail(unknownOutcome());
+    this.end(name, run);
   }
 
   private apply(effects: ReplayEffect[], sealed: Uint8Array | null = null): void {

@@ -2,7 +2,7 @@
 import type { CallId, ByteSink } from '../../calls/ports.ts';
 import type { Reply } from '../../calls/pump.ts';
 import { RipcordError, openAiError } from '../../errors.ts';
-import { headBytes, type Head } from './head.ts';
+import { headBytes } from './head.ts';
 import type { ReplayLimits } from './limits.ts';
 import { Recording } from './recording.ts';
 
@@ -30,6 +30,8 @@ export class Run {
   opened = false;
   /** An instance may have seen it. */
   attempted = false;
+  /** The answer broke off. */
+  cut = false;
   private alone: AbortController | null = null;
   private readonly limits: ReplayLimits;
   private readonly clock: Clock;
@@ -50,43 +52,33 @@ export class Run {
     });
   }
 
-  /** Records a reply to its end; never throws. */
+  /** Records a reply; never throws. Its readers are not told of the end: that is for `finish`, when the answer is kept. */
   async record(reply: Reply): Promise<void> {
     await this.recording.write(headBytes({ status: reply.status, headers: reply.headers }));
-    if ('body' in reply) {
-      await this.recording.write(reply.body);
-      return this.finish('end');
-    }
-    await reply.pump(this.sink(reply.headers)).catch(() => this.finish('cut'));
-    this.finish('end');
+    if ('body' in reply) return this.recording.write(reply.body);
+    await reply.pump(this.sink(reply.headers)).catch(() => (this.cut = true));
   }
 
   /** The answer is an error. */
-  async fail(error: unknown): Promise<void> {
+  fail(error: unknown): Promise<void> {
     const known = error instanceof RipcordError ? error : new RipcordError('internal');
-    const head: Head = { error: known.code, detail: known.detail };
-    await this.recording.write(headBytes(head));
-    this.finish('end');
+    return this.recording.write(headBytes({ error: known.code, detail: known.detail }));
   }
 
-  finish(how: 'end' | 'cut'): void {
+  finish(): void {
     this.alone?.abort();
-    this.recording.finish(how);
+    this.recording.finish(this.cut ? 'cut' : 'end');
   }
 
   private sink(headers: [string, string][]): ByteSink {
     const events = headers.some(([name, value]) => name === 'content-type' && value.startsWith('text/event-stream'));
-    const leave = async (): Promise<void> => {
-      // Whoever comes back is told why there is no more.
-      if (events) await this.recording.write(cancelledEvent(this.call, this.limits.aloneMs));
-      this.finish(events ? 'end' : 'cut');
+    const end = async (broken: boolean): Promise<void> => {
+      // The reply of a call that was left ends like one that is complete. Whoever comes back is told why there is no more.
+      const left = this.left.signal.aborted;
+      if (left && events) await this.recording.write(cancelledEvent(this.call, this.limits.aloneMs));
+      else if (left || broken) this.cut = true;
     };
-    return {
-      write: (chunk) => this.recording.write(chunk),
-      // The reply of a call that was left ends like one that is complete.
-      close: () => (this.left.signal.aborted ? leave() : Promise.resolve(this.finish('end'))),
-      abort: () => (this.left.signal.aborted ? leave() : Promise.resolve(this.finish('cut'))),
-    };
+    return { write: (chunk) => this.recording.write(chunk), close: () => end(false), abort: () => end(true) };
   }
 
   private watched(readers: number): void {

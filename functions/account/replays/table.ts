@@ -79,7 +79,7 @@ export class ReplayTable {
       case 'running':
         return { do: 'join', call: row.call };
       case 'done':
-        return { do: 'read', row };
+        return load.heldBytes + row.bytes > this.#limits.heldBytes ? busy(1_000) : { do: 'read', row };
       case 'too_large':
         return { do: 'refuse', code: 'idempotent_replay_too_large', call: row.call };
       case 'lost':
