@@ -72,6 +72,106 @@ export const logLineSchema = z.looseObject({
 });
 export type LogLine = z.infer<typeof logLineSchema>;
 
+const count = z._default(z.number(), 0);
+/** Nano-USD, as decimal text. */
+const nanousd = z._default(z.string().check(z.regex(/^-?\d{1,30}$/)), '0');
+
+export const balanceSchema = z.looseObject({
+  available_nanousd: nanousd,
+  cash_nanousd: nanousd,
+  promo_nanousd: nanousd,
+  held_nanousd: nanousd,
+  unbilled_nanousd: nanousd,
+  as_of: time,
+});
+export type Balance = z.infer<typeof balanceSchema>;
+
+const sumFields = {
+  calls: count,
+  errors: count,
+  tokens_in: count,
+  cached_in: count,
+  tokens_out: count,
+  seconds: count,
+  cost_nanousd: nanousd,
+};
+export const usageSchema = z.looseObject({
+  from: text,
+  to: text,
+  items: z.array(
+    z.looseObject({ ...sumFields, chute_id: z.nullish(text), key_id: z.nullish(text), day: z.nullish(text), name: z.nullish(text) }),
+  ),
+  total: z.nullish(z.looseObject(sumFields)),
+  truncated: z.nullish(z.boolean()),
+});
+export type Usage = z.infer<typeof usageSchema>;
+
+const percentiles = z._default(z.looseObject({ p50: z.nullish(z.number()), p95: z.nullish(z.number()) }), {});
+export const metricsSchema = z.looseObject({
+  name: text,
+  window: text,
+  from: text,
+  to: text,
+  truncated: z.nullish(z.boolean()),
+  items: z.array(
+    z.looseObject({
+      version: z.nullish(text),
+      miner: z.nullish(text),
+      region: z.nullish(text),
+      calls: count,
+      failed: count,
+      cancelled: count,
+      errors: z._default(z.record(text, z.number()), {}),
+      retries: count,
+      cold_starts: count,
+      queue_ms: percentiles,
+      first_byte_ms: percentiles,
+      duration_ms: percentiles,
+      tokens_per_second: percentiles,
+      cost_nanousd: nanousd,
+    }),
+  ),
+});
+export type Metrics = z.infer<typeof metricsSchema>;
+
+export const callSchema = z.looseObject({
+  call_id: text,
+  state: text,
+  code: z.nullish(text),
+  chute_id: text,
+  version: z.nullish(text),
+  key_id: z.nullish(text),
+  opened_at: time,
+  closed_at: time,
+  hold_nanousd: nanousd,
+  cost_nanousd: nanousd,
+  price_version: z.nullish(text),
+  attempts: z._default(
+    z.array(
+      z.looseObject({
+        attempt: z.number(),
+        outcome: text,
+        code: z.nullish(text),
+        status: z.nullish(z.number()),
+        miner_hotkey: z.nullish(text),
+        region: z.nullish(text),
+        waited_ms: z.nullish(z.number()),
+        first_byte_ms: z.nullish(z.number()),
+        last_byte_ms: z.nullish(z.number()),
+        tokens_in: z.nullish(z.number()),
+        cached_in: z.nullish(z.number()),
+        tokens_out: z.nullish(z.number()),
+        cost_nanousd: nanousd,
+      }),
+    ),
+    [],
+  ),
+});
+export type Call = z.infer<typeof callSchema>;
+
+export const checkoutSchema = z.looseObject({ checkout_id: text, url: z.url() });
+export type Checkout = z.infer<typeof checkoutSchema>;
+
 export function listOf<T extends z.ZodMiniType>(item: T) {
   return z.looseObject({ items: z.array(item), next: z.nullish(text) });
 }

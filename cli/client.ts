@@ -32,6 +32,8 @@ export interface Ask {
 const TIMEOUT_MS = 30_000;
 /** Chutes of one list; a service that always names a next page would otherwise be asked for ever. */
 const MAX_LISTED = 10_000;
+/** Pages of one report, for the same reason. */
+const MAX_PAGES = 10_000;
 /** A call may wait in a queue, then run for `LIMITS.callMs`. */
 export const CALL_TIMEOUT_MS = 660_000;
 
@@ -108,6 +110,39 @@ export class Client {
   }
   rollback(name: string, version: string): Promise<unknown> {
     return this.#json(z.unknown(), 'POST', `${chutePath(name)}/rollback`, json({ version }));
+  }
+
+  balance(): Promise<answers.Balance> {
+    return this.#json(answers.balanceSchema, 'GET', '/accounts/me/balance');
+  }
+  usage(query: URLSearchParams): Promise<answers.Usage> {
+    return this.#json(answers.usageSchema, 'GET', `/accounts/me/usage?${query.toString()}`);
+  }
+  /** The report as CSV, page by page; each page but the first without its header row. */
+  async *usageCsv(query: URLSearchParams): AsyncGenerator<string> {
+    const ask = new URLSearchParams({ ...Object.fromEntries(query), format: 'csv' });
+    for (let page = 0; page < MAX_PAGES; page += 1) {
+      const reply = await this.request('GET', `/accounts/me/usage?${ask.toString()}`);
+      if (!reply.ok) throw await refusalOf(reply, this.origin);
+      const text = await readBounded(reply, (error) => this.broken(error));
+      yield page === 0 ? text : text.slice(text.indexOf('\r\n') + 2);
+      const next = /<([^>]+)>; rel="next"/.exec(reply.headers.get('link') ?? '')?.[1];
+      if (next === undefined || !URL.canParse(next)) return;
+      // Of the address only what it asks for is taken: the key goes nowhere else.
+      for (const [name, value] of new URL(next).searchParams) ask.set(name, value);
+    }
+  }
+  metrics(name: string, query: URLSearchParams): Promise<answers.Metrics> {
+    return this.#json(answers.metricsSchema, 'GET', `${chutePath(name)}/metrics?${query.toString()}`);
+  }
+  async calls(limit: number): Promise<answers.Call[]> {
+    return (await this.#json(answers.listOf(answers.callSchema), 'GET', `/calls?limit=${limit}`)).items;
+  }
+  call(id: string): Promise<answers.Call> {
+    return this.#json(answers.callSchema, 'GET', `/calls/${encodeURIComponent(id)}`);
+  }
+  checkout(usd: string): Promise<answers.Checkout> {
+    return this.#json(answers.checkoutSchema, 'POST', '/billing/checkout', json({ amount_usd: usd }));
   }
 
   /** Lines as they are kept; with `follow`, then as they come, until the service ends the reply. */

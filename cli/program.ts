@@ -1,12 +1,17 @@
 /** The command's table of contents. `run` takes arguments and a process, and returns the exit code. */
 import { Command, CommanderError, Option } from 'commander';
+import { addBalance } from './commands/balance.ts';
 import { addCall } from './commands/call.ts';
+import { addCalls } from './commands/calls.ts';
 import { addChutes } from './commands/chutes.ts';
 import { addDeploy } from './commands/deploy.ts';
 import { addInit } from './commands/init.ts';
 import { addKeys } from './commands/keys.ts';
 import { addLogs } from './commands/logs.ts';
+import { addMetrics } from './commands/metrics.ts';
 import { addRegister } from './commands/register.ts';
+import { addTopup } from './commands/topup.ts';
+import { addUsage } from './commands/usage.ts';
 import { addWhoami } from './commands/whoami.ts';
 import { EXIT, Failure, failureJson, interrupted, usage } from './failure.ts';
 import { paint, printable, type Io } from './io.ts';
@@ -46,7 +51,22 @@ export function makeProgram(io: Io): Command {
         });
       }
     });
-  for (const add of [addRegister, addWhoami, addKeys, addInit, addDeploy, addChutes, addCall, addLogs]) add(program, io);
+  for (const add of [
+    addRegister,
+    addWhoami,
+    addKeys,
+    addInit,
+    addDeploy,
+    addChutes,
+    addCall,
+    addCalls,
+    addLogs,
+    addMetrics,
+    addBalance,
+    addUsage,
+    addTopup,
+  ])
+    add(program, io);
   return program;
 }
 

@@ -12,6 +12,7 @@ const HINTS: Record<string, string> = {
   invalid_api_key: 'Set RIPCORD_API_KEY, or run ripcord register to get a key.',
   key_expired: 'ripcord keys create makes a new one.',
   insufficient_scope: 'ripcord keys create --scopes … makes a key that may.',
+  insufficient_credit: 'ripcord balance shows what there is; ripcord topup 20 adds to it by card.',
   invalid_signature: 'Is the clock of this machine right, and the address of the API the one it calls itself?',
   chute_not_found: 'ripcord chutes list shows what there is.',
   name_taken: 'Choose another name, or use the hotkey that holds this one.',

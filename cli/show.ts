@@ -1,14 +1,14 @@
 /** Text for people: tables and times. What comes from others goes through `printable`. */
 import { printable } from './io.ts';
 
-/** Columns as wide as needed, two blanks between; empty without rows. */
-export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+/** Columns as wide as needed, two blanks between; those named in `right` are of numbers. Empty without rows. */
+export function table(head: readonly string[], rows: readonly (readonly string[])[], right: readonly string[] = []): string {
   const all = [head, ...rows.map((row) => row.map((cell) => printable(cell).replaceAll('\n', ' ')))];
   const widths = head.map((_, column) => Math.max(...all.map((row) => (row[column] ?? '').length)));
   return all
     .map((row) =>
       row
-        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+        .map((cell, column) => (right.includes(head[column] ?? '') ? cell.padStart(widths[column] ?? 0) : cell.padEnd(widths[column] ?? 0)))
         .join('  ')
         .trimEnd(),
     )
@@ -30,4 +30,17 @@ export function showTime(at: string | number | null | undefined): string {
 /** Enough of a version to tell it from others. */
 export function shortVersion(version: string | null | undefined): string {
   return version === null || version === undefined ? '-' : version.slice(0, 12);
+}
+
+/** Nano-USD (decimal text) as USD, to the last digit that is not zero, cents at least. */
+export function showUsd(nanousd: string): string {
+  const nano = BigInt(nanousd);
+  const digits = (nano < 0n ? -nano : nano).toString().padStart(10, '0');
+  const part = digits.slice(-9).replace(/0+$/, '').padEnd(2, '0');
+  return `${nano < 0n ? '-' : ''}${digits.slice(0, -9)}.${part}`;
+}
+
+/** Milliseconds as seconds; `-` for none. */
+export function showSeconds(ms: number | null | undefined): string {
+  return ms === null || ms === undefined ? '-' : (ms / 1000).toFixed(ms < 10_000 ? 3 : 1);
 }

@@ -12,7 +12,9 @@ const all = names(makeProgram(io));
 
 test('every command is there', () => {
   expect(all.map((name) => name.join(' ')).toSorted()).toEqual([
+    'balance',
     'call',
+    'calls',
     'chutes',
     'chutes delete',
     'chutes get',
@@ -27,7 +29,10 @@ test('every command is there', () => {
     'keys revoke',
     'keys show',
     'logs',
+    'metrics',
     'register',
+    'topup',
+    'usage',
     'whoami',
   ]);
 });
