@@ -8,6 +8,7 @@ import { jsonDisplay, plainDisplay, tableDisplay } from './display.ts';
 import type { Display } from './display.ts';
 import { KeyfileError, loadHotkey } from './identity/hotkey.ts';
 import { AGENT_VERSION } from './inventory.ts';
+import { addMoney } from './money/commands.ts';
 
 const EXIT = { done: 0, refused: 1, usage: 2, unreachable: 3, interrupted: 130 } as const;
 
@@ -34,8 +35,12 @@ Serve calls with this machine. The agent dials out; no port needs to be open.
     url = "http://127.0.0.1:8000"
     slots = 8
 
+  What it earned, and where that goes
+    ripcord-miner earnings                          pending for 72 hours, then payable
+    ripcord-miner payouts --help                    an address, a request, what was paid
+
   Ctrl-C lets running calls end, then leaves; a second Ctrl-C leaves at once.
-  Exit codes: 0 done, 1 refused by the service, 2 wrong use, 130 interrupted.
+  Exit codes: 0 done, 1 refused by the service, 2 wrong use, 3 unreachable, 130 interrupted.
 `;
 
 async function main(argv: string[]): Promise<number> {
@@ -67,6 +72,7 @@ async function main(argv: string[]): Promise<number> {
     .action(async (flags: Flags & { json?: boolean }) => {
       code = await up(flags, flags.json === true);
     });
+  addMoney(program, { exit: (ended) => (code = ended), fail, EXIT });
   try {
     await program.parseAsync(argv, { from: 'user' });
     return code;

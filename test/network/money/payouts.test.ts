@@ -69,6 +69,11 @@ async function stateOf({ handle }: World, id: string): Promise<string | undefine
   return (await db.findPayout(handle, id))?.state;
 }
 
+async function eraOf({ handle }: World, id: string): Promise<{ birth: number; death: number }> {
+  const payout = await db.findPayout(handle, id);
+  return (payout ?? { attempt: {} }).attempt as { birth: number; death: number };
+}
+
 async function has({ handle, hotkey }: Miner): Promise<{ payable: bigint; inFlight: bigint; paid: bigint }> {
   const { payable, inFlight, paid } = await db.readEarnings(handle, hotkey);
   return { payable, inFlight, paid };
@@ -158,7 +163,7 @@ describe('in TAO', () => {
     const m = await miner();
     const id = await ask(m);
     await runPayouts(m.env);
-    const { birth, death } = (await db.findPayout(m.handle, id))?.attempt as { birth: number; death: number };
+    const { birth, death } = await eraOf(m, id);
     m.chain.pool.clear();
     expect(m.chain.finalized.number).toBe(birth);
     m.chain.grow(death - 2 - birth);
@@ -179,7 +184,7 @@ describe('in TAO', () => {
     const m = await miner();
     const id = await ask(m);
     await runPayouts(m.env);
-    const { birth, death } = (await db.findPayout(m.handle, id))?.attempt as { birth: number; death: number };
+    const { birth, death } = await eraOf(m, id);
     for (let n = birth + 1; n < death - 1; n++) m.chain.produce({ withoutPool: true });
     m.chain.finalize();
     await runPayouts(m.env);

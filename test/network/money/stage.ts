@@ -77,7 +77,7 @@ export async function openStage(): Promise<Stage> {
  */
 export async function crashEverywhere<W>(
   cutter: Cutter,
-  { prepare, run, check }: { prepare(): Promise<W>; run(world: W): Promise<unknown>; check(world: W): Promise<void> },
+  { prepare, run, check }: { prepare: () => Promise<W>; run: (world: W) => Promise<unknown>; check: (world: W) => Promise<void> },
 ): Promise<number> {
   let places = 0;
   for (const where of ['before', 'after'] as CutWhere[])

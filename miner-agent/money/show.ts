@@ -1,0 +1,74 @@
+/** A miner's money as text for people: dollars with every digit that counts, times in UTC. */
+import type { AddressesAnswer, EarningsAnswer, PayoutAnswer } from './edge.ts';
+
+/** Nano-USD as dollars: cents at least, and no digit lost. */
+export function usd(nanousd: string | bigint): string {
+  const value = BigInt(nanousd);
+  const [sign, size] = value < 0n ? ['-', -value] : ['', value];
+  const fraction = (size % 1_000_000_000n).toString().padStart(9, '0').replace(/0+$/, '').padEnd(2, '0');
+  return `${sign}$${size / 1_000_000_000n}.${fraction}`;
+}
+
+/** Dollars as a person writes them (`12.5`), in nano-USD; null: not an amount above zero, or finer than nano-USD. */
+export function readUsd(text: string): bigint | null {
+  const [, whole, fraction = ''] = /^\$?(\d{1,9})(?:\.(\d{1,9}))?$/.exec(text) ?? [];
+  if (whole === undefined) return null;
+  const nanousd = BigInt(whole) * 1_000_000_000n + BigInt(fraction.padEnd(9, '0'));
+  return nanousd > 0n ? nanousd : null;
+}
+
+export function earningsText(earnings: EarningsAnswer): string {
+  const next = earnings.next_matures_at === null ? '' : `next payable ${showTime(earnings.next_matures_at)}`;
+  const sums = table([
+    ['PENDING', usd(earnings.pending_nanousd), next],
+    ['PAYABLE', usd(earnings.payable_nanousd), ''],
+    ['IN FLIGHT', usd(earnings.in_flight_nanousd), ''],
+    ['PAID', usd(earnings.paid_nanousd), ''],
+  ]);
+  const rows = earnings.chutes.map((c) => [printable(c.name ?? c.chute_id), String(c.attempts), usd(c.share_nanousd)]);
+  return rows.length === 0 ? sums : `${sums}\n\n${table([[`CHUTE (${earnings.days} DAYS)`, 'ATTEMPTS', 'EARNED'], ...rows])}`;
+}
+
+export function payoutsText(items: readonly PayoutAnswer[]): string {
+  if (items.length === 0) return 'No payouts yet. ripcord-miner payouts request asks for one.';
+  const rows = items.map((p) => [showTime(p.requested_at), p.state, usd(p.amount_nanousd), tao(p.rao), printable(p.address), whatElse(p)]);
+  return table([['ASKED', 'STATE', 'AMOUNT', 'TAO', 'TO', ''], ...rows]);
+}
+
+export function requestedText(payout: PayoutAnswer): string {
+  return `${usd(payout.amount_nanousd)} will be paid to ${printable(payout.address)}; ripcord-miner payouts shows how far it is.`;
+}
+
+export function addressText({ active, waiting }: AddressesAnswer): string {
+  const line = (what: string, of: AddressesAnswer['active'], at: string) =>
+    of === null ? [] : [`${what} ${of.kind} ${printable(of.address)}${at}`];
+  const lines = [
+    ...line('Paid to', active, ''),
+    ...line('Then to', waiting, waiting === null ? '' : ` from ${showTime(waiting.active_at)} on`),
+  ];
+  return lines.length === 0 ? 'No payout address. ripcord-miner payouts address SS58 sets one.' : lines.join('\n');
+}
+
+function whatElse(payout: PayoutAnswer): string {
+  return printable(payout.reason === '' ? (payout.extrinsic ?? '') : payout.reason);
+}
+
+/** Rao as TAO. */
+function tao(rao: string | null): string {
+  return rao === null ? '-' : usd(rao).replace('$', '');
+}
+
+function showTime(at: string): string {
+  return at.replace('T', ' ').replace(/\.\d+Z$/, 'Z');
+}
+
+function table(rows: readonly (readonly string[])[]): string {
+  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => (row[column] ?? '').length)));
+  const lines = rows.map((row) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  '));
+  return lines.map((line) => line.trimEnd()).join('\n');
+}
+
+/** What comes from others, without what a terminal would obey. */
+function printable(text: string): string {
+  return text.replace(/[^\x20-\x7e\u00a0-\uffff]/g, '?').slice(0, 200);
+}
