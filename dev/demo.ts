@@ -1,4 +1,4 @@
-/** What makes a bare network worth a visit: an account with a key, three chutes, and an agent that runs them on the CPU. */
+/** What makes a bare network worth a visit: an account with a key and credit, three chutes, and an agent that runs them on the CPU. */
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -8,6 +8,7 @@ import { packFolder } from '../cli/pack/pack.ts';
 import type { Hotkey } from '../miner-agent/identity/hotkey.ts';
 import { startAgent, type AgentPart } from './agent.ts';
 import { buildImageChute } from './chutes/image/build.ts';
+import { DEMO_NANOUSD, giveCredit } from './credit.ts';
 import { lineOf, StartFailure } from './failure.ts';
 import type { DataFolder } from './folder.ts';
 import { hotkeyIn, hotkeyOf } from './hotkeys.ts';
@@ -97,6 +98,7 @@ export async function raiseDemo(ask: DemoAsk): Promise<{ facts: Demo; agents: Ag
 async function demoAccount(network: Network, folder: DataFolder, signal?: AbortSignal): Promise<{ account: string; key: string }> {
   const client = clientOf(network, { hotkey: hotkeyIn(folder.file('demo-hotkey')), signal });
   const { account_id: account } = await client.signUp(HANDLE);
+  await giveCredit(network.databaseUrl, account, DEMO_NANOUSD, `start/${account}`);
   const known = folder.state.demoKey;
   if (known !== undefined) return { account, key: known };
   const { secret_key: key } = await client.createKey({ name: 'demo', scopes: ['invoke', 'read', 'write', 'keys'] });
@@ -106,10 +108,11 @@ async function demoAccount(network: Network, folder: DataFolder, signal?: AbortS
 
 /** The judge pays its canary calls like anyone: an account of its hotkey, a key that may call. */
 async function judgeKey(network: Network, folder: DataFolder, signal?: AbortSignal): Promise<string> {
+  const client = clientOf(network, { hotkey: hotkeyOf(judgeSeed(folder.state.edgeSecret)), signal });
+  const { account_id: account } = await client.signUp('judge');
+  await giveCredit(network.databaseUrl, account, DEMO_NANOUSD, `start/${account}`);
   const known = folder.state.judgeKey;
   if (known !== undefined) return known;
-  const client = clientOf(network, { hotkey: hotkeyOf(judgeSeed(folder.state.edgeSecret)), signal });
-  await client.signUp('judge');
   const { secret_key: key } = await client.createKey({ name: 'canaries', scopes: ['invoke'] });
   folder.remember({ judgeKey: key });
   return key;

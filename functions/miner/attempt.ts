@@ -317,10 +317,11 @@ export class Attempt {
   /** `known`: of a cold attempt, what its agent kept. */
   metered(known: Kept | null): RelayMeter {
     const meter = this.counted ?? known?.meter ?? null;
+    const paid = (this.spent ? this.allowance.end : null) ?? Infinity;
     const tokens =
       meter === null
         ? { tokensIn: null, cachedIn: null, tokensOut: null }
-        : meteredTokens(meter, Math.max(this.requestTotal, this.row.requestBytes));
+        : meteredTokens(meter, Math.max(this.requestTotal, this.row.requestBytes), paid);
     return {
       status: this.head?.status ?? known?.status ?? null,
       bytes: meter?.bytes ?? 0,

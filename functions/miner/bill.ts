@@ -20,9 +20,9 @@ export class Bill {
   }
 
   /** An event's usage with the cost so far in it. Nobody but the edge says what a call costs. */
-  withCost(usage: Json, meter: Meter): Json {
+  withCost(usage: Json, meter: Meter, paid = Infinity): Json {
     const { cost_nanousd: _, ...claimed } = usage;
-    const cost = this.cost(meter);
+    const cost = this.cost(meter, paid);
     return cost === null ? claimed : { ...claimed, cost_nanousd: cost };
   }
 
@@ -34,31 +34,31 @@ export class Bill {
     return event({ id: call, object: stream.object, created, model: stream.model, choices: [], usage: this.usage(meter) });
   }
 
-  /** The end of a stream whose credit is used up, in the form of the event that is withheld. */
-  endOfCredit(withheld: Json, meter: Meter): string {
+  /** The end of a stream whose credit is used up, in the form of the event that is withheld. `paid`: output tokens. */
+  endOfCredit(withheld: Json, meter: Meter, paid: number): string {
     const { stream } = this.row.ask;
     const { id, object, created, model } = withheld;
     const choices = Array.from({ length: stream?.choices ?? 1 }, (_, index) => ended(index, object));
     const last = { id, object, created, model };
-    const usage = stream?.usage === true ? event({ ...last, choices: [], usage: this.usage(meter) }) : '';
+    const usage = stream?.usage === true ? event({ ...last, choices: [], usage: this.usage(meter, paid) }) : '';
     return `${event({ ...last, choices })}${usage}${DONE}`;
   }
 
-  private usage(meter: Meter): Json {
-    const { tokensIn, tokensOut } = meteredTokens(meter, this.row.requestBytes);
+  private usage(meter: Meter, paid = Infinity): Json {
+    const { tokensIn, tokensOut } = meteredTokens(meter, this.row.requestBytes, paid);
     const prompt_tokens = tokensIn ?? 0;
     const completion_tokens = tokensOut ?? 0;
-    return this.withCost({ prompt_tokens, completion_tokens, total_tokens: prompt_tokens + completion_tokens }, meter);
+    return this.withCost({ prompt_tokens, completion_tokens, total_tokens: prompt_tokens + completion_tokens }, meter, paid);
   }
 
   /**
    * Nano-USD as a decimal text. Null where it does not follow from the row: a price by time, a body whose length is known
    * only at its end, or a row of an older deploy.
    */
-  private cost(meter: Meter): string | null {
+  private cost(meter: Meter, paid: number): string | null {
     const { ask, requestBytes } = this.row;
     if (ask.hold === undefined || ask.terms.price.per_second > 0 || requestBytes === 0) return null;
-    const tokens = meteredTokens(meter, requestBytes);
+    const tokens = meteredTokens(meter, requestBytes, paid);
     const charge = chargeOf(ask.terms, ask.facts, {
       outcome: 'completed',
       status: this.status,

@@ -35,14 +35,17 @@ export function meterObject(meter: Meter, object: Record<string, unknown>): void
   if (isObject(details)) meter.claimCached = count(details['cached_tokens']) ?? meter.claimCached;
 }
 
-/** Tokens to charge for. Without a claim, one per event that carried text. Input is bounded by the request's bytes. */
-export function meteredTokens(meter: Meter, requestBytes: number): Omit<Metered, 'ms'> {
+/**
+ * Tokens to charge for. Without a claim, one per event that carried text. Input is bounded by the request's bytes, output
+ * by `paid`, where the reply was ended because no more of it was paid for.
+ */
+export function meteredTokens(meter: Meter, requestBytes: number, paid = Infinity): Omit<Metered, 'ms'> {
   const out = meter.claimOut ?? (meter.events > 0 ? meter.events : null);
   const tokensIn = meter.claimIn === null ? null : Math.min(meter.claimIn, requestBytes);
   return {
     tokensIn,
     cachedIn: tokensIn === null || meter.claimCached === null ? null : Math.min(meter.claimCached, tokensIn),
-    tokensOut: out === null ? null : Math.min(out, meter.text + 1),
+    tokensOut: out === null ? null : Math.min(out, meter.text + 1, paid),
   };
 }
 

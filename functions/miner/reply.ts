@@ -211,7 +211,7 @@ class EventFilter implements ReplyFilter {
       throw new ProtocolError('malformed', 'an event of the reply is not a JSON object on one line');
     if (this.bill !== null && this.limit !== null && tokensUsed(this.meter) >= this.limit && generatedText(object) > 0) {
       this.stopped = true;
-      return this.bill.endOfCredit(object, this.meter);
+      return this.bill.endOfCredit(object, this.meter, this.limit);
     }
     meterObject(this.meter, object);
     const { usage } = object;

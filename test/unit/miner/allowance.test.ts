@@ -248,14 +248,14 @@ describe('no answer', () => {
     expect(world.asked).toHaveLength(2);
   });
 
-  test('refused late: what is out is out, and nothing follows', () => {
+  test('refused late: what is out is out, but only what was paid for is charged, and nothing follows', () => {
     const { key, stream } = begin();
     flow(key, stream, 1_500);
     world.extended(key, REFUSED);
     expect(world.over.has(key)).toBe(false);
     world.frames(...sent(stream, tokens(10)));
     expect(events(key)).toHaveLength(1_501);
-    expect(world.settlement(key)).toMatchObject({ code: 'insufficient_credit', tokensOut: 1_500 });
+    expect(world.settlement(key)).toMatchObject({ code: 'insufficient_credit', tokensOut: BLOCK });
   });
 
   test('an answer that comes after the end changes nothing', () => {
