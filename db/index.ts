@@ -4,6 +4,7 @@ export * from './errors.ts';
 export * from './accounts.ts';
 export * from './keys.ts';
 export * from './chutes.ts';
+export * from './prices.ts';
 export * from './miners.ts';
 export * from './usage.ts';
 export * from './calls.ts';

@@ -46,6 +46,8 @@ export interface Env {
   /** The program that signs payouts (docs/payouts.md), and its bearer. Absent: payouts in TAO wait. */
   PAYOUT_SIGNER_URL?: string;
   PAYOUT_SIGNER_TOKEN?: string;
+  /** Ten-thousandths of every cost that the platform keeps, by prices made from now on. Absent: 1500. */
+  FEE_BPS?: string;
   /** Where a caller who is out of credit gets more. Absent: the balance of the account at this origin. */
   TOP_UP_URL?: string;
   /** Most agents that may be connected at once (one machine: as its file descriptors allow). Absent: no limit. */
@@ -55,6 +57,10 @@ export interface Env {
 }
 
 const REQUIRED = ['EDGE_SECRET', 'PUBLIC_ORIGIN', 'HOST_SUFFIX', 'DATABASE_URL'] as const;
+
+export function feeBps(env: Pick<Env, 'FEE_BPS'>): number {
+  return Number(env.FEE_BPS ?? 1500);
+}
 
 export function topUpUrl(env: Env): string {
   return env.TOP_UP_URL ?? `${env.PUBLIC_ORIGIN}/accounts/me/balance`;
@@ -66,4 +72,6 @@ export function checkEnv(env: Env): void {
   if (missing.length > 0) throw new RipcordError('unavailable', { message: `The edge is not configured: ${missing.join(', ')} missing.` });
   if (!/^[0-9a-f]{64,}$/.test(env.EDGE_SECRET))
     throw new RipcordError('unavailable', { message: 'The edge is not configured: EDGE_SECRET must be at least 64 hex digits.' });
+  if (env.FEE_BPS !== undefined && !/^(\d{1,4}|10000)$/.test(env.FEE_BPS))
+    throw new RipcordError('unavailable', { message: 'The edge is not configured: FEE_BPS must be a whole number from 0 to 10000.' });
 }

@@ -1,9 +1,10 @@
 /** Chutes as clients see them; field names are Chutes' own where the idea is the same. */
 import type { Listing } from '../calls/ports.ts';
 import type { ChuteView, InstanceView } from '../chute/view.ts';
+import type { PriceVersion } from '../prices/history.ts';
 
 /** `owner` sees what goes on inside; `public` sees that it runs. Nobody sees the values of `env`. */
-export function chuteItem(view: ChuteView, eyes: 'owner' | 'public') {
+export function chuteItem(view: ChuteView, eyes: 'owner' | 'public', now = Date.now()) {
   const { config } = view;
   const { gpu } = config;
   const item = {
@@ -20,7 +21,10 @@ export function chuteItem(view: ChuteView, eyes: 'owner' | 'public') {
     concurrency: config.concurrency,
     min_instances: config.min,
     max_instances: config.max,
-    price: config.price,
+    price: view.terms.price,
+    price_version: view.terms.version,
+    discount_bps: view.terms.discountBps,
+    coming_prices: view.prices.filter((v) => v.startsAt > now).map((v) => priceItem(v, false)),
     hot: view.instances.some((instance) => instance.state === 'live'),
     created_at: new Date(view.created).toISOString(),
     instances: view.instances
@@ -37,6 +41,8 @@ export function chuteItem(view: ChuteView, eyes: 'owner' | 'public') {
     wanted_instances: view.wanted,
     missing_instances: view.need,
     waiting_calls: view.waiting,
+    // No instance is started while the account cannot pay for it.
+    held_back: view.unpaidSince === null ? null : { code: 'insufficient_credit', since: new Date(view.unpaidSince).toISOString() },
     last_error:
       view.lastError === null
         ? null
@@ -63,6 +69,20 @@ function instanceItem(instance: InstanceView, eyes: 'owner' | 'public') {
   return eyes === 'public' ? item : { ...item, detail: instance.detail, slots: instance.slots, busy: instance.busy };
 }
 
+/** A price of a chute; `holds`: it is the one in force. */
+export function priceItem(version: PriceVersion, holds: boolean) {
+  return {
+    price_version: version.id,
+    price: version.price,
+    discount_bps: version.discountBps,
+    fee_bps: version.feeBps,
+    starts_at: new Date(version.startsAt).toISOString(),
+    ends_at: version.endsAt === null ? null : new Date(version.endsAt).toISOString(),
+    in_force: holds,
+    note: version.note,
+  };
+}
+
 /** A chute in a list whose object is not asked. */
 export function listedItem(
   row: { id: string; name: string; slug: string; public: boolean; version: string; createdAt: Date },
@@ -76,6 +96,7 @@ export function listedItem(
     public: row.public,
     version: row.version,
     template: listing?.template ?? null,
+    price: listing?.terms?.price ?? null,
     created_at: row.createdAt.toISOString(),
   };
 }

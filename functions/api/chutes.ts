@@ -3,26 +3,23 @@
  * not own it gets its public face only.
  */
 import { Hono } from 'hono';
-import type { Context } from 'hono';
 import * as z from 'zod/mini';
 import * as db from '#db';
-import { CHUTE_NAME, HANDLE, LIMITS, chuteConfigSchema } from '#protocol';
+import { LIMITS, chuteConfigSchema } from '#protocol';
 import { blobs } from '../blobs.ts';
 import { versionOf } from '../chute/version-hash.ts';
-import type { ChuteView } from '../chute/view.ts';
 import type { Env } from '../env.ts';
 import { RipcordError } from '../errors.ts';
 import { authenticate, authenticateAccount } from '../gate/authenticate.ts';
-import type { Caller } from '../gate/authenticate.ts';
-import { checkId, chuteIdOf, slugOf } from '../gate/ids.ts';
+import { chuteIdOf, slugOf } from '../gate/ids.ts';
 import { marketListings } from '../market/copy.ts';
 import { chuteStub } from '../stubs.ts';
 import { bodyAtMost } from './body.ts';
+import { CHUTE_PATHS, owned, recorded, visible } from './chute-access.ts';
 import { chuteItem, listedItem, versionItem } from './chute-items.ts';
 import { DEPLOY_BYTES, readDeploy } from './deploy-body.ts';
+import { deployedPrices } from './set-price.ts';
 import type { Vars } from './vars.ts';
-
-type Ctx = Context<{ Bindings: Env; Variables: Vars }>;
 
 export const chutesApi = new Hono<{ Bindings: Env; Variables: Vars }>();
 
@@ -58,7 +55,8 @@ chutesApi.get('/blobs/:sha256', async (c) => {
 
 chutesApi.post('/chutes', deployLimit, async (c) => {
   const caller = await authenticateAccount(c, 'write');
-  const { config, code } = readDeploy(c.req.raw.headers, await c.req.text());
+  const { config: told, code } = readDeploy(c.req.raw.headers, await c.req.text());
+  const { price, ...config } = told;
   const slug = slugOf(caller.handle, config.name);
   if (slug.length > 63)
     throw new RipcordError('invalid_config', {
@@ -74,11 +72,14 @@ chutesApi.post('/chutes', deployLimit, async (c) => {
   }
   const [chute, version] = await Promise.all([chuteIdOf(slug, c.env), versionOf(config, code)]);
   const name = `${caller.handle}/${config.name}`;
+  const stub = chuteStub(c.env, chute);
+  const live = (await stub.describe())?.instances.some((instance) => instance.state === 'live') === true;
   await recorded(async (base) => {
     await db.upsertChute(base, { id: chute, accountId: caller.account, name, slug, public: config.public, version });
     await db.insertVersion(base, { chuteId: chute, version, config: withoutSecrets(config), code });
   }, c.env);
-  const deployed = await chuteStub(c.env, chute).deploy({ spec: { chute, name, account: caller.account, version, config, code }, slug });
+  const prices = await deployedPrices(c.env, chute, { price, live }, Date.now());
+  const deployed = await stub.deploy({ spec: { chute, name, account: caller.account, version, config, code }, slug, prices });
   return c.json({ chute_id: chute, name, slug, version, created: deployed.created }, 201);
 });
 
@@ -101,8 +102,7 @@ chutesApi.get('/chutes', async (c) => {
   return c.json({ items, next: rows.length < limit ? null : (rows.at(-1)?.name ?? null) });
 });
 
-// A chute is `/chutes/{chute_id}` or `/chutes/{owner}/{name}`; an id has an underscore, a handle has none.
-for (const at of ['/chutes/:id{cht_[^/]+}', '/chutes/:owner{[a-z0-9]+}/:name'] as const) {
+for (const at of CHUTE_PATHS) {
   chutesApi.get(at, async (c) => {
     const caller = await authenticate(c, 'read');
     const view = await visible(c, caller);
@@ -156,37 +156,6 @@ for (const at of ['/chutes/:id{cht_[^/]+}', '/chutes/:owner{[a-z0-9]+}/:name'] a
     if (stream === null) throw new RipcordError('rate_limited', { message: 'Too many clients follow this log.', retryAfterMs: 5_000 });
     return c.body(stream, 200, { 'content-type': 'application/x-ndjson', 'cache-control': 'no-store' });
   });
-}
-
-/** The chute of the path, if the caller may see it; throws `chute_not_found` otherwise, whatever the reason. */
-async function visible(c: Ctx, caller: Caller): Promise<ChuteView> {
-  const id = await idOf(c);
-  const view = id === null ? null : await chuteStub(c.env, id).describe();
-  if (view === null || (view.owner !== caller.account && !view.config.public)) throw new RipcordError('chute_not_found');
-  return view;
-}
-
-/** The chute of the path, if the caller owns it. A public chute of another owner is there, but not for this. */
-export async function owned(c: Ctx, scope: 'read' | 'write'): Promise<ChuteView> {
-  const caller = await authenticate(c, scope);
-  const view = await visible(c, caller);
-  if (view.owner !== caller.account) throw new RipcordError('insufficient_scope', { message: 'The chute belongs to another account.' });
-  return view;
-}
-
-async function idOf(c: Ctx): Promise<string | null> {
-  const { id, owner = '', name = '' } = c.req.param() as { id?: string; owner?: string; name?: string };
-  if (id !== undefined) return (await checkId('cht', id, c.env)) ? id : null;
-  return HANDLE.test(owner) && CHUTE_NAME.test(name) ? chuteIdOf(slugOf(owner, name), c.env) : null;
-}
-
-/** Postgres, or `unavailable`: a deploy that is not on record has not happened. */
-async function recorded<T>(work: (base: db.Database) => Promise<T>, env: Env): Promise<T> {
-  try {
-    return await work(db.connect(env));
-  } catch {
-    throw new RipcordError('unavailable', { message: 'The record of chutes does not answer.', retryAfterMs: 5_000 });
-  }
 }
 
 /** The record says which variables there were, never what they held. */

@@ -6,6 +6,8 @@ import { sameText } from '../gate/constant-time.ts';
 import { housekeeping } from '../housekeeping.ts';
 import { accountStub, chuteStub, marketStub, minerStub } from '../stubs.ts';
 import { health } from './health.ts';
+import { readJson, smallBody } from './body.ts';
+import { overrideSchema, setOverride } from './overrides.ts';
 import type { Vars } from './vars.ts';
 
 export const internalApi = new Hono<{ Bindings: Env; Variables: Vars }>();
@@ -17,6 +19,13 @@ internalApi.post('/internal/cron', async (c) => {
   operatorOnly(c);
   const { ok, errands } = await housekeeping(c.env, Date.now());
   return c.json({ ok, errands }, ok ? 200 : 503);
+});
+
+/** A price of one account's own. */
+internalApi.post('/internal/overrides', smallBody, async (c) => {
+  operatorOnly(c);
+  const set = await setOverride(c.env, await readJson(c, overrideSchema), Date.now());
+  return c.json({ price_version: set.id, account_id: set.accountId, chute_id: set.chuteId }, 201);
 });
 
 /** Fault tests: tears an object down as a deploy or a crash would, or cuts an agent's socket. */

@@ -7,6 +7,8 @@ import type { Env } from '../env.ts';
 import { RipcordError } from '../errors.ts';
 import { parseKey } from '../gate/keys.ts';
 import { marketListings } from '../market/copy.ts';
+import { FREE } from '../prices/now.ts';
+import { pricingOf } from '../prices/shown.ts';
 import type { Vars } from './vars.ts';
 
 type Ctx = Context<{ Bindings: Env; Variables: Vars }>;
@@ -29,6 +31,7 @@ openaiApi.get('/v1/models', async (c) => {
       chute_id: l.chute,
       root: l.name,
       parent: null,
+      ...pricingOf(l.terms ?? FREE),
     })),
   });
 });

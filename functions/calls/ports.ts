@@ -5,7 +5,7 @@
  * Additive changes only, two forms readable: a Worker and an object of different deploys talk to each other.
  */
 import type { Metered, QuoteFacts, Terms } from '../prices/terms.ts';
-import type { ChuteConfig, Inventory, InstanceReport, LogLine, Receipt, RefusalCode, VersionSpec } from '#protocol';
+import type { ChuteConfig, Inventory, InstanceReport, LogLine, Price, Receipt, RefusalCode, VersionSpec } from '#protocol';
 
 /** A UUIDv7 made at the first hop; `X-Request-Id` of every reply. */
 export type CallId = string;
@@ -364,7 +364,7 @@ export interface Offer {
   /** 0 to 1000; grows while a cold chute waits. */
   urgency: number;
   bounty_nanousd: number;
-  price: ChuteConfig['price'];
+  price: Price;
   gpu: ChuteConfig['gpu'] | null;
   runtime: 'image' | 'command';
   image: string | null;
@@ -383,6 +383,8 @@ export interface Listing {
   tagline: string;
   template: ChuteConfig['template'];
   created: number;
+  /** What it asks now. */
+  terms?: Terms;
 }
 
 export interface MarketDoc {

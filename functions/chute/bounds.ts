@@ -46,6 +46,13 @@ export const BOUNDS = {
   stopTries: 6,
   /** Milliseconds between two posts of a need whose urgency grows. */
   postMs: 5_000,
+  /** Milliseconds an instance of a private chute is paid for at a time, where it is paid by time. */
+  rentMs: 60_000,
+  /** Most milliseconds between two tries to have a period held or settled. */
+  rentAgainMaxMs: 60_000,
+  /** Milliseconds until an account that could not pay is asked again, doubled per refusal up to `unpaidMaxMs`. */
+  unpaidMs: 15_000,
+  unpaidMaxMs: 600_000,
   /** Log bytes and chunks kept per instance, bytes of one chunk, instances whose logs are kept, streams that follow. */
   logBytes: 256 * 1024,
   logChunks: 512,

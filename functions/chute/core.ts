@@ -4,11 +4,14 @@
  */
 import type { InstanceReport } from '#protocol';
 import type { AgentFacts, CallId, ClaimAnswer, QueueAnswer, ReportAnswer, Snapshot, Ticket, WaitAnswer } from '../calls/ports.ts';
+import { nextChange, type PriceVersion } from '../prices/history.ts';
 import { balance } from './balance.ts';
 import { BOUNDS } from './bounds.ts';
 import * as instances from './instances.ts';
 import * as need from './need.ts';
+import { learn } from './prices.ts';
 import * as queue from './queue.ts';
+import * as rent from './rent.ts';
 import { currentSpec, dropRow, emptyDemand, rebuild } from './state.ts';
 import type { Effect, State, StoredRow, Turn } from './state.ts';
 import * as versions from './versions.ts';
@@ -39,7 +42,16 @@ export class ChuteCore {
     return this.#turn(now, (turn) => versions.rollback(turn, version));
   }
 
-  /** Ends the chute: every instance is stopped, every waiting call refused, every row dropped. */
+  /** What the chute asks now and next; false: there is no chute. */
+  setPrices(prices: readonly PriceVersion[], now: number): Outcome<boolean> {
+    return this.#turn(now, (turn) => {
+      if (this.#state.chute === null) return false;
+      learn(turn, prices);
+      return true;
+    });
+  }
+
+  /** Ends the chute: every instance is stopped, every waiting call refused, every row dropped but the rents to be settled. */
   remove(now: number): Outcome<boolean> {
     return this.#turn(now, (turn) => {
       const { state } = turn;
@@ -50,11 +62,15 @@ export class ChuteCore {
       }
       for (const key of state.versions.keys()) dropRow(turn, 'version', key);
       for (const key of state.strikes.keys()) dropRow(turn, 'strike', key);
+      for (const { id } of state.prices) dropRow(turn, 'price', id);
+      dropRow(turn, 'unpaid', 'unpaid');
       dropRow(turn, 'demand', state.chute.chute);
       dropRow(turn, 'chute', state.chute.chute);
       turn.effects.push({ do: 'post', chute: state.chute.chute, offer: null, listing: null });
       state.versions.clear();
       state.strikes.clear();
+      state.prices = [];
+      state.unpaid = null;
       state.demand = emptyDemand();
       state.savedDemand = emptyDemand();
       state.chute = null;
@@ -146,6 +162,15 @@ export class ChuteCore {
     return this.#turn(now, (turn) => instances.stopTold(turn, instance, ok));
   }
 
+  /** Whether the account holds the price of a period; null: it did not answer. */
+  rentAnswered(key: string, ok: boolean | null, now: number): Outcome<void> {
+    return this.#turn(now, (turn) => rent.answered(turn, key, ok, this.#bounds));
+  }
+
+  rentSettled(key: string, ok: boolean, now: number): Outcome<void> {
+    return this.#turn(now, (turn) => rent.settled(turn, key, ok, this.#bounds));
+  }
+
   /** Whether the market took the last post; if not, it is sent again. */
   posted(ok: boolean, now: number): Outcome<void> {
     return this.#turn(now, (turn) => {
@@ -172,12 +197,14 @@ export class ChuteCore {
   /** One turn: what happened, then everything that follows from it. */
   #turn<T>(now: number, happen: (turn: Turn) => T): Outcome<T> {
     const turn: Turn = { state: this.#state, now, effects: [] };
+    rent.roll(turn, this.#bounds);
     const answer = happen(turn);
     instances.expire(turn, this.#bounds);
     instances.retryStops(turn, this.#bounds);
     wake.expireTickets(turn, this.#bounds);
     need.feel(turn, 0, this.#bounds);
     balance(turn, false, this.#bounds);
+    rent.follow(turn, this.#bounds);
     wake.pump(turn, this.#bounds);
     this.#post(turn);
     this.#arm(turn);
@@ -189,7 +216,7 @@ export class ChuteCore {
     const { state, now } = turn;
     if (state.chute === null || (state.postingSince !== null && now - state.postingSince < this.#bounds.linkMs)) return;
     const offer = need.offer(turn, this.#bounds);
-    const listing = view.listing(state);
+    const listing = view.listing(state, now);
     const key = JSON.stringify([offer === null ? null : { ...offer, urgency: 0 }, listing]);
     const text = `${key}${offer?.urgency ?? ''}`;
     const due = now - state.postedAt >= this.#bounds.postMs;
@@ -211,10 +238,14 @@ export class ChuteCore {
       if (row.goneAt !== null) times.push(row.goneAt + this.#bounds.graceMs);
     }
     for (const order of state.stops.values()) times.push(order.next);
-    const needAt = need.nextNeedAt(turn, this.#bounds);
-    if (needAt !== null) times.push(needAt);
-    const wakeAt = wake.nextWakeAt(state, this.#bounds);
-    if (wakeAt !== null) times.push(wakeAt);
+    const { prices } = state;
+    for (const next of [
+      need.nextNeedAt(turn, this.#bounds),
+      wake.nextWakeAt(state, this.#bounds),
+      rent.nextRentAt(turn),
+      nextChange(prices, now),
+    ])
+      if (next !== null) times.push(next);
     const growing = state.demand.unmetSince !== null && now - state.demand.unmetSince < 300_000 && currentSpec(state) !== null;
     const postAt = state.postedAt + this.#bounds.postMs;
     if (growing || state.postFailed || state.postingSince !== null) times.push(postAt > now ? postAt : now + this.#bounds.postMs);

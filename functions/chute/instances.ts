@@ -17,6 +17,7 @@ export function claim(turn: Turn, facts: AgentFacts, version: string, fresh: str
   const spec = currentSpec(state);
   if (spec === null) return refusal('unknown_chute', 60_000);
   if (spec.version !== version) return refusal('stale_version', 1_000);
+  if (state.unpaid !== null) return refusal('no_need', Math.max(1_000, state.unpaid.next - now));
   const mine = [...state.instances.values()].filter((row) => row.agent === facts.agent && row.version === version);
   // The reply to an earlier claim was lost, or the agent has not started yet: the same grant again.
   const open = mine.find((row) => row.state === 'granted');

@@ -5,6 +5,7 @@
 import type { ChuteConfig } from '#protocol';
 import type { Offer } from '../calls/ports.ts';
 import type { BOUNDS } from './bounds.ts';
+import { termsNow } from './prices.ts';
 import { currentSpec, putRow, serves } from './state.ts';
 import type { State, Turn } from './state.ts';
 
@@ -78,7 +79,7 @@ export function offer(turn: Pick<Turn, 'state' | 'now'>, bounds: typeof BOUNDS):
   const { state, now } = turn;
   const spec = currentSpec(state);
   const need = missing(turn, bounds);
-  if (state.chute === null || spec === null || need === 0) return null;
+  if (state.chute === null || spec === null || need === 0 || state.unpaid !== null) return null;
   const { config } = spec;
   return {
     chute: state.chute.chute,
@@ -88,7 +89,7 @@ export function offer(turn: Pick<Turn, 'state' | 'now'>, bounds: typeof BOUNDS):
     urgency: urgency(turn),
     // Nobody pays bounties yet, so none is promised.
     bounty_nanousd: 0,
-    price: config.price,
+    price: termsNow(state, now).price,
     gpu: config.gpu ?? null,
     runtime: config.image === undefined ? 'command' : 'image',
     image: config.image ?? null,

@@ -2,6 +2,7 @@
 import { DurableObject } from 'cloudflare:workers';
 import type { InstanceReport, LogLine, StopReason } from '#protocol';
 import type {
+  AccountPort,
   AgentFacts,
   CallId,
   ClaimAnswer,
@@ -15,14 +16,16 @@ import type {
 import type { Env } from '../env.ts';
 import { event } from '../events.ts';
 import { makeId } from '../gate/ids.ts';
-import { marketStub, minerStub } from '../stubs.ts';
+import type { PriceVersion } from '../prices/history.ts';
+import { accountStub, marketStub, minerStub } from '../stubs.ts';
 import { BOUNDS } from './bounds.ts';
 import { ChuteCore } from './core.ts';
 import type { Outcome } from './core.ts';
 import { Followers } from './followers.ts';
 import { LogBook } from './logs.ts';
 import type { Appended } from './logs.ts';
-import type { Effect } from './state.ts';
+import { rentAsk, rentCall, rentSettlement } from './rent-call.ts';
+import type { Effect, RentRow } from './state.ts';
 import { ChuteStore } from './store.ts';
 import type { DeployAnswer, DeployAsk, versionList } from './versions.ts';
 import type { ChuteView } from './view.ts';
@@ -52,6 +55,11 @@ export class ChuteObject extends DurableObject<Env> {
   /** Makes a kept version the current one; false if it is not kept. */
   rollback(version: string): boolean {
     return this.#run(this.#core.rollback(version, Date.now()));
+  }
+
+  /** What the chute asks now and next, as Postgres has it; false: there is no chute. */
+  setPrices(prices: PriceVersion[]): boolean {
+    return this.#run(this.#core.setPrices(prices, Date.now()));
   }
 
   /** Stops and forgets everything; false if there was no chute. Throws while the market cannot be told. */
@@ -156,13 +164,17 @@ export class ChuteObject extends DurableObject<Env> {
       case 'reserve':
       case 'release':
       case 'stop':
+      case 'rent':
+      case 'settle':
       case 'post':
         return this.#later(this.#ask(effect), effect.do);
     }
   }
 
   /** Asks another object, and tells the core what came of it. */
-  async #ask(effect: Extract<Effect, { do: 'watch' | 'unwatch' | 'reserve' | 'release' | 'stop' | 'post' }>): Promise<void> {
+  async #ask(
+    effect: Extract<Effect, { do: 'watch' | 'unwatch' | 'reserve' | 'release' | 'stop' | 'rent' | 'settle' | 'post' }>,
+  ): Promise<void> {
     switch (effect.do) {
       case 'watch': {
         const told = await this.#miner(effect.agent).watch(this.#name(), effect.instances).catch(failed('watch', null));
@@ -185,6 +197,15 @@ export class ChuteObject extends DurableObject<Env> {
         const told = await this.#stop(effect.agent, effect.instance, effect.reason, effect.noticeMs);
         return this.#run(this.#core.stopTold(effect.instance, told, Date.now()));
       }
+      case 'rent': {
+        const ask = rentAsk(effect.rent, await rentCall(effect.rent));
+        const held = await this.#account(effect.rent.owner).rent(ask).catch(failed('rent', null));
+        return this.#run(this.#core.rentAnswered(effect.key, held, Date.now()));
+      }
+      case 'settle': {
+        const taken = await this.#settle(effect.rent).catch(failed('settle', false));
+        return this.#run(this.#core.rentSettled(effect.key, taken, Date.now()));
+      }
       case 'post': {
         const posted = await marketStub(this.env)
           .post(effect.chute, effect.offer, effect.listing)
@@ -198,6 +219,19 @@ export class ChuteObject extends DurableObject<Env> {
     return this.#miner(agent)
       .stop(instance, reason, noticeMs)
       .then(() => true, failed('stop', false));
+  }
+
+  async #settle(rent: RentRow): Promise<boolean> {
+    const call = await rentCall(rent);
+    const account = this.#account(rent.owner);
+    if (rent.end !== rent.start) return (await account.settle([rentSettlement(rent, call)])).includes(`${call}/0`);
+    // Nothing came of it: the hold goes back and no miner is named.
+    await account.close(call, 0, '');
+    return true;
+  }
+
+  #account(id: string): AccountPort {
+    return accountStub(this.env, id) as unknown as AccountPort;
   }
 
   /** The stub as its port: RPC turns every answer into a promise, which the stub's own type says less plainly. */

@@ -45,6 +45,7 @@ function hope(turn: Turn, ticket: Ticket, bounds: typeof BOUNDS): boolean {
     const lost = row.goneAt !== null && row.goneAt + bounds.resumeMs <= now;
     if (row.state !== 'draining' && !lost && !ticket.tried.includes(row.instance)) return true;
   }
+  if (state.unpaid !== null) return false;
   const since = state.demand.unmetSince;
   return since !== null && now - since < bounds.hopeMs;
 }

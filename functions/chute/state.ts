@@ -4,6 +4,8 @@
  */
 import type { StopReason, VersionSpec } from '#protocol';
 import type { CallId, Listing, Offer, Snapshot, Ticket, WaitAnswer } from '../calls/ports.ts';
+import { inOrder, type PriceVersion } from '../prices/history.ts';
+import type { Terms } from '../prices/terms.ts';
 
 export interface ChuteRow {
   chute: string;
@@ -71,6 +73,38 @@ export interface DemandRow {
   unmetSince: number | null;
 }
 
+/**
+ * A period of a live instance of a private chute, paid by its owner. It is asked for, then held, and when it has ended
+ * settled; then the row is gone.
+ */
+export interface RentRow {
+  chute: string;
+  /** Account id. */
+  owner: string;
+  version: string;
+  /** Empty: nothing runs; asks whether the account can pay again. */
+  instance: string;
+  agent: string;
+  hotkey: string;
+  region: string;
+  terms: Terms;
+  /** Unix milliseconds, and milliseconds. With the instance the start names the period. */
+  start: number;
+  ms: number;
+  /** When it ran out, or the instance stopped serving; null before. */
+  end: number | null;
+  /** The account holds its price. */
+  held: boolean;
+}
+
+/** The owner cannot pay for instances: none is started. */
+export interface UnpaidRow {
+  since: number;
+  /** How often it was asked again, and when it is next. */
+  tries: number;
+  next: number;
+}
+
 /** Rows by kind; one SQLite row each, the value as JSON. */
 export interface Rows {
   chute: ChuteRow;
@@ -79,6 +113,9 @@ export interface Rows {
   strike: StrikeRow;
   stop: StopRow;
   demand: DemandRow;
+  price: PriceVersion;
+  rent: RentRow;
+  unpaid: UnpaidRow;
 }
 export type RowKind = keyof Rows;
 export type StoredRow = { [K in RowKind]: { kind: K; key: string; value: Rows[K] } }[RowKind];
@@ -94,6 +131,8 @@ export type Effect =
   | { do: 'release'; agent: string; instance: string; call: CallId }
   | { do: 'stop'; agent: string; instance: string; reason: StopReason; noticeMs: number }
   | { do: 'resolve'; call: CallId; answer: WaitAnswer }
+  /** Ask the owner's account for the price of a period, or tell what it came to. */
+  | { do: 'rent' | 'settle'; key: string; rent: RentRow }
   | { do: 'post'; chute: string; offer: Offer | null; listing: Listing | null }
   /** A line of the edge's own in an instance's log. */
   | { do: 'note'; agent: string; instance: string; at: number; text: string };
@@ -127,6 +166,11 @@ export interface State {
   demand: DemandRow;
   /** The demand as last written; levels move every turn, rows only when it matters. */
   savedDemand: DemandRow;
+  /** Now in force and to come, in order. */
+  prices: PriceVersion[];
+  /** By instance and start. */
+  rents: Map<string, RentRow>;
+  unpaid: UnpaidRow | null;
   /** Below here: memory only. */
   busy: Map<string, number>;
   /** Free slots a watched instance told and nobody was given. */
@@ -139,6 +183,8 @@ export interface State {
   /** Accounts with waiting calls; the next to be served is first. */
   rotation: string[];
   links: Map<string, Link>;
+  /** When a rent is asked or settled again, and how often it was. */
+  rentTries: Map<string, { at: number; tries: number }>;
   outcomes: Map<CallId, { answer: WaitAnswer; until: number }>;
   /** Milliseconds between two freed slots, smoothed; for the ETA. */
   pace: { everyMs: number; at: number | null };
@@ -170,6 +216,9 @@ export function rebuild(rows: Iterable<StoredRow>): State {
     stops: new Map(),
     demand: emptyDemand(),
     savedDemand: emptyDemand(),
+    prices: [],
+    rents: new Map(),
+    unpaid: null,
     busy: new Map(),
     free: new Map(),
     load: { value: 0, busy: 0, at: 0 },
@@ -177,6 +226,7 @@ export function rebuild(rows: Iterable<StoredRow>): State {
     lines: new Map(),
     rotation: [],
     links: new Map(),
+    rentTries: new Map(),
     outcomes: new Map(),
     pace: { everyMs: 1000, at: null },
     snapshot: null,
@@ -192,11 +242,15 @@ export function rebuild(rows: Iterable<StoredRow>): State {
     else if (row.kind === 'instance') state.instances.set(row.key, row.value);
     else if (row.kind === 'strike') state.strikes.set(row.key, row.value);
     else if (row.kind === 'stop') state.stops.set(row.key, row.value);
+    else if (row.kind === 'price') state.prices.push(row.value);
+    else if (row.kind === 'rent') state.rents.set(row.key, row.value);
+    else if (row.kind === 'unpaid') state.unpaid = row.value;
     else {
       state.demand = row.value;
       state.savedDemand = structuredClone(row.value);
     }
   }
+  state.prices = inOrder(state.prices);
   return state;
 }
 

@@ -1,6 +1,9 @@
 /** Versions: immutable, named by what they hold; a pointer says which one is current. */
 import type { ChuteConfig, CodeRef, VersionSpec } from '#protocol';
+import type { PriceVersion } from '../prices/history.ts';
 import type { BOUNDS } from './bounds.ts';
+import { learn } from './prices.ts';
+import { tryNow } from './rent.ts';
 import { dropRow, putRow } from './state.ts';
 import type { Turn } from './state.ts';
 
@@ -15,14 +18,16 @@ export function canonicalJson(value: unknown): string {
   return JSON.stringify(value);
 }
 
-/** The text whose SHA-256 is the version. */
+/** The text whose SHA-256 is the version. Its price is none of it: a price that changes replaces no instance. */
 export function versionText(config: ChuteConfig, code: CodeRef | null): string {
-  return canonicalJson({ form: 'ripcord-version/1', config, code: code?.sha256 ?? null });
+  return canonicalJson({ form: 'ripcord-version/1', config: { ...config, price: undefined }, code: code?.sha256 ?? null });
 }
 
 export interface DeployAsk {
   spec: VersionSpec;
   slug: string;
+  /** What the chute asks now and next, as Postgres has it. */
+  prices?: PriceVersion[];
 }
 
 export interface DeployAnswer {
@@ -39,6 +44,8 @@ export function deploy(turn: Turn, ask: DeployAsk, bounds: typeof BOUNDS): Deplo
   turn.state.versions.set(spec.version, row);
   turn.state.chute ??= { chute: spec.chute, name: spec.name, slug, owner: spec.account, created: turn.now, current: '' };
   point(turn, spec.version);
+  learn(turn, ask.prices ?? []);
+  tryNow(turn);
   prune(turn, bounds.versions);
   return { version: spec.version, created };
 }

@@ -1,9 +1,11 @@
 /** What others see of a Chute: the snapshot that calls are routed by, its public listing, and the owner's view. */
 import type { ChuteConfig } from '#protocol';
 import type { Listing, Snapshot, SnapshotInstance } from '../calls/ports.ts';
-import { FREE } from '../prices/now.ts';
+import { callTerms, timeline, type PriceVersion } from '../prices/history.ts';
+import type { Terms } from '../prices/terms.ts';
 import type { BOUNDS } from './bounds.ts';
 import { missing, wanted } from './need.ts';
+import { termsNow } from './prices.ts';
 import { currentSpec } from './state.ts';
 import type { InstanceRow, State } from './state.ts';
 import { lastError } from './strikes.ts';
@@ -35,7 +37,7 @@ export function snapshot(state: State, now: number): Snapshot | null {
     public: spec.config.public,
     version: spec.version,
     config: spec.config,
-    terms: [{ startsAt: 0, terms: { ...FREE, version: spec.version.slice(0, 16), price: spec.config.price } }],
+    terms: timeline(state.prices, now).map(({ startsAt, terms }) => ({ startsAt, terms: callTerms(terms, spec.config.public) })),
     instances: [...state.instances.values()]
       .filter((row) => row.goneAt === null && (row.state === 'live' || row.state === 'draining'))
       .map((row) => toSnapshot(state, row)),
@@ -45,11 +47,12 @@ export function snapshot(state: State, now: number): Snapshot | null {
 }
 
 /** The public line of a public chute, else null. */
-export function listing(state: State): Listing | null {
+export function listing(state: State, now: number): Listing | null {
   const spec = currentSpec(state);
   if (state.chute === null || spec === null || !spec.config.public) return null;
+  const { chute, name, slug, created } = state.chute;
   const { tagline, template } = spec.config;
-  return { chute: state.chute.chute, name: state.chute.name, slug: state.chute.slug, tagline, template, created: state.chute.created };
+  return { chute, name, slug, tagline, template, created, terms: termsNow(state, now) };
 }
 
 export interface InstanceView {
@@ -74,6 +77,11 @@ export interface ChuteView {
   deployed: number;
   version: string;
   config: ChuteConfig;
+  /** What is in force, and every price that is or will be. */
+  terms: Terms;
+  prices: PriceVersion[];
+  /** Since when the owner cannot pay for instances; null: it can. */
+  unpaidSince: number | null;
   instances: InstanceView[];
   wanted: number;
   need: number;
@@ -94,6 +102,9 @@ export function describe(state: State, now: number, bounds: typeof BOUNDS): Chut
     deployed: state.versions.get(spec.version)?.deployed ?? state.chute.created,
     version: spec.version,
     config: spec.config,
+    terms: termsNow(state, now),
+    prices: state.prices,
+    unpaidSince: state.unpaid?.since ?? null,
     instances: [...state.instances.values()].map((row) => ({
       instance: row.instance,
       agent: row.agent,

@@ -1,8 +1,7 @@
 /** What a call is charged by: frozen when it opens, so a price that changes meanwhile changes nothing for it. Pure. */
-import type { ChuteConfig } from '#protocol';
+import type { Price } from '#protocol';
 
-/** Nano-USD per unit, whole numbers; see `docs/prices.md`. */
-export type Price = ChuteConfig['price'];
+export type { Price };
 
 export interface Terms {
   /** Id of the price version, kept with every call. */

@@ -72,7 +72,7 @@ describe('whatever the price and the call', () => {
     const names = Object.keys(NO_PRICE) as (keyof typeof NO_PRICE)[];
     fc.assert(
       fc.property(terms, within, fc.constantFrom(...names), fc.nat({ max: 1e9 }), (t, { facts: f, metered }, name, plus) => {
-        const dearer: Terms = { ...t, price: { ...t.price, [name]: t.price[name] + plus } };
+        const dearer: Terms = { ...t, price: { ...t.price, [name]: (t.price[name] ?? 0) + plus } };
         expect(costOf(dearer, f, metered)).toBeGreaterThanOrEqual(costOf(t, f, metered));
         expect(quoteOf(dearer, f)).toBeGreaterThanOrEqual(quoteOf(t, f));
         expect(rentOf(dearer, metered.ms)).toBeGreaterThanOrEqual(rentOf(t, metered.ms));
