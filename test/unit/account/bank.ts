@@ -68,10 +68,9 @@ export class Bank {
 
   /** `fenced`: a call of a lease that was taken back; then nothing of the batch is taken. */
   flush(rows: readonly CallRow[]): 'ok' | 'fenced' {
-    const records = rows.map((row) => callRecord('acc_a', row));
+    const records = rows.map((row) => callRecord('acc_a', row)).filter((r) => !this.captured.has(r.callId));
     if (records.some((r) => r.leaseEpoch !== null && this.leases.get(r.leaseEpoch)?.state === 'closed')) return 'fenced';
     for (const r of records) {
-      if (this.captured.has(r.callId)) continue;
       if (r.costNanousd !== r.cashNanousd + r.promoNanousd || r.costNanousd > r.holdNanousd) throw new Error('a cost that does not add up');
       if (r.attempts.reduce((sum, a) => sum + a.costNanousd, 0n) !== r.costNanousd) throw new Error('attempts that do not add up');
       this.captured.set(r.callId, { cost: r.costNanousd, cash: r.cashNanousd, promo: r.promoNanousd });

@@ -119,9 +119,15 @@ function stories(bench: Bench) {
   }));
 }
 
+/** What was flushed meanwhile is a matter of pace. */
+function spendable(bench: Bench) {
+  const { free, held, leases } = bench.core.money();
+  return { free, held, leases };
+}
+
 test('an account that is evicted at any point goes on as if it had not been', () => {
   fc.assert(
-    fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+    fc.property(fc.array(step, { maxLength: 120, size: 'max' }), (steps) => {
       const [steady, evicted] = [Bench.registered({}, new Bank(10_000n, 300n)), Bench.registered({}, new Bank(10_000n, 300n))];
       const [toldBySteady, toldByEvicted]: [Told, Told] = [new Map(), new Map()];
       for (const s of steps) {
@@ -130,7 +136,7 @@ test('an account that is evicted at any point goes on as if it had not been', ()
         if (s.do !== 'flush') expect(after).toEqual(before);
         if (s.do === 'evict') evicted.rebuild();
         expect(stories(evicted)).toEqual(stories(steady));
-        expect({ ...evicted.core.money(), left: null }).toEqual({ ...steady.core.money(), left: null });
+        expect(spendable(evicted)).toEqual(spendable(steady));
         for (const bench of [steady, evicted]) if (bench.core.money().held > 0n) expect(bench.core.alarmAt).not.toBeNull();
       }
       for (const bench of [steady, evicted]) checkMoney(bench);
