@@ -91,6 +91,7 @@ const chuteRows = (route: string, at: (t: Things) => string): [string, Row][] =>
     },
   ],
   [`GET ${route}/logs`, { ask: get((t) => `${at(t)}/logs`), scope: 'read', ours: [200], foreign: [404, 'chute_not_found'] }],
+  [`GET ${route}/metrics`, { ask: get((t) => `${at(t)}/metrics`), scope: 'read', ours: [200], foreign: [404, 'chute_not_found'] }],
 ];
 
 const BLOB = randomBytes(64);
@@ -141,6 +142,16 @@ const MATRIX: Record<string, Row> = {
   // No chain is configured here.
   'GET /accounts/me/deposit-address': { ask: get(() => '/accounts/me/deposit-address'), scope: 'read', ours: [503], foreign: 'own' },
   'GET /accounts/me/deposits': { ask: get(() => '/accounts/me/deposits'), scope: 'read', ours: [200], foreign: 'own' },
+  'GET /accounts/me/usage': { ask: get(() => '/accounts/me/usage?by=chute'), scope: 'read', ours: [200], foreign: 'own' },
+  // This edge takes no cards.
+  'POST /billing/checkout': {
+    ask: () => ({ method: 'POST', target: '/billing/checkout', body: '{"amount_usd":"20"}' }),
+    scope: 'write',
+    ours: [503],
+    foreign: 'own',
+  },
+  'GET /billing/checkouts': { ask: get(() => '/billing/checkouts'), scope: 'read', ours: [200], foreign: 'own' },
+  'POST /billing/stripe/webhook': guarded('POST', '/billing/stripe/webhook', '{}', [503, 'unavailable']),
   'GET /keys': { ask: get(() => '/keys'), scope: 'keys', ours: [200], foreign: 'own' },
   'POST /keys': { ask: () => ({ method: 'POST', target: '/keys', body: '{"name":"n"}' }), scope: 'keys', ours: [201], foreign: 'own' },
   'DELETE /keys/:id': {
@@ -395,7 +406,7 @@ describe.each(rows.filter(([, row]) => row.scope === null))('%s', (_, row) => {
 });
 
 describe('a public chute of another tenant', () => {
-  const owners = ['DELETE', 'versions', 'rollback', 'logs'];
+  const owners = ['DELETE', 'versions', 'rollback', 'logs', 'metrics'];
   const asks = keyed.filter(([route]) => route.includes('/chutes/') && owners.some((word) => route.includes(word)));
   test.each(asks)('%s is for its owner', async (_, row) => {
     expect(await ask(row.ask(publicThings), bearer(theirs.all))).toMatchObject({ status: 403, code: 'insufficient_scope' });
