@@ -4,6 +4,7 @@ import type { ChuteConfig, Inventory, InstanceReport, VersionSpec } from '#proto
 import type { AgentFacts, QueueAnswer, Ticket } from '../../../functions/calls/ports.ts';
 import { ChuteCore } from '../../../functions/chute/core.ts';
 import type { Outcome } from '../../../functions/chute/core.ts';
+import type { PriceVersion } from '../../../functions/prices/history.ts';
 import type { Effect, StoredRow } from '../../../functions/chute/state.ts';
 
 export const CHUTE = 'cht_test';
@@ -82,8 +83,8 @@ export class World {
     return found;
   }
 
-  deploy(letter: string, part: Partial<ChuteConfig> = {}) {
-    return this.do(this.core.deploy({ spec: spec(letter, part), slug: 'owner-demo' }, this.now));
+  deploy(letter: string, part: Partial<ChuteConfig> = {}, prices: PriceVersion[] = []) {
+    return this.do(this.core.deploy({ spec: spec(letter, part), slug: 'owner-demo', prices }, this.now));
   }
 
   claim(name: string, letter: string, inventory: Inventory = CPU) {

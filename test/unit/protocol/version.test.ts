@@ -28,8 +28,8 @@ import {
 const PINNED = {
   challengeReply: '186599d4d3e3c173',
   challengeRequest: 'c0f03c3302fe7622',
-  chuteConfig: 'b49a7c9d448c0f29',
-  down: '87aae39128615cba',
+  chuteConfig: '54f2567d9bfa4910',
+  down: 'c4ff193b0ff419b1',
   head: '85820f693ee758f1',
   login: '73660ddd9480fd23',
   openBlob: '2f4dba4b452327da',
@@ -37,7 +37,7 @@ const PINNED = {
   receipt: '82efd563b2b3ab59',
   reset: 'a227db92b8db1799',
   up: 'bb5857cb29652cde',
-  versionSpec: '3abd11453cabf649',
+  versionSpec: '1d995c3e3ff7b5d1',
 };
 
 const SCHEMAS: Record<keyof typeof PINNED, z.ZodMiniType> = {
