@@ -56,12 +56,17 @@ export async function forfeit(db: Database, ask: { hotkey: string; reason: strin
 }
 
 /**
- * Gives back what a call cost, or part of it: cash first, then promo, out of the platform's `loss`. Returns the transfer.
+ * Gives back what a call cost (null), or part of it: cash first, then promo, out of the platform's `loss`. Returns the transfer.
  * Fails with `isUnknown` for no such call, `isUncovered` beyond what it cost. `ref`: once.
  */
-export async function refundCall(db: Database, ask: { callId: string; amount: bigint; ref: string; reason: string }): Promise<string> {
+export async function refundCall(
+  db: Database,
+  ask: { callId: string; amount: bigint | null; ref: string; reason: string },
+): Promise<string> {
   const { callId, amount, ref, reason } = ask;
-  return answerOf(await db.execute(sql`select refund_call(${callId}::uuid, ${String(amount)}::bigint, ${ref}, ${reason})`)) as string;
+  return answerOf(
+    await db.execute(sql`select refund_call(${callId}::uuid, ${amount === null ? null : String(amount)}::bigint, ${ref}, ${reason})`),
+  ) as string;
 }
 
 export interface BookCheck {

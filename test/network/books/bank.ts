@@ -105,7 +105,7 @@ class Bank {
       try {
         await this.#step(this.#pick(this.#customers));
       } catch (error) {
-        this.#faults.push(`${db.sqlState(error)} ${error instanceof Error ? String(error.cause ?? error.message) : String(error)}`);
+        this.#faults.push(`${db.sqlState(error)} ${String(error instanceof Error && error.cause instanceof Error ? error.cause : error)}`);
       }
       this.#done += 1;
     }

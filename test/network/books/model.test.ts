@@ -84,7 +84,7 @@ test('the ledger does what the model does', async () => {
         const said = await outcome(() => onBooks(op, names, i));
         expect(said, `${i}: ${text(op)}`).toEqual(await outcome(() => Promise.resolve(onModel(op, names, model))));
         expect(await pursesOf(names), `after ${i}: ${text(op)}`).toEqual(modelPurses(names, model));
-        const what = `${op.do} ${typeof said === 'object' ? 'done' : String(said)}`;
+        const what = `${op.do} ${typeof said === 'string' ? said : 'done'}`;
         done.set(what, (done.get(what) ?? 0) + 1);
       }
     }),
