@@ -41,9 +41,8 @@ export class Dispatch {
   readonly facts: QuoteFacts;
   readonly money: Money;
   private readonly deadline: number;
-  /** When the Account agreed, unix ms, and whether no instance was live then. */
+  /** When the Account agreed, unix ms. */
   private readonly openedAt: number;
-  private readonly cold: boolean;
   private readonly attempts: Attempts;
   /** Agents the Account will inquire; an attempt on another one is told to it first. */
   private readonly named: Set<string>;
@@ -64,7 +63,6 @@ export class Dispatch {
     this.facts = opened.facts;
     this.money = opened.money;
     this.openedAt = world.now();
-    this.cold = !opened.snapshot.instances.some((i) => i.state === 'live');
     this.named = new Set(opened.agents);
     this.once = call.body instanceof ReadableStream;
     const safe = !this.once && retrySafe(this.snapshot.config, call.method, call.path);
@@ -191,7 +189,7 @@ export class Dispatch {
       ...(call.tokens === null ? {} : { stream: call.tokens }),
       allowance: this.money.allowance,
       waitedMs: world.now() - this.openedAt,
-      cold: this.cold,
+      cold: instance.liveSince > this.openedAt,
     };
     try {
       return await world.miner(instance.agent).relay(ask, call.body, call.signal);

@@ -131,7 +131,7 @@ export interface Settlement {
   tokensIn: Metered['tokensIn'];
   cachedIn: Metered['cachedIn'];
   tokensOut: Metered['tokensOut'];
-  /** Milliseconds the call had waited when it was dispatched, and whether no instance was live when it came. */
+  /** Milliseconds the call had waited when it was dispatched, and whether its instance came to life meanwhile. */
   waitedMs: number;
   cold: boolean;
   region: string;
@@ -282,7 +282,7 @@ export interface RelayAsk {
   stream?: StreamAsk;
   /** Output tokens the hold pays for; before more come, more is held by `extend`. Null: all that may come. */
   allowance: number | null;
-  /** Milliseconds the call waited so far, and whether no instance was live when it came. */
+  /** Milliseconds the call waited so far, and whether its instance came to life meanwhile. */
   waitedMs: number;
   cold: boolean;
 }

@@ -47,7 +47,9 @@ describe('chat completions', () => {
     expect(data.usage?.total_tokens).toBe((data.usage?.prompt_tokens ?? 0) + (data.usage?.completion_tokens ?? 0));
     const call = noted(request_id);
     const story = await closedStory(network, call);
-    expect(story).toMatchObject({ call_id: call, state: 'completed', code: '', chute_id: network.chutes[0]?.id, cost_nanousd: '0' });
+    // 0.10 and 0.40 dollars a million, as dev/chutes/chat/chute.toml has it.
+    const cost = String((data.usage?.prompt_tokens ?? 0) * 100 + (data.usage?.completion_tokens ?? 0) * 400);
+    expect(story).toMatchObject({ call_id: call, state: 'completed', code: '', chute_id: network.chutes[0]?.id, cost_nanousd: cost });
     expect(story.attempts).toMatchObject([
       {
         attempt: 0,
@@ -77,8 +79,8 @@ describe('chat completions', () => {
     }
     expect(text).toBe(whole.data.choices[0]?.message.content);
     expect(chunks).toBeGreaterThan(3);
-    expect(usage).toEqual(whole.data.usage);
     const story = await closedStory(network, noted(request_id));
+    expect(usage).toEqual({ ...whole.data.usage, cost_nanousd: story.cost_nanousd });
     expect(story.attempts).toMatchObject([{ outcome: 'completed', tokens_out: usage?.completion_tokens }]);
   });
 
