@@ -6,6 +6,7 @@ import * as db from '../../db/index.ts';
 import { startBridge, type Bridge } from '../../dev/bridge.ts';
 import { closedCall, dice, putOnRecord } from '../harness/closed-calls.ts';
 import { startNetwork, type TestNetwork } from '../harness/network.ts';
+import { userOf } from '../harness/ripcord.ts';
 import { until } from '../harness/until.ts';
 import { newHotkey } from '../hostile/raw-agent.ts';
 
@@ -282,6 +283,25 @@ describe('a call of the past', () => {
     const small = (await (await request('/calls')).json()) as { items: unknown[] };
     expect(small.items).toHaveLength(50);
   });
+});
+
+test('the command tells the same', async () => {
+  const user = userOf(network, network.folder.folder('home', 'demo'), network.key);
+  const call = calls[0]?.callId ?? '';
+  const [usage, csv, balance, metrics, told, none] = await Promise.all([
+    user.json<Report>('usage', '--by', 'chute'),
+    user.run('usage', '--by', 'call', '--csv', '--from', new Date(now - 60 * DAY_MS).toISOString()),
+    user.json('balance'),
+    user.json('metrics', 'mine', '--window', '7d'),
+    user.json('calls', call),
+    user.refused('topup', '20'),
+  ]);
+  expect(usage.items).toEqual((await report('by=chute')).items);
+  expect([csv.code, parseCsv(csv.out).length]).toEqual([0, calls.length + 1]);
+  expect(balance).toMatchObject({ cash_nanousd: String((await db.findPurses(d, network.account)).cash.posted) });
+  expect(metrics).toMatchObject({ name: 'demo/mine', items: [{ calls: expect.any(Number) as number }] });
+  expect(told).toMatchObject({ call_id: call });
+  expect(none).toMatchObject({ code: 1, error: { code: 'unavailable', message: 'Cards are not configured.' } });
 });
 
 test('while Postgres is away: usage is unavailable, calls are those the Account remembers', async () => {
