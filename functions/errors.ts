@@ -9,7 +9,7 @@ import { rateHeaders } from './calls/rate.ts';
 export const ERRORS = {
   invalid_request: [400, 'The request is not valid.'],
   invalid_config: [400, 'The chute config is not valid.'],
-  invalid_signature: [401, 'The hotkey signature is missing or wrong.'],
+  invalid_signature: [401, 'The signature is missing or wrong.'],
   invalid_api_key: [401, 'The API key is missing or wrong.'],
   key_expired: [401, 'The API key has expired.'],
   insufficient_credit: [402, 'The account has not enough credit for this call.'],
