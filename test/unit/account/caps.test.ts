@@ -240,36 +240,40 @@ describe('500 parallel calls, each quoted twice its real cost, against a cap tha
     }
   }
 
-  test('captured ≤ cap at every row version, no false refusal, and less than a quote is left when nothing is accepted any more', () => {
-    fc.assert(
-      fc.property(fc.infiniteStream(fc.nat()), fc.integer({ min: 1, max: 60 }), (chance, patience) => {
-        const bench = capped(CAP);
-        let waiting = Array.from({ length: 500 }, (_, k) => `c${k}`);
-        const running: string[] = [];
-        const settleOne = () => {
-          const at = (chance.next().value ?? 0) % running.length;
-          bench.settle(settlement(running.splice(at, 1)[0] ?? ''));
-          judge(bench, null);
-          if ((chance.next().value ?? 0) % 20 === 0) bench.rebuild();
-        };
-        for (let accepted = 1; accepted > 0;) {
-          accepted = 0;
-          const refused: string[] = [];
-          for (const call of waiting) {
-            const answer = bench.open(call, CALL);
-            judge(bench, answer);
-            if (answer.ok) running.push(call);
-            else refused.push(call);
-            accepted += Number(answer.ok);
-            if (running.length > 0 && (chance.next().value ?? 0) % patience === 0) settleOne();
+  test(
+    'captured ≤ cap at every row version, no false refusal, and less than a quote is left when nothing is accepted any more',
+    { timeout: 60_000 },
+    () => {
+      fc.assert(
+        fc.property(fc.infiniteStream(fc.nat()), fc.integer({ min: 1, max: 60 }), (chance, patience) => {
+          const bench = capped(CAP);
+          let waiting = Array.from({ length: 500 }, (_, k) => `c${k}`);
+          const running: string[] = [];
+          const settleOne = () => {
+            const at = (chance.next().value ?? 0) % running.length;
+            bench.settle(settlement(running.splice(at, 1)[0] ?? ''));
+            judge(bench, null);
+            if ((chance.next().value ?? 0) % 20 === 0) bench.rebuild();
+          };
+          for (let accepted = 1; accepted > 0;) {
+            accepted = 0;
+            const refused: string[] = [];
+            for (const call of waiting) {
+              const answer = bench.open(call, CALL);
+              judge(bench, answer);
+              if (answer.ok) running.push(call);
+              else refused.push(call);
+              accepted += Number(answer.ok);
+              if (running.length > 0 && (chance.next().value ?? 0) % patience === 0) settleOne();
+            }
+            while (running.length > 0) settleOne();
+            waiting = refused;
           }
-          while (running.length > 0) settleOne();
-          waiting = refused;
-        }
-        const { spent, held } = capOf(bench)!;
-        expect([held, CAP - spent < 2n * COST, spent <= CAP]).toEqual([0n, true, true]);
-      }),
-      { numRuns: 10 },
-    );
-  });
+          const { spent, held } = capOf(bench)!;
+          expect([held, CAP - spent < 2n * COST, spent <= CAP]).toEqual([0n, true, true]);
+        }),
+        { numRuns: 10 },
+      );
+    },
+  );
 });

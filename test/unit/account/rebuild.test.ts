@@ -125,7 +125,7 @@ function spendable(bench: Bench) {
   return { free, held, leases };
 }
 
-test('an account that is evicted at any point goes on as if it had not been', () => {
+test('an account that is evicted at any point goes on as if it had not been', { timeout: 60_000 }, () => {
   fc.assert(
     fc.property(fc.array(step, { maxLength: 120, size: 'max' }), (steps) => {
       const [steady, evicted] = [Bench.registered({}, new Bank(10_000n, 300n)), Bench.registered({}, new Bank(10_000n, 300n))];

@@ -1,171 +1,10 @@
 /** The Account object and its API in workerd: real rows, real alarms; Postgres is played behind `fetch`. */
-import { bytesToHex } from '@noble/hashes/utils.js';
-import { sha256 } from '@noble/hashes/sha2.js';
-import { getPublicKey, secretFromSeed, sign } from '@scure/sr25519';
-import { abortAllDurableObjects, env as bindings, evictDurableObject, runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test';
-import { Hono } from 'hono';
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { requestText, SIGNED_HEADERS } from '../../../functions/protocol/hello.ts';
-import { accountsApi } from '../../../functions/api/accounts.ts';
-import { callsApi } from '../../../functions/api/calls.ts';
-import { keysApi } from '../../../functions/api/keys.ts';
-import type { Vars } from '../../../functions/api/vars.ts';
-import type { OpenAsk, Settlement } from '../../../functions/calls/ports.ts';
-import type { Env } from '../../../functions/env.ts';
-import { FREE } from '../../../functions/prices/now.ts';
-import { errorResponse } from '../../../functions/errors.ts';
-import { encodeSs58 } from '../../../functions/gate/ss58.ts';
-import { parseKey } from '../../../functions/gate/keys.ts';
+import { abortAllDurableObjects, evictDurableObject, runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test';
+import { expect, test, vi } from 'vitest';
 import { accountIdOf } from '../../../functions/gate/ids.ts';
+import { FREE } from '../../../functions/prices/now.ts';
 import { accountStub } from '../../../functions/stubs.ts';
-
-const env = bindings as unknown as Env;
-const utf8 = new TextEncoder();
-
-const app = new Hono<{ Bindings: Env; Variables: Vars }>();
-for (const api of [accountsApi, keysApi, callsApi]) app.route('/', api);
-app.onError((error) => errorResponse(error, 'problem', 'test'));
-
-// ── Postgres behind fetch ──
-
-interface Statement {
-  query: string;
-  params: unknown[];
-}
-
-let statements: Statement[] = [];
-let postgres: (statement: Statement) => Response | undefined = () => undefined;
-
-beforeEach(() => {
-  statements = [];
-  postgres = () => undefined;
-  vi.stubGlobal('fetch', async (_: string, init: { body: string }) => {
-    const statement = JSON.parse(init.body) as Statement;
-    statements.push(statement);
-    if (statement.query.includes('flush_calls')) return postgres(statement) ?? rows([['{"taken":1,"known":0}']]);
-    return postgres(statement) ?? rows(statement.query.startsWith('insert into "accounts"') ? [statement.params.map(String)] : []);
-  });
-});
-
-afterEach(() => vi.unstubAllGlobals());
-
-function rows(of: string[][]): Response {
-  const fields = (of[0] ?? []).map((_, i) => ({
-    name: `f${i}`,
-    dataTypeID: 25,
-    tableID: 0,
-    columnID: 0,
-    dataTypeSize: -1,
-    dataTypeModifier: -1,
-    format: 'text',
-  }));
-  return Response.json({ command: 'INSERT', rowCount: of.length, rows: of, fields, rowAsArray: true });
-}
-
-const sentCalls = () =>
-  statements
-    .filter((s) => s.query.includes('flush_calls'))
-    .map((s) => JSON.parse(String(s.params[0])) as { callId: string; costNanousd: string; attempts: { attempt: number }[] }[]);
-
-// ── a developer ──
-
-class Developer {
-  readonly secret = secretFromSeed(crypto.getRandomValues(new Uint8Array(32)));
-  readonly hotkey = encodeSs58(getPublicKey(this.secret));
-
-  headers(method: string, target: string, body: string, change: { nonce?: string; at?: number } = {}): Record<string, string> {
-    const nonce = change.nonce ?? bytesToHex(crypto.getRandomValues(new Uint8Array(16)));
-    const timestampMs = change.at ?? Date.now();
-    const text = requestText({
-      origin: env.PUBLIC_ORIGIN,
-      method,
-      target,
-      bodySha256: bytesToHex(sha256(utf8.encode(body))),
-      timestampMs,
-      nonce,
-    });
-    return {
-      [SIGNED_HEADERS.hotkey]: this.hotkey,
-      [SIGNED_HEADERS.timestamp]: String(timestampMs),
-      [SIGNED_HEADERS.nonce]: nonce,
-      [SIGNED_HEADERS.signature]: bytesToHex(sign(this.secret, utf8.encode(text))),
-    };
-  }
-
-  async ask(method: string, target: string, body?: unknown, headers?: Record<string, string>) {
-    const text = body === undefined ? '' : JSON.stringify(body);
-    return ask(method, target, text, headers ?? this.headers(method, target, text));
-  }
-
-  async register(handle = `d${this.hotkey.slice(2, 12).toLowerCase()}`): Promise<string> {
-    const { status, json } = await this.ask('POST', '/accounts', { handle });
-    expect(status).toBe(201);
-    return String(json['account_id']);
-  }
-
-  async key(change: object = {}): Promise<string> {
-    const { status, json } = await this.ask('POST', '/keys', { name: 'test', scopes: ['invoke', 'read', 'keys'], ...change });
-    expect(status).toBe(201);
-    return String(json['secret_key']);
-  }
-}
-
-async function ask(method: string, target: string, text: string, headers: Record<string, string>) {
-  const init =
-    text === '' ? { method, headers } : { method, headers: { 'content-length': String(utf8.encode(text).length), ...headers }, body: text };
-  const response = await app.request(`https://anything.test${target}`, init, env);
-  const body = await response.text();
-  return { status: response.status, json: (body === '' ? {} : JSON.parse(body)) as Record<string, unknown> };
-}
-
-const withKey = (key: string) => ({ authorization: `Bearer ${key}` });
-
-async function openAsk(key: string, change: Partial<OpenAsk> = {}): Promise<OpenAsk> {
-  const claim = await parseKey(`Bearer ${key}`, env);
-  return {
-    call: crypto.randomUUID(),
-    claim,
-    chute: { id: 'cht_1', owner: claim.account, public: false },
-    version: 'v',
-    terms: FREE,
-    facts: { requestBytes: 0, maxTokens: 0, timeoutMs: 60_000, images: 0, steps: 0 },
-    extensible: false,
-    agents: ['agt_1'],
-    deadlineMs: 60_000,
-    ...change,
-  };
-}
-
-function settlement(ask: OpenAsk, change: Partial<Settlement> = {}): Settlement {
-  const { call, claim } = ask;
-  return {
-    call,
-    attempt: 0,
-    account: claim.account,
-    key: claim.key,
-    chute: 'cht_1',
-    version: 'v',
-    instance: 'ins_1',
-    agent: 'agt_1',
-    hotkey: '5M',
-    outcome: 'completed',
-    code: '',
-    final: true,
-    status: 200,
-    bytes: 12,
-    tokensIn: 1,
-    cachedIn: null,
-    tokensOut: 2,
-    waitedMs: 0,
-    cold: false,
-    region: '',
-    startedAt: Date.now(),
-    firstByteMs: 1,
-    lastByteMs: 2,
-    receipt: null,
-    ...change,
-  };
-}
+import { alarmUntil, ask, Developer, env, openAsk, postgres, rows, sentCalls, settlement, statements, withKey } from './stage.ts';
 
 // ── registration and keys ──
 
@@ -173,8 +12,7 @@ test('registers once, is idempotent for the same handle, and a handle does not c
   const developer = new Developer();
   const account = await developer.register('first');
   expect(account).toBe(await accountIdOf(developer.hotkey, env));
-  postgres = ({ query }) =>
-    query.startsWith('insert') ? rows([]) : rows([[account, developer.hotkey, 'first', '2026-01-01 00:00:00+00']]);
+  postgres(({ query }) => (query.startsWith('insert') ? rows([]) : rows([[account, developer.hotkey, 'first', '2026-01-01 00:00:00+00']])));
   expect(await developer.ask('POST', '/accounts', { handle: 'first' })).toMatchObject({
     status: 201,
     json: { account_id: account, handle: 'first', hotkey: developer.hotkey },
@@ -189,9 +27,9 @@ test.each([['A'], ['ab'], ['a-b'], ['ä'.repeat(5)], ['a'.repeat(25)]])('the han
 
 test('a database that does not answer refuses a registration, and a repeat mends it', async () => {
   const developer = new Developer();
-  postgres = () => new Response('down', { status: 503 });
+  postgres(() => new Response('down', { status: 503 }));
   expect(await developer.ask('POST', '/accounts', { handle: 'later' })).toMatchObject({ status: 503, json: { code: 'unavailable' } });
-  postgres = () => undefined;
+  postgres(() => undefined);
   expect(await developer.ask('POST', '/accounts', { handle: 'later' })).toMatchObject({ status: 201 });
 });
 
@@ -321,9 +159,9 @@ test('a closed call reaches Postgres once, after an eviction and while it was do
   await stub.open(call);
   await evictDurableObject(stub);
   await stub.settle([settlement(call)]);
-  postgres = () => new Response('down', { status: 503 });
+  postgres(() => new Response('down', { status: 503 }));
   await alarmUntil(stub, () => sentCalls().length > 0);
-  postgres = () => undefined;
+  postgres(() => undefined);
   await evictDurableObject(stub);
   await alarmUntil(stub, () => sentCalls().length > 1);
   expect(sentCalls().at(-1)).toMatchObject([{ callId: call.call, costNanousd: '0', attempts: [{ attempt: 0 }] }]);
@@ -356,8 +194,9 @@ test('a call that Postgres refuses is set aside and the others arrive', async ()
   for (const call of calls) await stub.open(call);
   await stub.settle(calls.map((call) => settlement(call)));
   const bad = calls[1]?.call ?? '';
-  postgres = ({ params }) =>
-    String(params[0]).includes(bad) ? Response.json({ message: 'invalid input', code: '22P02' }, { status: 400 }) : undefined;
+  postgres(({ params }) =>
+    String(params[0]).includes(bad) ? Response.json({ message: 'invalid input', code: '22P02' }, { status: 400 }) : undefined,
+  );
   await alarmUntil(stub, () =>
     sentCalls().some((batch) => batch.some((row) => row.callId === calls[2]?.call) && !batch.some((row) => row.callId === bad)),
   );
@@ -381,14 +220,3 @@ test('the deadline inquiry of an agent that never had the call frees the hold', 
   }
   expect(await ask('GET', `/calls/${call.call}`, '', withKey(key))).toMatchObject({ json: { state: 'failed', code: 'timeout' } });
 });
-
-/** Rings the alarm until what is expected happened; what waits for a time comes by itself. */
-async function alarmUntil(stub: ReturnType<typeof accountStub>, done: () => boolean): Promise<void> {
-  await vi.waitUntil(
-    async () => {
-      if (!done()) await runDurableObjectAlarm(stub);
-      return done();
-    },
-    { timeout: 10_000, interval: 50 },
-  );
-}
