@@ -229,16 +229,17 @@ export class AccountCore {
     });
   }
 
-  /** Holds the rent of a period; what was opened before stays so. False: the account cannot pay it. */
-  rent(ask: RentAsk, now: number): Turn<boolean | Short> {
-    return this.#turn((effects): boolean | Short => {
+  /** Holds the rent of a period; what was opened before stays so. False: the account cannot pay it; null: ask again. */
+  rent(ask: RentAsk, now: number): Turn<boolean | null | Short> {
+    return this.#turn((effects): boolean | null | Short => {
       if (this.#profile === null) return false;
       if (this.#calls.get(ask.call) !== null) return true;
-      if (this.#full() !== null) return false;
+      if (this.#full() !== null) return null;
       const terms = termsFor(this.#overrides, ask.chute, ask.terms, now);
       const amount = rentOf(terms, ask.ms);
       const refused = this.#uncovered(amount, now, effects);
-      if (refused !== null) return refused === 'short' ? refused : false;
+      if (refused === 'short') return refused;
+      if (refused !== null) return refused.code === 'insufficient_credit' ? false : null;
       const { call, chute, version, ms } = ask;
       const facts = { requestBytes: 0, maxTokens: 0, timeoutMs: ms, images: 0, steps: 0 };
       const deadlineMs = ms + this.#limits.rentGraceMs;

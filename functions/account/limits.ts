@@ -57,8 +57,8 @@ export const ACCOUNT_LIMITS = {
   /** Calls that wait for credit at a time, and milliseconds each waits. */
   parked: 1_000,
   parkMs: 5_000,
-  /** Milliseconds after its period in which a rent is settled. */
-  rentGraceMs: 2 * 60_000,
+  /** Milliseconds after its period in which a rent is settled: a chute's object may be away for long and still settle. */
+  rentGraceMs: 24 * 3_600_000,
   /** Prices of its own that an account may have. */
   overrides: 200,
 } as const;

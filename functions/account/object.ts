@@ -35,7 +35,7 @@ import { ACCOUNT_LIMITS } from './limits.ts';
 import { callRecord, keyRecord } from './records.ts';
 import { decodeRow, encodeRow, type CallRow, type KeyRow, type Override, type ProfileRow, type Row } from './rows.ts';
 import { Waiters } from './waiters.ts';
-import type { Answered, ReplayCall, ReplayRequest, ToldAnswer, Unanswered } from './replays/ask.ts';
+import type { Answered, ReplayCall, ReplayRequest, Streamed, ToldAnswer, Unanswered } from './replays/ask.ts';
 import { hostOf, streamed } from './replays/host.ts';
 import { REPLAY_LIMITS } from './replays/limits.ts';
 import { Replays } from './replays/replays.ts';
@@ -115,8 +115,11 @@ export class AccountObject extends DurableObject<Env> implements AccountPort {
     return this.covered(() => this.run(this.core.extend(call, tokens, Date.now())), { ok: false });
   }
 
-  rent(ask: RentAsk): Promise<boolean> {
-    return this.covered(() => this.run(this.core.rent(ask, Date.now())), false);
+  /** Throws while it cannot be said whether the account can pay. */
+  async rent(ask: RentAsk): Promise<boolean> {
+    const held = await this.covered<boolean | null>(() => this.run(this.core.rent(ask, Date.now())), null);
+    if (held === null) throw new Error('the credit of the account is not known now');
+    return held;
   }
 
   settle(settlements: Settlement[]): Promise<string[]> {
@@ -180,11 +183,11 @@ export class AccountObject extends DurableObject<Env> implements AccountPort {
     return this.core.profile !== null;
   }
 
-  async replay(ask: ReplayCall): Promise<Answered<ReadableStream<Uint8Array>>> {
+  async replay(ask: ReplayCall): Promise<Answered<Streamed>> {
     return streamed(await this.replays.call(ask));
   }
 
-  async replayRequest(ask: ReplayRequest): Promise<Answered<ReadableStream<Uint8Array>> | Unanswered> {
+  async replayRequest(ask: ReplayRequest): Promise<Answered<Streamed> | Unanswered> {
     return streamed(await this.replays.request(ask));
   }
 

@@ -155,7 +155,7 @@ export interface AccountPort {
   settle(settlements: Settlement[]): Promise<string[]>;
   /** Holds more of a running call, up to this many output tokens. */
   extend(call: CallId, tokens: number): Promise<ExtendAnswer>;
-  /** Holds the rent of a period; false: the account cannot pay it. */
+  /** Holds the rent of a period; false: the account cannot pay it. Throws while that cannot be said. */
   rent(ask: RentAsk): Promise<boolean>;
 }
 

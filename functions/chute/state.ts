@@ -132,7 +132,8 @@ export type Effect =
   | { do: 'stop'; agent: string; instance: string; reason: StopReason; noticeMs: number }
   | { do: 'resolve'; call: CallId; answer: WaitAnswer }
   /** Ask the owner's account for the price of a period, or tell what it came to. */
-  | { do: 'rent' | 'settle'; key: string; rent: RentRow }
+  | { do: 'rent'; key: string; rent: RentRow }
+  | { do: 'settle'; key: string; rent: RentRow }
   | { do: 'post'; chute: string; offer: Offer | null; listing: Listing | null }
   /** A line of the edge's own in an instance's log. */
   | { do: 'note'; agent: string; instance: string; at: number; text: string };

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { ACCOUNT_LIMITS } from '../../../functions/account/limits.ts';
 import type { OpenAsk } from '../../../functions/calls/ports.ts';
 import { Bank } from './bank.ts';
 import { ask, Bench, PAID, settlement, terms } from './bench.ts';
@@ -265,13 +266,21 @@ describe('rent', () => {
     rent(bench, { call: 'r2' });
     bench.settle(settlement('r1', 0, { lastByteMs: 10 ** 9 }));
     expect(bench.core.call('r1')?.cash).toBe(30_000n);
-    bench.now += 60_000 + 120_000 + 10_000;
+    bench.now += 60_000 + ACCOUNT_LIMITS.rentGraceMs + 10_000;
     bench.wake();
     expect(bench.core.call('r2')).toMatchObject({ closedAt: bench.now, code: 'timeout', cash: 0n });
   });
 
   test('is refused without the money for it', () => {
     expect(rent(Bench.registered({}, new Bank(29_999n)))).toBe(false);
+  });
+
+  test('is neither held nor refused while nobody can say', () => {
+    expect(rent(Bench.registered({ openCalls: 0 }, new Bank(USD)))).toBeNull();
+    const bench = Bench.registered({}, new Bank(USD));
+    expect(bench.run(bench.core.rent(RENT, bench.now))).toBe('short');
+    bench.run(bench.core.moveFailed(1, 1, bench.now));
+    expect(bench.run(bench.core.rent(RENT, bench.now))).toBeNull();
   });
 });
 
