@@ -171,15 +171,3 @@ export async function creditDeposit(
     returning 1`);
   return rowsOf(result).length === 1;
 }
-
-/** Where the deposits of a chain stand: for `GET /health`. */
-export async function depositsState(db: Database, chain: string): Promise<{ number: number; behindMs: number; waiting: number } | null> {
-  const result = await db.execute(sql`
-    select number, extract(epoch from now() - updated_at) * 1000 as behind_ms,
-      (select count(*) from deposits where chain = ${chain} and state = 'seen') as waiting
-    from chain_cursors where chain = ${chain}`);
-  const row = rowsOf(result)[0];
-  return row === undefined
-    ? null
-    : { number: Number(row['number']), behindMs: Math.round(Number(row['behind_ms'])), waiting: Number(row['waiting']) };
-}

@@ -24,25 +24,33 @@ export type PayoutRow = Omit<Stored, 'adapter' | 'state'> & {
 
 /** Milliseconds before a change of address is in force. */
 export const ADDRESS_WAIT_MS = 72 * 3_600_000;
-/** Changes of address of one hotkey within that time. */
+/** Wishes of one hotkey within that time. */
 const ADDRESS_CHANGES = 10;
 
 /**
- * A miner's wish for an address: the first of a hotkey is in force at once, every other one after 72 hours. False: too
- * many wishes lately.
+ * A miner's wish for an address: the first of a hotkey is in force at once, every other one after 72 hours. What is wished
+ * already stays as it is. False: too many wishes lately; the way back to the address in force is always open, or whoever
+ * stole the hotkey could block it.
  */
 export async function askPayoutAddress(
   db: Database,
   of: { id: string; hotkey: string; kind: PayoutAddressKind; address: string },
 ): Promise<boolean> {
+  const { active, waiting } = await findPayoutAddresses(db, of.hotkey);
+  if (isSame(waiting ?? active, of)) return true;
+  const most = isSame(active, of) ? 10 * ADDRESS_CHANGES : ADDRESS_CHANGES;
   const wait = sql`${ADDRESS_WAIT_MS} * interval '1 millisecond'`;
   const result = await db.execute(sql`
     insert into payout_addresses (id, hotkey, kind, address, active_at)
     select ${of.id}::uuid, ${of.hotkey}, ${of.kind}, ${of.address}, now() + case when count(*) = 0 then interval '0' else ${wait} end
     from payout_addresses where hotkey = ${of.hotkey}
-    having count(*) filter (where requested_at > now() - ${wait}) < ${ADDRESS_CHANGES}
+    having count(*) filter (where requested_at > now() - ${wait}) < ${most}
     returning 1`);
   return rowsOf(result).length === 1;
+}
+
+function isSame(one: PayoutAddress | null, other: { kind: PayoutAddressKind; address: string }): boolean {
+  return one?.kind === other.kind && one.address === other.address;
 }
 
 /**
@@ -62,7 +70,10 @@ export async function findPayoutAddresses(
     active: row['active'] === true || row['active'] === 't',
     of: { kind: row['kind'] as PayoutAddressKind, address: String(row['address']), activeAt: new Date(Number(row['active_ms'])) },
   }));
-  return { active: rows.find((row) => row.active)?.of ?? null, waiting: rows.find((row) => !row.active)?.of ?? null };
+  const active = rows.find((row) => row.active)?.of ?? null;
+  const waiting = rows.find((row) => !row.active)?.of ?? null;
+  // Back to the address in force: nothing changes.
+  return { active, waiting: waiting !== null && isSame(active, waiting) ? null : waiting };
 }
 
 /** What a miner has, nano-USD. */
@@ -343,7 +354,13 @@ export async function confirmPayout(db: Database, id: string, reference: string)
   });
 }
 
-/** What the operator will not pay: it is payable again. False: no such payout waits for the operator. */
+/**
+ * What will not be paid is payable again: by hand, or not sent yet. False: no such payout, or only the chain knows what
+ * became of it.
+ */
 export async function failPayout(db: Database, id: string, reason: string): Promise<boolean> {
-  return endPayout(db, { id, from: 'submitted', adapter: 'operator', end: { state: 'failed', reason }, transferId: crypto.randomUUID() });
+  const end: PayoutEnd = { state: 'failed', reason };
+  const fail = (from: 'begun' | 'submitted', adapter: PayoutAddressKind) =>
+    endPayout(db, { id, from, adapter, end, transferId: crypto.randomUUID() });
+  return (await fail('submitted', 'operator')) || (await fail('begun', 'operator')) || (await fail('begun', 'tao'));
 }

@@ -263,9 +263,12 @@ describe('signers and nodes', () => {
     await expect(runPayouts(m.env)).rejects.toThrow(why);
     expect(await stateOf(m, id)).toBe('begun');
     expect(m.chain.submitted).toEqual([]);
+    expect(await db.confirmPayout(m.handle, id, 'paid in another way')).toBe(false);
+    expect(await db.failPayout(m.handle, id, 'the signer is broken')).toBe(true);
     m.signer.twist = {};
-    await stage.books.sql(`update payouts set state = 'submitted', adapter = 'operator' where id = $1`, [id]);
-    expect(await db.failPayout(m.handle, id, 'cleared up')).toBe(true);
+    await runPayouts(m.env);
+    expect(m.chain.submitted).toEqual([]);
+    expect(await has(m)).toEqual({ payable: 100n * USD, inFlight: 0n, paid: 0n });
   });
 
   test('a transfer that was signed too long ago and never sent is payable again', async () => {
@@ -356,6 +359,119 @@ describe('by the operator', () => {
     m.chain.grow(1);
     await runPayouts(m.env);
     expect(await stateOf(m, id)).toBe('paid');
+  });
+});
+
+describe('addresses', () => {
+  const HOUR = 3_600_000;
+  let hotkeys = 0;
+  const A = { kind: 'tao' as const, address: '5A' };
+  const B = { kind: 'tao' as const, address: '5B' };
+  const C = { kind: 'operator' as const, address: '5A' };
+
+  /** A hotkey whose wishes were made so many hours ago; the first was in force at once. */
+  async function wished(...wishes: [hoursAgo: number, of: db.PayoutAddress | typeof A | typeof C][]): Promise<string> {
+    const hotkey = `5Wish${hotkeys++}`;
+    for (const [i, [hoursAgo, of]] of wishes.entries())
+      await stage.books.sql(
+        `insert into payout_addresses (id, hotkey, kind, address, requested_at, active_at)
+          select gen_random_uuid(), $1, $2, $3, at, at + $5 * interval '1 hour' from (select now() - $4 * interval '1 hour' as at) t`,
+        [hotkey, of.kind, of.address, hoursAgo, i === 0 ? 0 : 72],
+      );
+    return hotkey;
+  }
+  const find = async (hotkey: string) => {
+    const { active, waiting } = await db.findPayoutAddresses(handle(), hotkey);
+    return [active?.address ?? null, waiting?.address ?? null];
+  };
+  const wish = (hotkey: string, of: typeof A | typeof C) => db.askPayoutAddress(handle(), { id: crypto.randomUUID(), hotkey, ...of });
+  const handle = () => stage.books.d;
+
+  test('none, the first at once, the next after 72 hours', async () => {
+    const hotkey = await wished();
+    expect(await find(hotkey)).toEqual([null, null]);
+    expect(await wish(hotkey, A)).toBe(true);
+    expect(await find(hotkey)).toEqual(['5A', null]);
+    expect(await wish(hotkey, B)).toBe(true);
+    expect(await find(hotkey)).toEqual(['5A', '5B']);
+    const { waiting } = await db.findPayoutAddresses(handle(), hotkey);
+    const left = (waiting?.activeAt.getTime() ?? 0) - Date.now();
+    expect(left).toBeGreaterThan(72 * HOUR - 60_000);
+    expect(left).toBeLessThanOrEqual(72 * HOUR);
+  });
+
+  test.each<[string, Parameters<typeof wished>, (string | null)[]]>([
+    [
+      'a change that is not over',
+      [
+        [100, A],
+        [71.9, B],
+      ],
+      ['5A', '5B'],
+    ],
+    [
+      'a change that is over',
+      [
+        [100, A],
+        [72.1, B],
+      ],
+      ['5B', null],
+    ],
+    [
+      'two changes, the first in force before the second was wished',
+      [
+        [300, A],
+        [200, B],
+        [100, A],
+      ],
+      ['5A', null],
+    ],
+    [
+      'a thief’s wish that the miner took back in time',
+      [
+        [200, A],
+        [80, B],
+        [40, A],
+      ],
+      ['5A', null],
+    ],
+    [
+      'a thief’s wish that nobody took back',
+      [
+        [200, A],
+        [80, B],
+      ],
+      ['5B', null],
+    ],
+    [
+      'a wish that took the place of another',
+      [
+        [200, A],
+        [80, B],
+        [20, C],
+      ],
+      ['5A', '5A'],
+    ],
+  ])('%s', async (_, wishes, found) => {
+    expect(await find(await wished(...wishes))).toEqual(found);
+  });
+
+  test('the same wish again changes nothing, and the wait does not begin anew', async () => {
+    const hotkey = await wished([100, A], [50, B]);
+    expect(await wish(hotkey, B)).toBe(true);
+    expect(await wish(hotkey, B)).toBe(true);
+    expect(await stage.books.sql('select 1 from payout_addresses where hotkey = $1', [hotkey])).toHaveLength(2);
+  });
+
+  test('whoever floods wishes does not keep the miner from taking them back', async () => {
+    const hotkey = await wished([100, A]);
+    const floods = [];
+    for (let i = 0; i < 15; i++) floods.push(await wish(hotkey, { kind: 'tao', address: `5Thief${i}` }));
+    expect(floods.filter(Boolean)).toHaveLength(10);
+    expect(await find(hotkey)).toEqual(['5A', '5Thief9']);
+    expect(await wish(hotkey, A)).toBe(true);
+    expect(await find(hotkey)).toEqual(['5A', null]);
+    expect(await wish(hotkey, B)).toBe(false);
   });
 });
 
