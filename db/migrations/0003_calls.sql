@@ -128,15 +128,15 @@ END $$;
 
 CREATE TRIGGER calls_spend AFTER INSERT ON calls REFERENCING NEW TABLE AS made EXECUTE FUNCTION spend_leases();
 
--- An attempt that cost something comes between its call and the capture.
+-- An attempt comes with its call; one that cost something, before the capture.
 CREATE FUNCTION refuse_late_usage() RETURNS trigger LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
 DECLARE
   late uuid;
 BEGIN
-  SELECT made.call_id INTO late FROM made JOIN calls c USING (call_id) LEFT JOIN transfers t ON t.id = c.transfer_id
-    WHERE made.cost_nanousd > 0 AND (c.transfer_id IS NULL OR t.id IS NOT NULL) LIMIT 1;
+  SELECT made.call_id INTO late FROM made LEFT JOIN calls c USING (call_id) LEFT JOIN transfers t ON t.id = c.transfer_id
+    WHERE c.call_id IS NULL OR t.id IS NOT NULL OR (made.cost_nanousd > 0 AND c.transfer_id IS NULL) LIMIT 1;
   IF FOUND THEN
-    RAISE EXCEPTION 'a paid attempt of call % comes without its call', late USING ERRCODE = '23514';
+    RAISE EXCEPTION 'an attempt of call % comes without its call', late USING ERRCODE = '23514';
   END IF;
   RETURN NULL;
 END $$;

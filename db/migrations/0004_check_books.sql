@@ -92,15 +92,18 @@ CREATE VIEW book_faults AS
     || coalesce(e.purse_id, p.purse_id) || ', its calls say ' || coalesce(p.amount, 0)
   FROM (SELECT e.* FROM entries e JOIN transfers t ON t.id = e.transfer_id WHERE t.kind = 'capture') e
   FULL JOIN (
-    SELECT transfer_id, purse_id, sum(amount) AS amount FROM (
-      SELECT c.transfer_id, v.purse_id, sum(v.amount) AS amount FROM calls c,
-        LATERAL (VALUES ('cash/' || c.account_id, -c.cash_nanousd), ('promo/' || c.account_id, -c.promo_nanousd)) v (purse_id, amount)
-        WHERE c.transfer_id IS NOT NULL GROUP BY 1, 2
-      UNION ALL
-      SELECT c.transfer_id, v.purse_id, sum(v.amount) FROM calls c JOIN usage u USING (call_id),
-        LATERAL (VALUES ('pending/' || u.hotkey, u.share_nanousd), ('fee', u.cost_nanousd - u.share_nanousd)) v (purse_id, amount)
-        WHERE c.transfer_id IS NOT NULL GROUP BY 1, 2
-    ) parts GROUP BY 1, 2 HAVING sum(amount) <> 0
+    WITH by_miner AS (
+      SELECT c.transfer_id, u.hotkey, sum(u.cost_nanousd) AS cost, sum(u.share_nanousd) AS share
+      FROM calls c JOIN usage u USING (call_id) WHERE c.transfer_id IS NOT NULL GROUP BY 1, 2
+    ), by_payer AS (
+      SELECT transfer_id, account_id, sum(cash_nanousd) AS cash, sum(promo_nanousd) AS promo FROM calls WHERE transfer_id IS NOT NULL GROUP BY 1, 2
+    )
+    SELECT * FROM (
+      SELECT transfer_id, 'cash/' || account_id AS purse_id, -cash AS amount FROM by_payer
+      UNION ALL SELECT transfer_id, 'promo/' || account_id, -promo FROM by_payer
+      UNION ALL SELECT transfer_id, 'pending/' || hotkey, share FROM by_miner
+      UNION ALL SELECT transfer_id, 'fee', sum(cost - share) FROM by_miner GROUP BY 1
+    ) parts WHERE amount <> 0
   ) p ON p.transfer_id = e.transfer_id AND p.purse_id = e.purse_id
   WHERE e.amount IS DISTINCT FROM p.amount
 
@@ -169,7 +172,7 @@ CREATE VIEW invariants AS SELECT * FROM (VALUES
 
 -- Null: all of them.
 CREATE FUNCTION check_books(only_this text DEFAULT NULL) RETURNS TABLE (invariant text, broken bigint, detail text)
-  LANGUAGE sql STABLE SET search_path = public, pg_temp AS $$
+  LANGUAGE sql STABLE SET search_path = public, pg_temp SET work_mem = '64MB' AS $$
   SELECT i.invariant, count(f.what), coalesce(min(f.what), i.says) FROM invariants i LEFT JOIN book_faults f ON f.invariant = i.invariant
   WHERE only_this IS NULL OR i.invariant = only_this GROUP BY i.invariant, i.says ORDER BY substr(i.invariant, 2)::int
 $$;

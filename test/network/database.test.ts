@@ -3,13 +3,14 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Client } from 'pg';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import * as db from '../../db/index.ts';
 import { migrate } from '../../db/migrate.ts';
 import { query } from '../../db/native.ts';
 import { startBridge, type Bridge } from '../../dev/bridge.ts';
 import { startPostgres, type Postgres } from '../../dev/postgres.ts';
 import { makeLeash } from '../../dev/leash.ts';
+import { closedCall } from './books/records.ts';
 
 const leash = makeLeash();
 let folder: string;
@@ -85,80 +86,14 @@ test('keys: a mirror that only learns of revocations', async () => {
   ]);
 });
 
-describe('usage', () => {
-  test('a batch again, overlapping and reordered is once', async () => {
-    const batch = Array.from({ length: 500 }, (_, i) => usage(i));
-    await db.insertUsage(d, batch.slice(0, 300));
-    await db.insertUsage(d, batch.toReversed());
-    await db.insertUsage(
-      d,
-      batch.map((row) => ({ ...row, costNanousd: 999n })),
-    );
-    expect(
-      await select("select count(*)::int as n, sum(cost_nanousd)::text as cost, min(started_at) as at from usage where chute_id = 'cht_u'"),
-    ).toEqual([{ n: 500, cost: String((499 * 500) / 2), at: new Date(1_790_000_000_000) }]);
-    const [row] = await db.listUsageOfCall(d, usage(7).callId);
-    expect(row).toMatchObject({
-      attempt: 0,
-      costNanousd: 7n,
-      tokensIn: null,
-      tokensOut: 5,
-      receipt: { sha256: 'x' },
-      startedAt: new Date(1_790_000_000_007),
-    });
-  });
-
-  test('money and counts keep every digit', async () => {
-    const row = { ...usage(9001), costNanousd: 9_223_372_036_854_775_807n, bytes: Number.MAX_SAFE_INTEGER };
-    await db.insertUsage(d, [row]);
-    expect(await db.listUsageOfCall(d, row.callId)).toMatchObject([{ costNanousd: row.costNanousd, bytes: row.bytes }]);
-  });
-
-  test.each([
-    ['an id that is no UUID', { callId: 'nope' }],
-    ['text with a zero', { code: 'a\u0000b' }],
-    ['a number out of range', { firstByteMs: 2 ** 40 }],
-    ['an amount out of range', { costNanousd: 2n ** 63n }],
-    ['a missing field', { hotkey: undefined as unknown as string }],
-  ])('%s fails its whole batch and is known as the fault of a row', async (_, change) => {
-    const error = await db.insertUsage(d, [usage(7001), { ...usage(7002), ...change }]).catch((e: unknown) => e);
-    expect(error).toBeInstanceOf(Error);
-    expect(db.isRowFault(error)).toBe(true);
-    expect(await db.listUsageOfCall(d, usage(7001).callId)).toEqual([]);
-  });
-
-  test('a database that does not answer is not the fault of a row', async () => {
-    const nowhere = db.connect({ DATABASE_URL: postgres.url, DATABASE_FETCH_ENDPOINT: 'http://127.0.0.1:1/sql' });
-    const error = await db.insertUsage(nowhere, [usage(1)]).catch((e: unknown) => e);
-    expect(error).toBeInstanceOf(Error);
-    expect(db.isRowFault(error)).toBe(false);
-    d = db.connect({ DATABASE_URL: postgres.url, DATABASE_FETCH_ENDPOINT: bridge.endpoint });
-    await db.insertUsage(d, [usage(1)]);
-  });
-
-  function usage(i: number): db.UsageRecord {
-    return {
-      callId: `00000000-0000-7000-8000-${String(i).padStart(12, '0')}`,
-      attempt: 0,
-      accountId: 'acc_1',
-      keyId: 'key_1',
-      chuteId: 'cht_u',
-      version: 'v',
-      instanceId: 'ins_1',
-      agentId: 'agt_1',
-      hotkey: '5M',
-      outcome: 'completed',
-      code: '',
-      bytes: 10,
-      tokensIn: null,
-      tokensOut: 5,
-      startedAt: 1_790_000_000_000 + i,
-      firstByteMs: 1,
-      lastByteMs: null,
-      costNanousd: BigInt(i),
-      receipt: { sha256: 'x' },
-    };
-  }
+test('a database that does not answer is not the fault of a row', async () => {
+  const nowhere = db.connect({ DATABASE_URL: postgres.url, DATABASE_FETCH_ENDPOINT: 'http://127.0.0.1:1/sql' });
+  const error = await db.flushCalls(nowhere, [closedCall({ epoch: null, attempts: [] })]).catch((e: unknown) => e);
+  expect(error).toBeInstanceOf(Error);
+  expect(db.isRowFault(error)).toBe(false);
+  expect(db.isUnanswered(error)).toBe(true);
+  d = db.connect({ DATABASE_URL: postgres.url, DATABASE_FETCH_ENDPOINT: bridge.endpoint });
+  expect(await db.findAccountByHotkey(d, '5A')).toMatchObject({ handle: 'alice' });
 });
 
 test('chutes: deploy, change, delete and deploy again', async () => {
@@ -240,6 +175,18 @@ test('the native driver gives the same answers as HTTP', async () => {
   expect(await db.listMiners(native)).toEqual(await db.listMiners(d));
   expect(await db.listAgentsOf(native, '5M')).toEqual(await db.listAgentsOf(d, '5M'));
   expect((await db.insertAccount(native, { id: 'acc_n', hotkey: '5Nat', handle: 'native' })).kind).toBe('made');
-  const error = await db.insertUsage(native, [{ callId: 'nope' } as db.UsageRecord]).catch((e: unknown) => e);
+  await db.postTransfer(native, {
+    id: crypto.randomUUID(),
+    kind: 'credit',
+    ref: 'native',
+    owner: 'acc_n',
+    entries: { operator_clearing: -9_007_199_254_740_993n, 'cash/acc_n': 9_007_199_254_740_993n },
+    reason: '',
+  });
+  const ask = { accountId: 'acc_n', epoch: 1, n: 1, want: 9_007_199_254_740_993n, cash: 0n, promo: 0n };
+  expect(await db.moveLease(native, ask)).toMatchObject({ kind: 'ok', cashAmount: 9_007_199_254_740_993n });
+  expect(await db.flushCalls(native, [closedCall({ account: 'acc_n' })])).toEqual({ taken: 1, known: 0 });
+  expect(await db.checkBooks(native)).toEqual(await db.checkBooks(d));
+  const error = await db.flushCalls(native, [{ ...closedCall(), callId: 'nope' }]).catch((e: unknown) => e);
   expect(db.isRowFault(error)).toBe(true);
 });

@@ -159,6 +159,13 @@ const cases: [what: string, state: string, words: string, ...statements: (string
   ],
   ['a call of a fenced lease', 'RC410', 'lease 1 of acc_1 is closed', lease(`state = 'closed'`), callLike({ transfer_id: `'${X}'::text` })],
   ['an attempt added to a paid call', CHECK, 'without its call', () => like('usage', { attempt: '1' }, `call_id = '${CALL}'`)],
+  ['an attempt of no call', CHECK, 'without its call', usageLike({ cost_nanousd: '0', share_nanousd: '0' })],
+  [
+    'a free attempt added to a paid call',
+    CHECK,
+    'without its call',
+    () => like('usage', { attempt: '1', cost_nanousd: '0', share_nanousd: '0' }, `call_id = '${CALL}'`),
+  ],
   ['a share above its cost', CHECK, 'usage_share', usageLike({ share_nanousd: '102' })],
   [
     'a capture with too few attempts',
