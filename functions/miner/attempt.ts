@@ -26,6 +26,8 @@ export class Attempt {
   /** The agent said END; waits until the client's side has drained. */
   receipt: Receipt | null = null;
   ended = false;
+  /** Its settlement is made; nothing is settled for it again. */
+  settled: boolean;
   firstByteAt: number | null = null;
   lastByteAt: number;
 
@@ -66,6 +68,7 @@ export class Attempt {
     this.row = row;
     this.stream = row.stream;
     this.cold = cold;
+    this.settled = row.settled === true;
     this.handed = cold;
     this.lastByteAt = now;
     this.checkpointAt = now;

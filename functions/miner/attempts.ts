@@ -62,7 +62,7 @@ export class Attempts {
 
   /** After all rows are read: running attempts hold their slots. */
   holdSlots(): void {
-    for (const attempt of this.running.values()) this.instances.slots.restore(attempt.row.ask.instance, attempt.key);
+    for (const attempt of this.running.values()) if (!attempt.settled) this.instances.slots.restore(attempt.row.ask.instance, attempt.key);
   }
 
   /** A hibernated object wakes: what ran is known by its rows alone. */
@@ -138,22 +138,19 @@ export class Attempts {
     if (attempt.wantsRequest()) turn.do({ do: 'room', attempt: key });
   }
 
-  /** What was pushed has been taken: more credit, or after the end the settlement. */
+  /** What was pushed has been taken: more credit, or after the end the agent may forget the stream. */
   drained(turn: Turn, key: string): void {
     const attempt = this.running.get(key);
     if (attempt === undefined) return;
-    if (attempt.ended) {
-      this.complete(turn, attempt);
-      return;
-    }
-    turn.send(present(attempt.drained()));
+    if (attempt.ended) this.leave(turn, attempt);
+    else turn.send(present(attempt.drained()));
   }
 
   /** The client or its Worker left: cancel the engine, settle what was handed on. */
   readerGone(turn: Turn, key: string): void {
     const attempt = this.running.get(key);
     if (attempt === undefined) return;
-    if (attempt.ended) this.complete(turn, attempt);
+    if (attempt.ended) this.leave(turn, attempt);
     else this.cancel(turn, attempt, attempt.handedOn > 0);
   }
 
@@ -266,7 +263,7 @@ export class Attempts {
       if (f.type === FRAME.HEAD || f.type === FRAME.END) turn.reset(f.stream, 'cancelled');
       return;
     }
-    if (attempt.cold) return;
+    if (attempt.cold || (attempt.ended && attempt.settled)) return;
     try {
       this.attemptFrame(turn, attempt, f, touched);
     } catch (error) {
@@ -319,13 +316,13 @@ export class Attempts {
       const answer = { kind: 'reply' as const, ...attempt.head, body: whole ? bytes : null };
       turn.do({ do: 'answer', attempt: attempt.key, answer: whole ? { ...answer, meter: attempt.metered(null) } : answer });
       if (whole) {
-        this.complete(turn, attempt);
+        this.leave(turn, attempt);
         return;
       }
     }
     if (bytes.byteLength > 0) turn.do({ do: 'push', attempt: attempt.key, bytes });
     if (attempt.spent) this.stop(turn, attempt);
-    else if (attempt.ended) turn.do({ do: 'end', attempt: attempt.key });
+    else if (attempt.ended) this.end(turn, attempt);
     else turn.send([...attempt.checkpoint(this.mac, turn.now), ...present(attempt.swallowed())]);
   }
 
@@ -368,9 +365,29 @@ export class Attempts {
 
   // ── ends ──
 
-  private complete(turn: Turn, attempt: Attempt): void {
+  /**
+   * All of the reply is on its way to the client. What it comes to is on record before the client is told of the end, or
+   * an object that dies in between would have given it for nothing; the rest can still be asked for by `attach`.
+   */
+  private end(turn: Turn, attempt: Attempt): void {
+    if (!attempt.settled) {
+      attempt.settled = true;
+      const settlement = attempt.settlement('completed', '', true, null);
+      this.outbox.add(turn, { kind: 'settlement', key: attempt.key, settlement, attempt: attempt.row });
+    }
+    turn.do({ do: 'end', attempt: attempt.key });
+  }
+
+  /** The client has all of an ended reply, or left: the agent may forget the stream. */
+  private leave(turn: Turn, attempt: Attempt): void {
     turn.send([attempt.finalAck()]);
     this.finish(turn, attempt, 'completed', '', true, null);
+  }
+
+  /** The row of an attempt that was settled before its client had all of it, or null. */
+  lingering(key: string): AttemptRow | null {
+    const attempt = this.running.get(key);
+    return attempt?.settled === true ? attempt.row : null;
   }
 
   /** Not final where nothing reached the client: then its Worker, if it is still there, may try another miner. */
@@ -395,8 +412,12 @@ export class Attempts {
   }
 
   private finish(turn: Turn, attempt: Attempt, outcome: Settlement['outcome'], code: string, final: boolean, known: Kept | null): void {
-    const settlement = attempt.settlement(outcome, code, final, known);
     this.forget(turn, attempt);
+    if (attempt.settled) {
+      if (!this.outbox.has(attempt.key)) turn.do({ do: 'delete', keys: [attempt.key] });
+      return;
+    }
+    const settlement = attempt.settlement(outcome, code, final, known);
     this.outbox.add(turn, { kind: 'settlement', key: attempt.key, settlement });
   }
 
@@ -411,7 +432,7 @@ export class Attempts {
   // ── questions and time ──
 
   inquire(turn: Turn, call: CallId): InquiryAnswer {
-    for (const attempt of this.running.values()) if (attempt.row.ask.call === call) return { kind: 'running' };
+    for (const attempt of this.running.values()) if (attempt.row.ask.call === call && !attempt.settled) return { kind: 'running' };
     const settlements = this.outbox.of(call);
     if (settlements.length > 0) return { kind: 'settled', settlements };
     this.tombstones.add(turn, call);

@@ -73,6 +73,7 @@ export class MinerCore {
         return;
       case 'settlement':
         this.outbox.restore(row);
+        if (row.attempt !== undefined) this.attempts.restore({ ...row.attempt, settled: true });
         return;
       case 'tombstone':
         this.tombstones.restore(row);
@@ -292,7 +293,7 @@ export class MinerCore {
 
   /** The Account has taken these attempts over. */
   onSettled(keys: readonly string[], now: number): Effect[] {
-    return this.turn(now, (turn) => this.outbox.acknowledged(turn, keys));
+    return this.turn(now, (turn) => this.outbox.acknowledged(turn, keys, (key) => this.attempts.lingering(key)));
   }
 
   /** The Account's answer to `extend`; null: it gave none. */

@@ -367,7 +367,7 @@ export class MinerObject extends DurableObject<Env> {
         this.readers.get(effect.attempt)?.push(effect.bytes);
         return;
       case 'end':
-        this.readers.get(effect.attempt)?.end();
+        this.readers.get(effect.attempt)?.end(this.ctx.storage.sync());
         return;
       case 'break':
         this.readers.get(effect.attempt)?.break();

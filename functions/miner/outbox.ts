@@ -1,6 +1,6 @@
 /** Settlements on their way to their Accounts: kept until acknowledged, sent in batches, sent again when nothing came back. */
 import type { CallId, Settlement } from '../calls/ports.ts';
-import type { SettlementRow } from './rows.ts';
+import type { AttemptRow, SettlementRow } from './rows.ts';
 import type { Turn } from './turn.ts';
 
 /** Milliseconds a settlement waits for company; setting an alarm costs a write of its own. */
@@ -48,9 +48,16 @@ export class Outbox {
     else turn.wake(turn.now + BATCH_MS);
   }
 
-  acknowledged(turn: Turn, keys: readonly string[]): void {
-    const known = keys.filter((key) => this.entries.delete(key));
-    if (known.length > 0) turn.do({ do: 'delete', keys: known });
+  /** `lingering`: the row of an attempt whose client has not taken all of its reply yet. */
+  acknowledged(turn: Turn, keys: readonly string[], lingering: (key: string) => AttemptRow | null): void {
+    const gone: string[] = [];
+    for (const key of keys) {
+      if (!this.entries.delete(key)) continue;
+      const row = lingering(key);
+      if (row === null) gone.push(key);
+      else turn.put({ ...row, settled: true });
+    }
+    if (gone.length > 0) turn.do({ do: 'delete', keys: gone });
   }
 
   /** Sends what was never sent, and again what was not acknowledged in time. */

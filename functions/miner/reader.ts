@@ -3,6 +3,8 @@ export class Reader {
   readonly stream: ReadableStream<Uint8Array>;
   private controller: ReadableStreamDefaultController<Uint8Array> | null = null;
   private finish: 'end' | 'break' | null = null;
+  /** The end came; it is not on record yet. */
+  private ending = false;
   private readonly onDrained: () => void;
   private readonly onDone: () => void;
 
@@ -23,13 +25,21 @@ export class Reader {
     this.controller?.enqueue(bytes);
   }
 
-  end(): void {
-    this.finish = 'end';
-    if (this.empty) this.pulled();
+  /** Closes the stream once `durable` says that the end is on record, and everything is taken. */
+  end(durable: Promise<void>): void {
+    this.ending = true;
+    durable.then(
+      () => this.finishAs('end'),
+      () => this.finishAs('break'),
+    );
   }
 
   break(): void {
-    this.finish = 'break';
+    this.finishAs('break');
+  }
+
+  private finishAs(how: 'end' | 'break'): void {
+    this.finish = how;
     if (this.empty) this.pulled();
   }
 
@@ -39,7 +49,7 @@ export class Reader {
 
   private pulled(): void {
     if (this.finish === null) {
-      this.onDrained();
+      if (!this.ending) this.onDrained();
       return;
     }
     const controller = this.controller;

@@ -25,12 +25,16 @@ export interface AttemptRow {
   stream: number;
   startedAt: number;
   requestBytes: number;
+  /** Its Account has the settlement; the row waits for the client to take the end of its reply. */
+  settled?: true;
 }
 
 export interface SettlementRow {
   kind: 'settlement';
   key: string;
   settlement: Settlement;
+  /** The reply ended, but its client may come back for the rest of it. */
+  attempt?: AttemptRow;
 }
 
 /** The Account was told `never`: a late dispatch of this call is refused until then (unix ms). */

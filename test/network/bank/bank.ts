@@ -108,7 +108,7 @@ async function run(
   await Promise.all(clients);
   const seconds = (performance.now() - startedAt) / 1000;
   return {
-    ...(await audit(network, holders, place, wish)),
+    ...(await audit(network, holders, place, wish, failed)),
     failed,
     trouble: { ...done, ...trouble.done },
     callsPerSecond: wish.calls / seconds,
@@ -116,20 +116,22 @@ async function run(
 }
 
 /** Once everything has come to Postgres: what was charged, what the receipts say, and whether the books are whole. */
-async function audit(network: TestNetwork, holders: Holder[], place: string, wish: BankWish) {
+async function audit(network: TestNetwork, holders: Holder[], place: string, wish: BankWish, failed: Record<string, number>) {
   const postgres = new Postgres({ connectionString: network.databaseUrl });
   await postgres.connect();
   try {
     const one = async <T>(text: string, values: unknown[] = []): Promise<T> => (await postgres.query(text, values)).rows[0] as T;
     const { price } = await one<{ price: PriceRow }>('select price from prices order by created_at desc limit 1');
     const accounts = holders.map(({ account }) => account);
+    const whole = wish.calls - Object.values(failed).reduce((sum, n) => sum + n, 0);
     await until(
       'every call is in Postgres',
       async () => {
         const { count } = await one<{ count: string }>('select count(*) from calls where account_id = any($1)', [accounts]);
-        return Number(count) >= wish.calls;
+        if (Number(count) >= whole) return true;
+        throw new Error(`${count} of ${whole}; failed: ${JSON.stringify(failed)}`);
       },
-      { deadlineMs: 120_000, everyMs: 200 },
+      { deadlineMs: 90_000, everyMs: 200 },
     );
     await network.cron();
     const said = recompute(place, price);

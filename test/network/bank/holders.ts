@@ -1,7 +1,7 @@
 /** Accounts with money, and the paid calls they make. */
 import { cp, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Client as Postgres } from 'pg';
+import { Pool } from 'pg';
 import { Client } from '../../../cli/client.ts';
 import { hotkeyOf } from '../../../dev/hotkeys.ts';
 import type { DemoChute, TestNetwork } from '../../harness/network.ts';
@@ -17,8 +17,7 @@ export const CREDIT = 20_000_000_000n;
 const FOLDER = join(import.meta.dirname, '../chutes/bank');
 
 export async function openAccounts(network: TestNetwork, wish: { accounts: number; seed: number }): Promise<Holder[]> {
-  const postgres = new Postgres({ connectionString: network.databaseUrl });
-  await postgres.connect();
+  const postgres = new Pool({ connectionString: network.databaseUrl, max: 4 });
   try {
     const holders: Holder[] = [];
     const open = async (index: number): Promise<void> => {

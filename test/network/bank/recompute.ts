@@ -32,7 +32,7 @@ export interface Recomputed {
 export function recompute(folder: string, price: PriceRow): Recomputed {
   const calls = new Map<string, bigint>();
   let receipts = 0;
-  for (const file of readdirSync(folder)) {
+  for (const file of readdirSync(folder).filter((name) => name.endsWith('.ndjson'))) {
     for (const line of readFileSync(join(folder, file), 'utf8').split('\n')) {
       if (line === '') continue;
       const receipt = JSON.parse(line) as Partial<ReceiptLine> & Omit<ReceiptLine, 'call'>;

@@ -20,7 +20,7 @@ describe('an honest reply', () => {
     expect(world.settlement(key)).toMatchObject({ outcome: 'completed', bytes: 2, final: true });
   });
 
-  test('as events is pushed, ends when drained, and gives its slot back at once', () => {
+  test('as events is pushed, is on record before its end is told, and gives its slot back at once', () => {
     const key = world.relay(1);
     const stream = world.stream(key);
     world.frames(head(stream), data(stream, EVENT));
@@ -28,9 +28,85 @@ describe('an honest reply', () => {
     expect(world.text(key)).toBe(EVENT + DONE);
     expect(world.over.get(key)).toBe('end');
     expect(world.core.listInstances()[0]?.busy).toBe(0);
-    expect(world.settlement(key)).toBeUndefined();
-    world.drained(key);
     expect(world.settlement(key)).toMatchObject({ outcome: 'completed', tokensOut: 1 });
+    const kinds = world.effects.map((effect) => effect.do);
+    expect(kinds.indexOf('put')).toBeLessThan(kinds.indexOf('end'));
+    world.drained(key);
+    expect(world.core.running()).toEqual([]);
+  });
+});
+
+describe('an object that goes down between the end of a reply and the client’s last byte', () => {
+  let stream = 0;
+  let key = '';
+  const held = () => [
+    {
+      stream,
+      attempt: key,
+      instance: INSTANCE,
+      received: 1,
+      requestEnded: true,
+      produced: EVENT.length + DONE.length,
+      kept: 0,
+      latest: '',
+      base: '',
+    },
+  ];
+  const reply = () => [head(stream), data(stream, EVENT), data(stream, DONE), end(stream, key, EVENT.length + DONE.length)];
+  const settlements = () => [...world.rows.values()].filter((row) => row.kind === 'settlement').length;
+
+  beforeEach(() => {
+    key = world.relay(1);
+    stream = world.stream(key);
+    world.frames(...reply());
+  });
+
+  test('serves the rest to the Worker that comes back, and settles nothing again', () => {
+    const before = world.settlement(key);
+    world.crash();
+    world.pushed.clear();
+    world.over.clear();
+    world.login();
+    world.do(world.core.attach(callId(1), 0, EVENT.length, world.now));
+    world.hello({ instances: [{ instance: INSTANCE, chute: 'cht_1', version: VERSION, state: 'live', detail: '' }], streams: held() });
+    world.frames(...reply());
+    expect(world.text(key)).toBe(DONE);
+    expect(world.over.get(key)).toBe('end');
+    world.drained(key);
+    expect(world.settlement(key)).toEqual(before);
+    expect(settlements()).toBe(1);
+    expect(world.core.running()).toEqual([]);
+  });
+
+  test('keeps no slot for it, and forgets it when nobody comes', () => {
+    world.crash();
+    expect(world.core.listInstances()[0]?.busy).toBe(0);
+    world.now += 6_000;
+    world.do(world.core.onAlarm(world.now));
+    expect(world.core.running()).toEqual([]);
+    expect(settlements()).toBe(1);
+    expect(world.core.inquire(callId(1), world.now).answer).toMatchObject({ kind: 'settled' });
+  });
+
+  test('remembers that it was settled when the Account has it, until the client has all', () => {
+    world.do(world.core.onSettled([key], world.now));
+    expect(world.rows.get(key)).toMatchObject({ kind: 'attempt', settled: true });
+    world.crash();
+    world.now += 6_000;
+    world.do(world.core.onAlarm(world.now));
+    expect(world.rows.get(key)).toBeUndefined();
+  });
+
+  test('a client that has all before the Account: one row, gone with the acknowledgement', () => {
+    world.drained(key);
+    world.do(world.core.onSettled([key], world.now));
+    expect(world.rows.get(key)).toBeUndefined();
+  });
+
+  test('more frames of the agent change nothing', () => {
+    world.frames(data(stream, 'x'), end(stream, key, 1));
+    expect(world.over.get(key)).toBe('end');
+    expect(settlements()).toBe(1);
   });
 });
 
