@@ -136,7 +136,7 @@ const HEALTH = {
 /** One statement over short ranges of indexes: anyone may ask. */
 export async function findHealth(db: Database): Promise<Health> {
   const result = await db.execute(sql`
-    select b.ok, extract(epoch from b.at) * 1000 as checked, b.broken, u.count, u.oldest, o.p50, o.p95, o.max,
+    select b.ok::int as ok, extract(epoch from b.at) * 1000 as checked, b.broken, u.count, u.oldest, o.p50, o.p95, o.max,
       d.number, d.idle
     from (select count(*) as count, floor(extract(epoch from now() - min(t.created_at))) as oldest
         from (select transfer_id from unfolded limit ${HEALTH.unfolded}) w join transfers t on t.id = w.transfer_id) u
@@ -150,15 +150,13 @@ export async function findHealth(db: Database): Promise<Health> {
   const checked = numberOf(row['checked']);
   const cursor = numberOf(row['number']);
   return {
-    books: checked === null ? null : { ok: row['ok'] === true || row['ok'] === 't', at: new Date(checked), broken: namesOf(row['broken']) },
+    // Names alone: what breaks them may say whose it is.
+    books:
+      checked === null
+        ? null
+        : { ok: Number(row['ok']) === 1, at: new Date(checked), broken: Object.keys((row['broken'] ?? {}) as object) },
     unfolded: { count: Number(row['count']), oldestS: numberOf(row['oldest']) },
     outbox: { p50: numberOf(row['p50']), p95: numberOf(row['p95']), max: numberOf(row['max']) },
     deposits: cursor === null ? null : { cursor, idleS: Number(row['idle']) },
   };
-}
-
-/** Names alone: what breaks them may say whose it is. */
-function namesOf(broken: unknown): string[] {
-  if (Array.isArray(broken)) return broken.map((one) => String((one as { invariant?: unknown }).invariant ?? one));
-  return Object.keys((broken ?? {}) as object);
 }
