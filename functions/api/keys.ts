@@ -20,10 +20,7 @@ const name = z.string().check(z.regex(/^[\x20-\x7e\xa1-\uffff]{1,64}$/));
 const expiry = z.nullable(z.iso.datetime({ offset: true }));
 const cap = z.nullable(
   z.strictObject({
-    limit_nanousd: z.string().check(
-      z.regex(/^(0|[1-9]\d{0,18})$/),
-      z.refine((text) => BigInt(text) <= MOST_NANOUSD),
-    ),
+    limit_nanousd: z.string().check(z.refine(isAmount, 'A whole number of nano-USD, as text, is expected.')),
     period: z._default(z.enum(['total', 'day', 'week', 'month']), 'total'),
   }),
 );
@@ -90,6 +87,10 @@ keysApi.get('/key', async (c) => {
   if (!answer.ok) throw new RipcordError(answer.code, { retryAfterMs: answer.retryAfterMs });
   return c.json(keyView(answer.key));
 });
+
+function isAmount(text: string): boolean {
+  return /^(0|[1-9]\d{0,18})$/.test(text) && BigInt(text) <= MOST_NANOUSD;
+}
 
 function expiryOf(text: string | null): number | null {
   const at = text === null ? null : Date.parse(text);

@@ -33,7 +33,7 @@ export interface Statement {
 }
 
 export const statements: Statement[] = [];
-export type Play = (statement: Statement) => Response | undefined;
+export type Play = (statement: Statement) => Response | Promise<Response> | undefined;
 let play: Play = () => undefined;
 
 /** What Postgres answers from now on; where it says nothing, a statement changed no row. */
@@ -47,17 +47,18 @@ beforeEach(() => {
   vi.stubGlobal('fetch', async (_: string, init: { body: string }) => {
     const statement = JSON.parse(init.body) as Statement;
     statements.push(statement);
-    if (statement.query.includes('flush_calls')) return play(statement) ?? rows([['{"taken":1,"known":0}']]);
+    if (statement.query.includes('flush_calls')) return play(statement) ?? rows([['{"taken":1,"known":0}']], 3802);
     return play(statement) ?? rows(statement.query.startsWith('insert into "accounts"') ? [statement.params.map(String)] : []);
   });
 });
 
 afterEach(() => vi.unstubAllGlobals());
 
-export function rows(of: string[][]): Response {
+/** `type`: the OID of every column; 25 is text, 3802 is jsonb. `names` matter to raw statements only. */
+export function rows(of: string[][], type = 25, names: string[] = []): Response {
   const fields = (of[0] ?? []).map((_, i) => ({
-    name: `f${i}`,
-    dataTypeID: 25,
+    name: names[i] ?? `f${i}`,
+    dataTypeID: type,
     tableID: 0,
     columnID: 0,
     dataTypeSize: -1,
