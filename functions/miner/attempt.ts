@@ -329,7 +329,8 @@ export class Attempt {
       status: this.head?.status ?? known?.status ?? null,
       bytes: meter?.bytes ?? 0,
       ...tokens,
-      lastByteMs: this.firstByteAt === null ? null : this.lastByteAt - this.row.startedAt,
+      // A complete reply without a byte took its time too.
+      lastByteMs: this.firstByteAt === null && !this.ended ? null : this.lastByteAt - this.row.startedAt,
     };
   }
 

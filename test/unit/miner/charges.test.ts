@@ -172,6 +172,14 @@ describe('by time', () => {
     expect(charged(run, SECONDS)).toBe(2_000n);
   });
 
+  test('of a reply without a byte, to its end', () => {
+    const run = begin(SECONDS, { template: 'http' });
+    run.world.now += 300;
+    run.world.frames(head(run.stream, 'text/plain', 204), end(run.stream, run.key, 0));
+    expect(run.world.settlement(run.key)).toMatchObject({ firstByteMs: null, lastByteMs: 300 });
+    expect(charged(run, SECONDS)).toBe(600n);
+  });
+
   test('of an error: nothing', () => {
     const run = begin(SECONDS, { template: 'http' });
     run.world.now += 300;
