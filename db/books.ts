@@ -4,7 +4,8 @@ import { Command, CommanderError, Option } from 'commander';
 import { EXIT, Failure, usage } from './books/failure.ts';
 import { withBooks } from './books/open.ts';
 import { readAccount, readBooks, readMiner } from './books/read.ts';
-import { showAccount, showBooks, showMiner } from './books/show.ts';
+import { readPayouts, settle } from './books/payouts.ts';
+import { showAccount, showBooks, showMiner, showPayouts } from './books/show.ts';
 import { parseUsd } from './books/usd.ts';
 import { fence, give, refund, setRate, takeEarnings, type Done } from './books/write.ts';
 import type { Database } from './client.ts';
@@ -107,6 +108,20 @@ function makeProgram(): Command {
     .description('earnings, payouts and transfers of a miner')
     .addOption(limit())
     .action((hotkey: string, o: Options) => look((db) => readMiner(db, hotkey, o.limit), showMiner));
+  const payouts = program
+    .command('payouts')
+    .description('payouts that are not over, those that you pay by hand first')
+    .action(() => look(readPayouts, showPayouts));
+  payouts
+    .command('confirm <payout>')
+    .description('one that you paid by hand')
+    .addOption(new Option('--reason <text>', 'what proves it, for example a number of your bank; kept for ever').makeOptionMandatory())
+    .action((payout: string, o: Options) => move((db) => settle(db, 'confirm', payout, o.reason)));
+  payouts
+    .command('fail <payout>')
+    .description('one that you will not pay by hand, or that was not sent yet: it is payable again')
+    .addOption(reason())
+    .action((payout: string, o: Options) => move((db) => settle(db, 'fail', payout, o.reason)));
   return program;
 }
 

@@ -1,5 +1,6 @@
 /** The books as text for people. Colours only on a terminal that wants them. */
 import { styleText } from 'node:util';
+import type { PayoutsView } from './payouts.ts';
 import type { AccountView, BooksView, LeaseView, MinerView, PurseView, TransferView } from './read.ts';
 import { showUsd } from './usd.ts';
 
@@ -48,6 +49,15 @@ export function showMiner(miner: MinerView): string {
     ...(payouts.length > 0 ? [['Payouts', table(['requested', 'state', 'by', '#USD', 'id', 'reason'], payouts)]] : []),
     ['Transfers, the newest first', showTransfers(miner.transfers)],
   );
+}
+
+export function showPayouts({ by_hand, others }: PayoutsView): string {
+  const rows = (items: PayoutsView['others']) =>
+    table(
+      ['requested', 'state', '#USD', 'id', 'hotkey', 'to'],
+      items.map((p) => [p.requested_at, p.state, showUsd(p.nanousd), p.id, p.hotkey, p.address]),
+    ) || 'None.';
+  return sections(['To pay by hand', rows(by_hand)], ['Under way without you', rows(others)]);
 }
 
 function showPurses(purses: PurseView[]): string {

@@ -1,7 +1,9 @@
 /** Money out to miners: begun, signed, sent at most once, and ended by what finalized blocks say, whatever crashes. */
+import { execFile } from 'node:child_process';
 import { getPublicKey, secretFromSeed } from '@scure/sr25519';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import * as db from '../../../db/index.ts';
+import { ROOT } from '../../../dev/network.ts';
 import { encodeSs58 } from '../../../functions/gate/ss58.ts';
 import { runPayouts } from '../../../functions/payouts/run.ts';
 import { askSigner } from '../../../functions/payouts/signer.ts';
@@ -348,6 +350,39 @@ describe('by the operator', () => {
     expect(await db.failPayout(m.handle, id, 'account closed')).toBe(true);
     expect(await db.confirmPayout(m.handle, id, 'too late')).toBe(false);
     expect(await has(m)).toEqual({ payable: 100n * USD, inFlight: 0n, paid: 0n });
+  });
+
+  test('from the command: listed, confirmed, failed, refused', async () => {
+    const books = (...args: string[]) =>
+      new Promise<{ code: number; out: string; err: string }>((resolve) => {
+        const env = { ...process.env, DATABASE_URL: stage.books.postgres.url };
+        execFile(process.execPath, ['db/books.ts', ...args], { cwd: ROOT, env }, (error, out, err) =>
+          resolve({ code: error === null ? 0 : Number(error.code), out, err }),
+        );
+      });
+    const m = await miner('operator');
+    const first = await ask(m, 30n * USD, 'operator');
+    expect(JSON.parse((await books('payouts', '--json')).out)).toMatchObject({ by_hand: [], others: [{ id: first, state: 'requested' }] });
+    expect(await books('payouts', 'confirm', first, '--reason', 'x')).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('not for you'),
+    });
+    await runPayouts(m.env);
+    expect((await books('payouts')).out).toMatch(new RegExp(`30\\.00  ${first}  ${m.hotkey}  IBAN of the miner`));
+    expect(await books('payouts', 'confirm', first, '--reason', 'bank 12', '--json')).toMatchObject({
+      code: 0,
+      out: `${JSON.stringify({ payout: first, hotkey: m.hotkey, state: 'paid', nanousd: String(30n * USD), reason: 'bank 12' })}\n`,
+    });
+    expect((await books('payouts', 'confirm', first, '--reason', 'bank 12')).code).toBe(1);
+    const second = await ask(m, 20n * USD, 'operator');
+    await runPayouts(m.env);
+    expect(await books('payouts', 'fail', second, '--reason', 'no such account')).toMatchObject({
+      code: 0,
+      out: `20.00 USD of ${m.hotkey} are payable again.\n`,
+    });
+    expect(await has(m)).toEqual({ payable: 70n * USD, inFlight: 0n, paid: 30n * USD });
+    expect((await books('payouts', 'fail', 'x', '--reason', 'y')).code).toBe(2);
+    expect((await books('payouts', 'fail', crypto.randomUUID(), '--reason', 'y')).err).toContain('There is no payout');
   });
 
   test('has no say over what the chain decides', async () => {
