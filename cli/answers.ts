@@ -55,10 +55,24 @@ export const chuteSchema = z.looseObject({
   public: z.nullish(z.boolean()),
   version: z.nullish(text),
   template: z.nullish(text),
+  price: z.nullish(z.record(text, z.number())),
+  /** Why no instance is started. */
+  held_back: z.nullish(z.looseObject({ code: text, since: time })),
   instances: z._default(z.array(instanceSchema), []),
   last_error: z.nullish(startErrorSchema),
 });
 export type Chute = z.infer<typeof chuteSchema>;
+
+export const priceSchema = z.looseObject({
+  price_version: text,
+  price: z.record(text, z.number()),
+  discount_bps: z.number(),
+  starts_at: time,
+  ends_at: time,
+  in_force: z.boolean(),
+  note: z.nullish(text),
+});
+export type PriceVersion = z.infer<typeof priceSchema>;
 
 export const versionSchema = z.looseObject({ version: text, created_at: time, current: z.nullish(z.boolean()) });
 export type Version = z.infer<typeof versionSchema>;
@@ -85,6 +99,14 @@ export const balanceSchema = z.looseObject({
   as_of: time,
 });
 export type Balance = z.infer<typeof balanceSchema>;
+
+export const quoteSchema = z.looseObject({
+  most_nanousd: nanousd,
+  lines: z.array(z.looseObject({ what: text, units: z.number(), nanousd })),
+  available_nanousd: z.nullish(text),
+  fits: z.nullish(z.boolean()),
+});
+export type Quote = z.infer<typeof quoteSchema>;
 
 const sumFields = {
   calls: count,

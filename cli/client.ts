@@ -112,6 +112,19 @@ export class Client {
     return this.#json(z.unknown(), 'POST', `${chutePath(name)}/rollback`, json({ version }));
   }
 
+  /** The last to start first. */
+  async prices(name: string): Promise<answers.PriceVersion[]> {
+    return (await this.#json(answers.listOf(answers.priceSchema), 'GET', `${chutePath(name)}/prices`)).items;
+  }
+  setPrice(name: string, ask: object): Promise<answers.PriceVersion> {
+    return this.#json(answers.priceSchema, 'PUT', `${chutePath(name)}/price`, json(ask));
+  }
+  /** What the call of this path with this body would cost. */
+  quote(path: string, body: Uint8Array<ArrayBuffer> | string): Promise<answers.Quote> {
+    const headers = { 'content-type': 'application/json' };
+    return this.#json(answers.quoteSchema, 'POST', `/quote?path=${encodeURIComponent(path)}`, { body, headers });
+  }
+
   balance(): Promise<answers.Balance> {
     return this.#json(answers.balanceSchema, 'GET', '/accounts/me/balance');
   }

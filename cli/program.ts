@@ -9,6 +9,8 @@ import { addInit } from './commands/init.ts';
 import { addKeys } from './commands/keys.ts';
 import { addLogs } from './commands/logs.ts';
 import { addMetrics } from './commands/metrics.ts';
+import { addPrice } from './commands/price.ts';
+import { addQuote } from './commands/quote.ts';
 import { addRegister } from './commands/register.ts';
 import { addTopup } from './commands/topup.ts';
 import { addUsage } from './commands/usage.ts';
@@ -62,6 +64,8 @@ export function makeProgram(io: Io): Command {
     addCalls,
     addLogs,
     addMetrics,
+    addPrice,
+    addQuote,
     addBalance,
     addUsage,
     addTopup,

@@ -23,6 +23,7 @@ const ELSEWHERE: Record<string, string> = {
   entrypoint: 'command',
   environment: 'env',
   routes: 'cords',
+  pricing: 'price',
 };
 
 type Issue = z.core.$ZodIssue;

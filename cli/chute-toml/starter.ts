@@ -49,10 +49,15 @@ max = 1                           # instances at most
 [env]
 GREETING = "world"
 
-# [price]                         # nano-USD
-# input_per_million = 0
-# output_per_million = 0
-# per_second = 0
+# What callers pay, in nano-USD (0.000000001 USD). Without this table a deploy leaves the price as it is; a new chute is free.
+# [price]
+# input_per_million = 150000000   # tokens of the prompt: 0.15 USD a million
+# cached_per_million = 75000000   # those the engine had in its cache
+# output_per_million = 600000000  # tokens of the answer
+# per_second = 0                  # of a call
 # per_request = 0
+# per_image = 0                   # "n" and "steps" of the request
+# per_step = 0
+# per_instance_second = 0         # private chutes: the owner pays for live instances, calls are free
 `;
 }

@@ -98,7 +98,7 @@ async function toAsk(io: Io, options: Options): Promise<Ask> {
   return { headers, body: streams ? JSON.stringify({ ...json, stream: true }) : data, timeoutMs: CALL_TIMEOUT_MS };
 }
 
-async function readData(io: Io, data: string): Promise<Uint8Array<ArrayBuffer>> {
+export async function readData(io: Io, data: string): Promise<Uint8Array<ArrayBuffer>> {
   if (!data.startsWith('@')) return new TextEncoder().encode(data);
   if (data === '@-') return bounded(io.in);
   try {

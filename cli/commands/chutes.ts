@@ -99,6 +99,7 @@ function showChute(chute: Chute): string {
     ['who', chute.public === true ? 'public' : 'private'],
     ['version', chute.version ?? '-'],
     ['tagline', chute.tagline ?? ''],
+    ...(chute.held_back ? [['held back', `${chute.held_back.code} since ${showTime(chute.held_back.since)}`]] : []),
     ...(chute.last_error ? [['last failed start', `${showTime(chute.last_error.at)} ${chute.last_error.message ?? ''}`]] : []),
   ];
   const rows = chute.instances.map((i) => [i.instance_id, i.state, shortVersion(i.version), printable(i.detail ?? '')]);

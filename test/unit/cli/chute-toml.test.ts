@@ -137,7 +137,7 @@ describe('what is wrong is told with file, line and the right name', () => {
       /^chute\.toml:3: health: expected text in quotes: a path that starts with \/, as "\/health", got the text "health"$/,
     ],
     ['timeout = 9999', /^chute\.toml:3: timeout: expected a whole number from 1 to 600, got 9999$/],
-    ['[price]\nper_second = -1', /^chute\.toml:4: price\.per_second: expected a whole number, 0 or more, got -1$/],
+    ['[price]\nper_second = -1', /^chute\.toml:4: price\.per_second: expected a whole number from 0 to 10000000000000, got -1$/],
     ['[env]\nSECRET = 4711', /^chute\.toml:4: env\.SECRET: expected text in quotes, got a number$/],
     ['[env]\n"1A" = "x"', /^chute\.toml:4: env\.1A: the name of an environment variable is letters, digits and _/],
     ['min = 5', /^chute\.toml:3: min: 5 is more than max \(1\)$/],
