@@ -37,6 +37,13 @@ export interface Refused {
 /** `Source`: bytes of head and body, see `head.ts`. `call` is another one's than asked where the answer is. */
 export type Answered<Source> = { kind: 'answer'; call: CallId; answer: Source } | Refused;
 
+/** How an answer reaches a Worker. */
+export interface Streamed {
+  bytes: ReadableStream<Uint8Array>;
+  /** Disposed of: the client left. */
+  seat: Disposable;
+}
+
 /** `yours`: the Worker is to answer it, and to tell. `unkept`: there is no account to keep it for. */
 export type Unanswered = { kind: 'yours' } | { kind: 'unkept' };
 

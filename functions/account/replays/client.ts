@@ -4,11 +4,9 @@ import type { ByteSink, CallId } from '../../calls/ports.ts';
 import type { Env } from '../../env.ts';
 import { RipcordError, openAiError } from '../../errors.ts';
 import { accountStub } from '../../stubs.ts';
-import type { Answered, Refused, ReplayCall, ReplayRequest, ToldAnswer, Unanswered } from './ask.ts';
+import type { Answered, Refused, ReplayCall, ReplayRequest, Streamed, ToldAnswer, Unanswered } from './ask.ts';
 import { splitHead, type Head } from './head.ts';
 import { answerKeyOf, nameOf, printOf } from './seal.ts';
-
-type Streamed = ReadableStream<Uint8Array>;
 
 /** A Worker's request that is under way. */
 export interface Errand {
@@ -80,15 +78,21 @@ function stubOf(env: Env, account: string): ReplayStub {
 async function withHead<Given extends Answered<Streamed> | Unanswered>(
   given: Given,
   signal: AbortSignal,
-): Promise<Answer | Exclude<Given, Streaming>> {
+): Promise<Answer | Refused | Exclude<Given, Streaming>> {
   if (!isStreaming(given)) return given as Exclude<Given, Streaming>;
-  const { call, answer } = given;
-  const reader = answer.getReader();
-  const leave = (): void => void reader.cancel('client left').catch(() => {});
+  const { call } = given;
+  const { bytes: stream, seat } = given.answer;
+  const reader = stream.getReader();
+  const leave = (): void => {
+    reader.cancel('client left').catch(() => {});
+    seat[Symbol.dispose]();
+  };
   signal.addEventListener('abort', leave, { once: true });
+  if (signal.aborted) leave();
   for (let bytes = new Uint8Array(0); ;) {
     const part = await reader.read();
-    if (part.done) throw new Error(signal.aborted ? 'the client left' : 'the answer has no head');
+    if (signal.aborted) return { kind: 'refused', code: 'cancelled', detail: {} };
+    if (part.done) throw new Error('the answer has no head');
     bytes = joined(bytes, part.value);
     const split = splitHead(bytes);
     if (split === null) continue;

@@ -1,4 +1,5 @@
 /** The platform under `Replays`: a table of the object, its clock, and the conductor of a call bound to this account. */
+import { RpcTarget } from 'cloudflare:workers';
 import { conduct } from '../../calls/conduct.ts';
 import type { Call } from '../../calls/call.ts';
 import type { AccountPort, ByteSource, KeyClaim, RelayAnswer, Scope } from '../../calls/ports.ts';
@@ -6,7 +7,7 @@ import type { Reply } from '../../calls/pump.ts';
 import { worldOf } from '../../calls/world.ts';
 import type { Env } from '../../env.ts';
 import type { AuthorizeAnswer } from '../core.ts';
-import type { Answered, Unanswered } from './ask.ts';
+import type { Answered, Streamed, Unanswered } from './ask.ts';
 import type { Host } from './replays.ts';
 import type { ReplayRow, ReplayState } from './table.ts';
 
@@ -136,14 +137,28 @@ function conductHere(call: Call, env: Env, owner: Owner, { opened, attempted, ba
 
 type Streaming = Extract<Answered<ByteSource>, { kind: 'answer' }>;
 
-export function streamed<Given extends Answered<ByteSource> | Unanswered>(
-  given: Given,
-): Answered<ReadableStream<Uint8Array>> | Exclude<Given, Streaming> {
-  return isStreaming(given) ? { ...given, answer: streamOf(given.answer) } : (given as Exclude<Given, Streaming>);
+/** For RPC. */
+export function streamed<Given extends Answered<ByteSource> | Unanswered>(given: Given): Answered<Streamed> | Exclude<Given, Streaming> {
+  if (!isStreaming(given)) return given as Exclude<Given, Streaming>;
+  return { ...given, answer: { bytes: streamOf(given.answer), seat: new Seat(given.answer) } };
 }
 
 function isStreaming(given: Answered<ByteSource> | Unanswered): given is Streaming {
   return given.kind === 'answer';
+}
+
+/** A client's place at an answer: given up by its Worker, or with it. A stream alone would tell so only when it is written to. */
+class Seat extends RpcTarget {
+  private readonly source: ByteSource;
+
+  constructor(source: ByteSource) {
+    super();
+    this.source = source;
+  }
+
+  [Symbol.dispose](): void {
+    void this.source.cancel();
+  }
 }
 
 /** For RPC, which carries streams of bytes only; what is enqueued is given away, and others read the same bytes. */

@@ -61,7 +61,7 @@ export class Run {
 
   /** The answer is an error. */
   fail(error: unknown): Promise<void> {
-    const known = error instanceof RipcordError ? error : new RipcordError('internal');
+    const known = this.left.signal.aborted ? this.leftAlone() : error instanceof RipcordError ? error : new RipcordError('internal');
     return this.recording.write(headBytes({ error: known.code, detail: known.detail }));
   }
 
@@ -75,10 +75,14 @@ export class Run {
     const end = async (broken: boolean): Promise<void> => {
       // The reply of a call that was left ends like one that is complete. Whoever comes back is told why there is no more.
       const left = this.left.signal.aborted;
-      if (left && events) await this.recording.write(cancelledEvent(this.call, this.limits.aloneMs));
+      if (left && events) await this.recording.write(eventOf(this.leftAlone(), this.call));
       else if (left || broken) this.cut = true;
     };
     return { write: (chunk) => this.recording.write(chunk), close: () => end(false), abort: () => end(true) };
+  }
+
+  private leftAlone(): RipcordError {
+    return new RipcordError('cancelled', { message: `Nobody read this answer for ${this.limits.aloneMs / 1000} s; it was ended here.` });
   }
 
   private watched(readers: number): void {
@@ -100,7 +104,6 @@ export class Run {
   }
 }
 
-function cancelledEvent(call: CallId, ms: number): Uint8Array {
-  const error = new RipcordError('cancelled', { message: `Nobody read this answer for ${ms / 1000} s; it was ended here.` });
+function eventOf(error: RipcordError, call: CallId): Uint8Array {
   return new TextEncoder().encode(`data: ${JSON.stringify({ error: openAiError(error, call) })}\n\n`);
 }
