@@ -1,22 +1,25 @@
 /** Payments by card: asked for here, paid at the provider, credited once. */
-import { and, desc, eq, lt, sql } from 'drizzle-orm';
+import { and, desc, eq, sql } from 'drizzle-orm';
 import type { Database } from './client.ts';
+import { below, type PageEnd } from './pages.ts';
 import { rowsOf } from './rows.ts';
 import { checkouts } from './schema.ts';
 
 export type Checkout = typeof checkouts.$inferSelect;
 
-/** Keeps it before the provider is asked. One with this id that is there already is returned as it is. */
-export async function insertCheckout(db: Database, ask: { id: string; accountId: string; nanousd: bigint }): Promise<Checkout> {
-  const [made] = await db
-    .insert(checkouts)
-    .values({ ...ask, provider: 'stripe', state: 'open' })
-    .onConflictDoNothing({ target: checkouts.id })
-    .returning();
-  if (made !== undefined) return made;
+/** Unpaid checkouts that an account may make in an hour: each is a request to the provider, whose patience all accounts share. */
+const UNPAID_AN_HOUR = 100;
+
+/** Keeps it before the provider is asked. One with this id that is there already is returned as it is; null: too many. */
+export async function insertCheckout(db: Database, ask: { id: string; accountId: string; nanousd: bigint }): Promise<Checkout | null> {
+  await db.execute(sql`
+    insert into checkouts (id, account_id, provider, nanousd, state)
+    select ${ask.id}::uuid, ${ask.accountId}, 'stripe', ${String(ask.nanousd)}::bigint, 'open'
+    where (select count(*) from checkouts where account_id = ${ask.accountId} and created_at > now() - interval '1 hour' and state <> 'paid')
+      < ${UNPAID_AN_HOUR}
+    on conflict (id) do nothing`);
   const [found] = await db.select().from(checkouts).where(eq(checkouts.id, ask.id));
-  if (found === undefined) throw new Error('A checkout is neither new nor there.');
-  return found;
+  return found ?? null;
 }
 
 /** What the provider calls it, and where it is paid. */
@@ -24,12 +27,12 @@ export async function nameCheckout(db: Database, id: string, providerId: string,
   await db.update(checkouts).set({ providerId, url }).where(eq(checkouts.id, id));
 }
 
-/** Newest first; at most `limit`, made before `before`. */
-export async function listCheckouts(db: Database, ask: { accountId: string; before: Date | null; limit: number }): Promise<Checkout[]> {
+/** Newest first; at most `limit`, below `before`. */
+export async function listCheckouts(db: Database, ask: { accountId: string; before: PageEnd | null; limit: number }): Promise<Checkout[]> {
   return db
     .select()
     .from(checkouts)
-    .where(and(eq(checkouts.accountId, ask.accountId), ask.before === null ? undefined : lt(checkouts.createdAt, ask.before)))
+    .where(and(eq(checkouts.accountId, ask.accountId), below(ask.before, checkouts.createdAt, checkouts.id)))
     .orderBy(desc(checkouts.createdAt), desc(checkouts.id))
     .limit(ask.limit);
 }

@@ -13,6 +13,7 @@ export * from './ledger.ts';
 export * from './deposits.ts';
 export * from './payouts.ts';
 export * from './money-views.ts';
+export * from './pages.ts';
 export * from './metrics.ts';
 export * from './checkouts.ts';
 export * from './audit.ts';

@@ -1,6 +1,7 @@
 /** What people see of their money and use. Reads only. */
 import { and, desc, eq, gte, inArray, lt, lte, or, sql } from 'drizzle-orm';
 import type { Database } from './client.ts';
+import { below, type PageEnd } from './pages.ts';
 import { rowsOf } from './rows.ts';
 import { calls, purses, usage } from './schema.ts';
 
@@ -131,13 +132,6 @@ type UsageColumns = typeof usage.$inferSelect;
 /** A closed call as it is on record. */
 export type RecordedCall = CallColumns & { tries: UsageColumns[] };
 
-/** Where a page ended: the next one starts below it. */
-export interface CallsCursor {
-  /** Unix milliseconds. */
-  closedAt: number;
-  callId: string;
-}
-
 /** Null for a call of another account, as for one that is not on record. `callId` must be a UUID. */
 export async function findRecordedCall(db: Database, accountId: string, callId: string): Promise<RecordedCall | null> {
   const rows = await db
@@ -150,9 +144,8 @@ export async function findRecordedCall(db: Database, accountId: string, callId: 
 /** By when they closed, the newest first; with `from` and `to`, those that closed between. */
 export async function listRecordedCalls(
   db: Database,
-  ask: { accountId: string; from?: Date; to?: Date; before: CallsCursor | null; limit: number },
+  ask: { accountId: string; from?: Date; to?: Date; before: PageEnd | null; limit: number },
 ): Promise<RecordedCall[]> {
-  const below = ask.before === null ? null : { closedAt: new Date(ask.before.closedAt), callId: ask.before.callId };
   const rows = await db
     .select()
     .from(calls)
@@ -161,8 +154,7 @@ export async function listRecordedCalls(
         eq(calls.accountId, ask.accountId),
         ask.from === undefined ? undefined : gte(calls.closedAt, ask.from),
         ask.to === undefined ? undefined : lt(calls.closedAt, ask.to),
-        below === null ? undefined : lte(calls.closedAt, below.closedAt),
-        below === null ? undefined : or(lt(calls.closedAt, below.closedAt), lt(calls.callId, below.callId)),
+        below(ask.before, calls.closedAt, calls.callId),
       ),
     )
     .orderBy(desc(calls.closedAt), desc(calls.callId))

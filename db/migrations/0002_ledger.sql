@@ -71,10 +71,14 @@ BEGIN
   RETURN NULL;
 END $$;
 
+-- Of one kind, for parts that only such a transfer checks.
 CREATE FUNCTION require_transfer() RETURNS trigger LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
 BEGIN
-  IF NOT EXISTS (SELECT FROM transfers WHERE id = new.transfer_id AND tx = pg_current_xact_id()) THEN
-    RAISE EXCEPTION 'a row of % is part of no transfer of its transaction', tg_table_name USING ERRCODE = '23503';
+  IF NOT EXISTS (
+    SELECT FROM transfers WHERE id = new.transfer_id AND tx = pg_current_xact_id() AND (tg_nargs = 0 OR kind = tg_argv[0])
+  ) THEN
+    RAISE EXCEPTION 'a row of % is part of no %transfer of its transaction', tg_table_name, coalesce(tg_argv[0] || ' ', '')
+      USING ERRCODE = '23503';
   END IF;
   RETURN NULL;
 END $$;
@@ -85,9 +89,9 @@ CREATE TRIGGER refunds_late AFTER INSERT ON refunds REFERENCING NEW TABLE AS mad
 CREATE CONSTRAINT TRIGGER entries_sealed AFTER INSERT ON entries DEFERRABLE INITIALLY DEFERRED
   FOR EACH ROW EXECUTE FUNCTION require_transfer();
 CREATE CONSTRAINT TRIGGER calls_sealed AFTER INSERT ON calls DEFERRABLE INITIALLY DEFERRED
-  FOR EACH ROW WHEN (new.transfer_id IS NOT NULL) EXECUTE FUNCTION require_transfer();
+  FOR EACH ROW WHEN (new.transfer_id IS NOT NULL) EXECUTE FUNCTION require_transfer('capture');
 CREATE CONSTRAINT TRIGGER refunds_sealed AFTER INSERT ON refunds DEFERRABLE INITIALLY DEFERRED
-  FOR EACH ROW EXECUTE FUNCTION require_transfer();
+  FOR EACH ROW EXECUTE FUNCTION require_transfer('refund');
 
 -- ── what a capture and a refund must be ──
 

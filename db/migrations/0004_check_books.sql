@@ -50,9 +50,10 @@ CREATE VIEW book_faults AS
   SELECT 'I7', 'call ' || c.call_id || ' cost ' || c.cost_nanousd || ', ' || r.amount || ' was given back'
   FROM (SELECT call_id, sum(amount) AS amount FROM refunds GROUP BY 1) r JOIN calls c USING (call_id) WHERE r.amount > c.cost_nanousd
   UNION ALL
-  SELECT 'I7', 'refund ' || t.id || ' is not on record as one'
-  FROM transfers t LEFT JOIN refunds r ON r.transfer_id = t.id LEFT JOIN entries e ON e.transfer_id = t.id AND e.purse_id = 'loss'
-  WHERE t.kind = 'refund' AND r.amount IS DISTINCT FROM -e.amount
+  SELECT 'I7', 'refund ' || coalesce(t.id, r.transfer_id) || ' is not on record as one'
+  FROM (SELECT id FROM transfers WHERE kind = 'refund') t FULL JOIN refunds r ON r.transfer_id = t.id
+  LEFT JOIN entries e ON e.transfer_id = t.id AND e.purse_id = 'loss'
+  WHERE r.amount IS DISTINCT FROM -e.amount
 
   UNION ALL
   SELECT 'I8', 'transfer ' || t.id || ' is not what its hash says' FROM transfers t WHERE t.hash <> transfer_hash(t)
