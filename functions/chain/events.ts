@@ -4,6 +4,7 @@
  */
 import { getLookupCodecBuilder, getLookupFn } from '@polkadot-api/metadata-builders';
 import { AccountId, decAnyMetadata, unifyMetadata, type UnifiedMetadata } from '@polkadot-api/substrate-bindings';
+import { concatBytes } from '@noble/hashes/utils.js';
 import * as z from 'zod/mini';
 import { ChainError } from './rpc.ts';
 
@@ -27,6 +28,7 @@ export interface BlockEvents {
 export type EventReader = (bytes: Uint8Array) => BlockEvents;
 
 const SS58_PREFIX = 42;
+const PADDING = new Uint8Array(64).fill(0xff);
 const READ = [
   ['System', 'ExtrinsicSuccess'],
   ['System', 'ExtrinsicFailed'],
@@ -48,9 +50,9 @@ export function eventReader(metadata: Uint8Array): EventReader {
   const codec = understood('the metadata', () => getLookupCodecBuilder(getLookupFn(unified), AccountId(SS58_PREFIX))(eventsType(unified)));
   return (bytes) =>
     understood('the events', () => {
-      const records: unknown = codec.dec(bytes.slice());
-      // Bytes left over say that these events are of another runtime.
-      if (codec.enc(records).length !== bytes.length) throw new Error('they do not end where they should');
+      // Where bytes lack the library reads on; what it finds there is no part of the events.
+      const records: unknown = codec.dec(concatBytes(bytes, PADDING));
+      if (!isSame(codec.enc(records), bytes)) throw new Error('they do not end where they should');
       return sorted(z.parse(z.array(recordSchema), records));
     });
 }
@@ -80,6 +82,10 @@ function sorted(records: z.output<typeof recordSchema>[]): BlockEvents {
     found.transfers.push({ index, extrinsic, from, to, rao: amount });
   }
   return found;
+}
+
+function isSame(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((byte, i) => byte === b[i]);
 }
 
 /** The library throws whatever it meets; `null` even. */

@@ -67,12 +67,22 @@ test.each(runtimes)('%s: a block without events', (_, metadata) => {
 
 test.each([
   ['cut off', bytes(`04${transfer(applying(0), ONE_TAO).slice(0, -20)}`)],
+  ['cut off in an address', bytes(`04${transfer(applying(0), ONE_TAO).slice(0, 40)}`)],
+  ['cut off in a topic', bytes(`04${transfer(applying(0), ONE_TAO).slice(0, -2)}08${'cc'.repeat(40)}`)],
   ['with bytes left over', bytes(`04${transfer(applying(0), ONE_TAO)}00`)],
   ['of a pallet nobody knows', bytes(`04${transfer(applying(0), ONE_TAO, ['63', '02'])}`)],
   ['of another runtime', bytes(`04${transfer(applying(0), ONE_TAO, ['06', '01'])}`)],
   ['nothing at all', bytes('')],
 ])('events %s are an error, never no events', (_, events) => {
   expect(() => eventReader(metadataOf(FIRST_RUNTIME))(events)).toThrow(ChainError);
+});
+
+test('whatever is cut off or changed in length is an error', () => {
+  const read = eventReader(metadataOf(FIRST_RUNTIME));
+  const whole = bytes(`0c${success(0)}${transfer(applying(1), ONE_TAO)}${success(1)}`);
+  for (let end = 0; end < whole.length; end++) expect(() => read(whole.slice(0, end))).toThrow(ChainError);
+  for (let more = 1; more < 80; more++) expect(() => read(Uint8Array.from([...whole, ...new Uint8Array(more)]))).toThrow(ChainError);
+  expect(read(whole).transfers).toHaveLength(1);
 });
 
 test('each runtime is read by its own numbers', () => {
