@@ -14,7 +14,7 @@ import { ROOT } from '../../dev/network.ts';
 import { rawRequest, type RawReply } from '../harness/http.ts';
 import { startNetwork, type TestNetwork } from '../harness/network.ts';
 import { brokenBooks, newPayer, paidBy, type Payer } from '../harness/payer.ts';
-import { closedStory } from '../harness/story.ts';
+import { closedStory, fault } from '../harness/story.ts';
 import { until } from '../harness/until.ts';
 
 const USD = 1_000_000_000n;
@@ -348,6 +348,32 @@ describe('out of credit', () => {
     expect(wordsOf(chunks)).toBe(3_000);
     expect(chunks.findLast((chunk) => chunk.choices.length > 0)?.choices[0]?.finish_reason).toBe('stop');
     expect((await costOf(reply, payer)).cost).toBe(3_000n * DEAR);
+  });
+
+  test('objects that are torn down meanwhile change neither a word nor the cost', async () => {
+    const payer = await newPayer(network, 4_000n * DEAR);
+    const fields = { stream: true, say: 2_500, max_tokens: 4_000, ms: 10, stream_options: { include_usage: true } };
+    const reply = await chat(fields, { payer }, 'dear');
+    let text = '';
+    const torn: [number, 'miner' | 'account', string][] = [
+      [300, 'miner', network.agent(0).agent],
+      [800, 'account', payer.account],
+      [1_300, 'miner', network.agent(0).agent],
+    ];
+    const decoder = new TextDecoder();
+    for await (const part of reply.body ?? []) {
+      text += decoder.decode(part, { stream: true });
+      const [at, object, id] = torn[0] ?? [Infinity, 'miner', ''];
+      if (text.split('"content":"ab"').length <= at) continue;
+      torn.shift();
+      await fault(network, object, id);
+    }
+    expect(torn).toEqual([]);
+    const { chunks, done } = eventsOf(text);
+    expect(done).toBe(true);
+    expect(wordsOf(chunks)).toBe(2_500);
+    expect(chunks.findLast((chunk) => chunk.usage)?.usage).toMatchObject({ completion_tokens: 2_500, cost_nanousd: String(2_500n * DEAR) });
+    expect((await costOf(reply, payer)).cost).toBe(2_500n * DEAR);
   });
 
   test('an answer that is not streamed is held whole', async () => {

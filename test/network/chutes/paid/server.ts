@@ -15,7 +15,7 @@ interface Ask {
   /** After so many tokens: the connection breaks, an event that is none is sent, or nothing more comes. */
   after?: number;
   ends?: 'break' | 'nonsense' | 'wait';
-  /** Milliseconds until the reply, and from its first byte to its last. */
+  /** Milliseconds until the reply; of a stream, a pause after every 16 tokens. */
   ms?: number;
 }
 
@@ -54,7 +54,7 @@ async function stream(response: ServerResponse, ask: Ask): Promise<void> {
   for (let i = 0; i < Math.min(say, after); i++) {
     response.write(chunk([{ index: 0, delta: { content: WORD }, finish_reason: null }]));
     // As an engine does: a little at a time.
-    if (i % 16 === 15) await sleep(2);
+    if (i % 16 === 15) await sleep(ask.ms ?? 2);
     if (response.destroyed) return;
   }
   if (after < say) return end(response, ask);
