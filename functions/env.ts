@@ -52,6 +52,8 @@ export interface Env {
   TOP_UP_URL?: string;
   /** Most agents that may be connected at once (one machine: as its file descriptors allow). Absent: no limit. */
   MAX_AGENTS?: string;
+  /** `1` lets alerts go to any address. Never set in production. */
+  ALLOW_LOCAL_WEBHOOKS?: string;
   /** `1` lets an internal route reset objects, for fault tests. Never set in production. */
   FAULTS?: string;
 }

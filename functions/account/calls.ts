@@ -19,6 +19,9 @@ import type { CallRow } from './rows.ts';
 /** A call to be opened; what is not known of it yet is left out. */
 export type NewCall = Pick<CallRow, 'call' | 'kind' | 'key' | 'chute' | 'version' | 'terms' | 'facts' | 'agents'> & { deadlineMs: number };
 
+/** Told of a call that just closed, with what it cost. */
+export type OnClosed = (row: CallRow, now: number, effects: Effect[]) => void;
+
 export class Calls {
   readonly #limits: AccountLimits;
   readonly #outbox: Outbox;
@@ -32,8 +35,15 @@ export class Calls {
   /** Unix milliseconds of the next inquiry, where one was made already. */
   readonly #askAt = new Map<CallId, number>();
 
-  constructor(limits: AccountLimits, { outbox, leases, caps }: { outbox: Outbox; leases: Leases; caps: Caps }) {
+  readonly #closed: OnClosed;
+
+  constructor(
+    limits: AccountLimits,
+    { outbox, leases, caps }: { outbox: Outbox; leases: Leases; caps: Caps },
+    closed: OnClosed = () => undefined,
+  ) {
     this.#limits = limits;
+    this.#closed = closed;
     this.#outbox = outbox;
     this.#leases = leases;
     this.#caps = caps;
@@ -232,6 +242,7 @@ export class Calls {
     this.#caps.close(row);
     this.#outbox.add(row);
     put(row, effects);
+    this.#closed(row, now, effects);
   }
 
   #codeAtDeadline(row: CallRow): string {

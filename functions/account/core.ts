@@ -18,6 +18,7 @@ import type {
 } from '../calls/ports.ts';
 import { rentOf } from '../prices/cost.ts';
 import type { Terms } from '../prices/terms.ts';
+import { Alerts } from './alerts.ts';
 import { Calls } from './calls.ts';
 import { Caps, type CapState } from './caps.ts';
 import type { Effect, Turn } from './effects.ts';
@@ -28,7 +29,7 @@ import { ACCOUNT_LIMITS, type AccountLimits } from './limits.ts';
 import { Nonces } from './nonces.ts';
 import { Outbox } from './outbox.ts';
 import { termsFor } from './overrides.ts';
-import type { CallRow, KeyCap, KeyRow, Override, PoisonRow, ProfileRow, Row } from './rows.ts';
+import type { AlertRow, AlertSettings, CallRow, KeyCap, KeyRow, Override, PoisonRow, ProfileRow, Row } from './rows.ts';
 
 export type AuthorizeAnswer =
   | { ok: true; hotkey: string; handle: string; rate: RateState }
@@ -68,6 +69,7 @@ export class AccountCore {
   readonly #leases: Leases;
   readonly #caps = new Caps();
   readonly #calls: Calls;
+  readonly #alerts: Alerts;
   #overrides: readonly Override[] = [];
   #profile: ProfileRow | null = null;
   /** What the platform's alarm is set to, as far as this core asked for it. */
@@ -79,7 +81,10 @@ export class AccountCore {
     this.#nonces = new Nonces(limits);
     this.#outbox = new Outbox(limits);
     this.#leases = new Leases(limits);
-    this.#calls = new Calls(limits, { outbox: this.#outbox, leases: this.#leases, caps: this.#caps });
+    this.#alerts = new Alerts(limits);
+    this.#calls = new Calls(limits, { outbox: this.#outbox, leases: this.#leases, caps: this.#caps }, (row, now, effects) =>
+      this.#watch(row, now, effects),
+    );
     this.#restore(rows);
     this.#alarmAt = this.#due();
   }
@@ -264,6 +269,36 @@ export class AccountCore {
     return termsFor(this.#overrides, chute, terms, now);
   }
 
+  setAlerts(settings: AlertSettings): Turn<void> {
+    return this.#turn((effects) => {
+      this.#alerts.set(settings, effects);
+      this.#rearm(effects);
+    });
+  }
+
+  /** The newest alert first. */
+  alerts(): { settings: AlertSettings; list: readonly AlertRow[] } {
+    return { settings: this.#alerts.settings, list: this.#alerts.list };
+  }
+
+  posted(id: string, ok: boolean, now: number): Turn<void> {
+    return this.#turn((effects) => {
+      this.#alerts.posted(id, ok, now, effects);
+      this.#rearm(effects);
+    });
+  }
+
+  /** A call closed: does an alert fire? A low balance is told only when Postgres has confirmed it. */
+  #watch(row: CallRow, now: number, effects: Effect[]): void {
+    if (row.cash + row.promo === 0n) return;
+    const cap = this.#keys.get(row.key)?.cap;
+    if (cap) this.#alerts.onCap(row.key, cap, this.#caps.state(row.key, cap, now), now, effects);
+    const { balance } = this.#leases;
+    if (balance !== null && this.#alerts.wouldFire(balance) && !this.#leases.look(now, effects))
+      this.#alerts.onBalance(balance, now, effects);
+    this.#arm(this.#alerts.due(), effects);
+  }
+
   #full(): OpenRefused | null {
     if (this.#calls.openCount >= this.#limits.openCalls) return { ok: false, code: 'too_many_calls', retryAfterMs: 1_000 };
     if (this.#outbox.size >= this.#limits.outbox) return { ok: false, code: 'too_many_calls', retryAfterMs: this.#limits.backOffMaxMs };
@@ -297,7 +332,10 @@ export class AccountCore {
   /** Postgres' answer to a move of the lease. */
   moved(epoch: number, n: number, answer: MoveAnswer, now: number): Turn<void> {
     return this.#turn((effects) => {
-      if (this.#leases.moved(epoch, n, answer, now, effects)) this.#rearm(effects);
+      if (!this.#leases.moved(epoch, n, answer, now, effects)) return;
+      const { balance } = this.#leases;
+      if (balance !== null) this.#alerts.onBalance(balance, now, effects);
+      this.#rearm(effects);
     });
   }
 
@@ -372,6 +410,7 @@ export class AccountCore {
       this.#calls.inquire(now, effects);
       this.#outbox.send(now, effects);
       this.#leases.wake(now, effects);
+      this.#alerts.wake(now, effects);
       this.#mirror(now, effects);
       this.#alarmAt = null;
       this.#rearm(effects);
@@ -413,6 +452,7 @@ export class AccountCore {
       else if (row.kind === 'lease') this.#leases.restore(row.value);
       else if (row.kind === 'tally') this.#caps.restore(row.value);
       else if (row.kind === 'overrides') this.#overrides = row.value.list;
+      else if (row.kind === 'alerts') this.#alerts.restore(row.value);
       else calls.push(row.value);
     }
     for (const row of calls.sort((a, b) => a.openedAt - b.openedAt)) this.#calls.restore(row);
@@ -446,7 +486,15 @@ export class AccountCore {
   }
 
   #due(): number | null {
-    const dues = [this.#nonces.due(), this.#outbox.due(), this.#calls.due(), this.#calls.sweepDue(), this.#keys.due(), this.#leases.due()];
+    const dues = [
+      this.#nonces.due(),
+      this.#outbox.due(),
+      this.#calls.due(),
+      this.#calls.sweepDue(),
+      this.#keys.due(),
+      this.#leases.due(),
+      this.#alerts.due(),
+    ];
     return dues.reduce((least, due) => (due === null ? least : Math.min(least ?? Infinity, due)), null);
   }
 }

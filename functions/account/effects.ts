@@ -1,6 +1,6 @@
 /** What a core asks of its shell after an event. */
 import type { CallId } from '../calls/ports.ts';
-import type { CallRow, KeyRow, LeaseMove, Row, RowKind } from './rows.ts';
+import type { AlertRow, CallRow, KeyRow, LeaseMove, Row, RowKind, Webhook } from './rows.ts';
 
 export type Effect =
   /** In the same turn, before anything leaves the object; the row is live, so it is written out at once. */
@@ -14,6 +14,8 @@ export type Effect =
   | { kind: 'flush'; through: number; calls: CallRow[] }
   /** Keys to Postgres; the answer comes back as `mirrored` or `mirrorFailed`. */
   | { kind: 'mirror'; keys: KeyRow[] }
+  /** An alert to where the account wants it; the answer comes back as `posted`. */
+  | { kind: 'post'; alert: AlertRow; webhook: Webhook }
   /** Credit from or to Postgres, at once; the answer comes back as `moved` or `moveFailed`. */
   | ({ kind: 'draw'; epoch: number } & LeaseMove);
 

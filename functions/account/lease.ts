@@ -112,6 +112,23 @@ export class Leases {
     return row === undefined || row.movedAt === 0 ? null : { cash: row.cashLeft, promo: row.promoLeft, at: row.movedAt };
   }
 
+  /** Nano-USD that are not spent, held or not, as of Postgres' last answer; null: it never answered. */
+  get balance(): bigint | null {
+    const lease = this.#now;
+    const { left } = this;
+    if (lease === null || left === null) return null;
+    const { cash, promo, cashSpent, promoSpent } = lease.row;
+    return left.cash + left.promo + cash + promo - cashSpent - promoSpent - lease.cash - lease.promo;
+  }
+
+  /** Asks Postgres what is there, unless it was asked just now. False: it was. */
+  look(now: number, effects: Effect[]): boolean {
+    const lease = this.#now;
+    if (lease === null || Math.abs(now - lease.row.movedAt) < this.#limits.poorMs) return false;
+    if (lease.row.moving === null) this.#move(lease, { n: lease.row.n + 1, want: 0n, cash: 0n, promo: 0n }, now, effects);
+    return true;
+  }
+
   /** The newest last; calls are held from that one. */
   list(): LeaseFacts[] {
     return [...this.#leases.values()].map(({ row, held, cash, promo }) => ({

@@ -59,6 +59,12 @@ export const ACCOUNT_LIMITS = {
   parkMs: 5_000,
   /** Milliseconds after its period in which a rent is settled: a chute's object may be away for long and still settle. */
   rentGraceMs: 24 * 3_600_000,
+  /** Alerts kept for GET /accounts/me/alerts. */
+  alerts: 100,
+  /** Deliveries of one alert, milliseconds to the second (eight times as long to each next), and until one is lost. */
+  webhookTries: 5,
+  webhookRetryMs: 30_000,
+  webhookLostMs: 60_000,
   /** Prices of its own that an account may have. */
   overrides: 200,
 } as const;

@@ -33,15 +33,26 @@ import type { Effect, Turn } from './effects.ts';
 import type { KeyChange } from './keyring.ts';
 import { ACCOUNT_LIMITS } from './limits.ts';
 import { callRecord, keyRecord } from './records.ts';
-import { decodeRow, encodeRow, type CallRow, type KeyRow, type Override, type ProfileRow, type Row } from './rows.ts';
+import {
+  decodeRow,
+  encodeRow,
+  type AlertRow,
+  type AlertSettings,
+  type CallRow,
+  type KeyRow,
+  type Override,
+  type ProfileRow,
+  type Row,
+} from './rows.ts';
 import { Waiters } from './waiters.ts';
+import { post } from './webhook.ts';
 import type { Answered, ReplayCall, ReplayRequest, Streamed, ToldAnswer, Unanswered } from './replays/ask.ts';
 import { hostOf, streamed } from './replays/host.ts';
 import { REPLAY_LIMITS } from './replays/limits.ts';
 import { Replays } from './replays/replays.ts';
 
 /** What leaves the object by an alarm; answered by an event of the core. */
-type Errand = Extract<Effect, { kind: 'inquire' | 'flush' | 'mirror' }>;
+type Errand = Extract<Effect, { kind: 'inquire' | 'flush' | 'mirror' | 'post' }>;
 type Draw = Extract<Effect, { kind: 'draw' }>;
 
 export class AccountObject extends DurableObject<Env> implements AccountPort {
@@ -146,6 +157,15 @@ export class AccountObject extends DurableObject<Env> implements AccountPort {
     return this.run(this.core.setOverrides(list));
   }
 
+  setAlerts(settings: AlertSettings): Promise<void> {
+    return this.run(this.core.setAlerts(settings));
+  }
+
+  alerts(): Promise<{ settings: AlertSettings; list: AlertRow[] }> {
+    const { settings, list } = this.core.alerts();
+    return Promise.resolve({ settings, list: [...list] });
+  }
+
   /** What a chute's terms are for this account. */
   termsFor(chute: string, terms: Terms): Promise<Terms> {
     return Promise.resolve(this.core.termsFor(chute, terms, Date.now()));
@@ -218,6 +238,8 @@ export class AccountObject extends DurableObject<Env> implements AccountPort {
         return this.flush(errand.through, errand.calls);
       case 'mirror':
         return this.mirror(errand.keys);
+      case 'post':
+        return this.post(errand);
     }
   }
 
@@ -246,6 +268,14 @@ export class AccountObject extends DurableObject<Env> implements AccountPort {
       return this.run(this.core.flushFailed(through, why, Date.now()));
     }
     return this.run(this.core.flushed(through, Date.now()));
+  }
+
+  private async post({ alert, webhook }: Extract<Errand, { kind: 'post' }>): Promise<void> {
+    const account = this.core.profile?.account;
+    if (account === undefined) return;
+    const ok = await post(account, alert, webhook, Date.now());
+    if (!ok) event('ask_failed', { of: 'webhook', what: alert.id, account });
+    return this.run(this.core.posted(alert.id, ok, Date.now()));
   }
 
   private async mirror(keys: KeyRow[]): Promise<void> {
@@ -298,6 +328,7 @@ export class AccountObject extends DurableObject<Env> implements AccountPort {
       case 'inquire':
       case 'flush':
       case 'mirror':
+      case 'post':
         return; // sent by the alarm
     }
   }
@@ -346,5 +377,5 @@ function alarmTime(at: number): number {
 }
 
 function isErrand(effect: Effect): effect is Errand {
-  return effect.kind === 'inquire' || effect.kind === 'flush' || effect.kind === 'mirror';
+  return effect.kind === 'inquire' || effect.kind === 'flush' || effect.kind === 'mirror' || effect.kind === 'post';
 }

@@ -152,6 +152,46 @@ export interface Override {
   endsAt: number | null;
 }
 
+export interface Webhook {
+  url: string;
+  /** `whsec_…` */
+  secret: string;
+}
+
+export interface AlertSettings {
+  /** Nano-USD; null: no alert. */
+  below: bigint | null;
+  /** In rising order. */
+  capPercent: number[];
+  webhook: Webhook | null;
+}
+
+export interface AlertRow {
+  id: string;
+  at: number;
+  kind: 'balance_below' | 'cap_percent';
+  key: string | null;
+  percent: number | null;
+  /** Nano-USD: the amount that was crossed (of a key: its cap), and what it came to. */
+  limit: bigint;
+  value: bigint;
+  /** Deliveries begun, and unix milliseconds of the next; null: none is to come. */
+  tries: number;
+  sendAt: number | null;
+  deliveredAt: number | null;
+}
+
+export interface AlertsRow {
+  settings: AlertSettings;
+  /** Number of the next alert. */
+  next: number;
+  isBelow: boolean;
+  /** By key: the highest percentage told in this period of this cap. */
+  fired: Record<string, { resetsAt: number | null; limit: bigint; percent: number }>;
+  /** Newest first. */
+  list: AlertRow[];
+}
+
 export interface OverridesRow {
   list: Override[];
 }
@@ -166,6 +206,7 @@ export interface RowKinds {
   lease: LeaseRow;
   tally: TallyRow;
   overrides: OverridesRow;
+  alerts: AlertsRow;
 }
 
 export type RowKind = keyof RowKinds;
@@ -182,6 +223,7 @@ export function encodeRow(row: Row): string {
       return JSON.stringify({ ...row.value, cap: row.value.cap ? { ...row.value.cap, limit: row.value.cap.limit.toString() } : null });
     case 'lease':
     case 'tally':
+    case 'alerts':
       return JSON.stringify(row.value, (_, v: unknown) => (typeof v === 'bigint' ? v.toString() : v));
     case 'profile':
     case 'nonce':
@@ -199,6 +241,7 @@ export function decodeRow(kind: string, id: string, text: string): Row {
   else if (row.kind === 'key' && row.value.cap) row.value.cap.limit = BigInt(row.value.cap.limit);
   else if (row.kind === 'lease') leaseIn(row.value);
   else if (row.kind === 'tally') tallyIn(row.value);
+  else if (row.kind === 'alerts') alertsIn(row.value);
   return row;
 }
 
@@ -231,4 +274,14 @@ function bigints({ want, cash, promo }: LeaseMove) {
 function tallyIn(row: TallyRow): void {
   row.total = BigInt(row.total);
   for (const period of [row.day, row.week, row.month]) period.spent = BigInt(period.spent);
+}
+
+function alertsIn(row: AlertsRow): void {
+  const { settings } = row;
+  if (settings.below !== null) settings.below = BigInt(settings.below);
+  for (const fired of Object.values(row.fired)) fired.limit = BigInt(fired.limit);
+  for (const alert of row.list) {
+    alert.limit = BigInt(alert.limit);
+    alert.value = BigInt(alert.value);
+  }
 }

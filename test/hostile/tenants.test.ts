@@ -140,6 +140,14 @@ const MATRIX: Record<string, Row> = {
   },
   'GET /accounts/me': { ask: get(() => '/accounts/me'), scope: 'read', ours: [200], foreign: 'own' },
   // No chain is configured here.
+  'GET /accounts/me/balance': { ask: get(() => '/accounts/me/balance'), scope: 'read', ours: [200], foreign: 'own' },
+  'GET /accounts/me/alerts': { ask: get(() => '/accounts/me/alerts'), scope: 'read', ours: [200], foreign: 'own' },
+  'PUT /accounts/me/alerts': {
+    ask: () => ({ method: 'PUT', target: '/accounts/me/alerts', body: '{"cap_percent":[80]}' }),
+    scope: 'write',
+    ours: [200],
+    foreign: 'own',
+  },
   'GET /accounts/me/deposit-address': { ask: get(() => '/accounts/me/deposit-address'), scope: 'read', ours: [503], foreign: 'own' },
   'GET /accounts/me/deposits': { ask: get(() => '/accounts/me/deposits'), scope: 'read', ours: [200], foreign: 'own' },
   'GET /accounts/me/usage': { ask: get(() => '/accounts/me/usage?by=chute'), scope: 'read', ours: [200], foreign: 'own' },
@@ -154,6 +162,14 @@ const MATRIX: Record<string, Row> = {
   'POST /billing/stripe/webhook': guarded('POST', '/billing/stripe/webhook', '{}', [503, 'unavailable']),
   'GET /keys': { ask: get(() => '/keys'), scope: 'keys', ours: [200], foreign: 'own' },
   'POST /keys': { ask: () => ({ method: 'POST', target: '/keys', body: '{"name":"n"}' }), scope: 'keys', ours: [201], foreign: 'own' },
+  'PATCH /keys/:id': {
+    ask: (t) => ({ method: 'PATCH', target: `/keys/${t.key}`, body: '{}' }),
+    scope: 'keys',
+    ours: [200],
+    foreign: [404, 'not_found'],
+  },
+  // Every key that lives sees itself.
+  'GET /key': open('/key', [200, 401]),
   'DELETE /keys/:id': {
     ask: (t) => ({ method: 'DELETE', target: `/keys/${t.key}` }),
     scope: 'keys',

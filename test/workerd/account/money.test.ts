@@ -2,10 +2,24 @@
 import { abortAllDurableObjects, evictDurableObject, runDurableObjectAlarm } from 'cloudflare:test';
 import { describe, expect, test } from 'vitest';
 import type { OpenAnswer, OpenAsk } from '../../../functions/calls/ports.ts';
+import { signatureOf } from '../../../functions/account/webhook.ts';
 import { FREE } from '../../../functions/prices/now.ts';
 import { accountStub } from '../../../functions/stubs.ts';
 import { Bank } from '../../unit/account/bank.ts';
-import { alarmUntil, ask, Developer, env, openAsk, postgres, rows, settlement, statements, withKey, type Statement } from './stage.ts';
+import {
+  alarmUntil,
+  ask,
+  Developer,
+  env,
+  openAsk,
+  postgres,
+  posts,
+  rows,
+  settlement,
+  statements,
+  withKey,
+  type Statement,
+} from './stage.ts';
 
 const USD = 1_000_000_000n;
 /** Quoted 2,000 with its 1,000 output tokens; costs 1,000 where none comes. */
@@ -258,4 +272,38 @@ describe('caps', () => {
     expect(cap).toMatchObject({ spent_nanousd: (paid * 1_000).toString(), held_nanousd: '0' });
     expect(paid).toBe(49);
   }, 60_000);
+});
+
+test('alerts: set, kept, fired, posted under a signature, and shown', async () => {
+  const { developer, get, key, stub } = await customer();
+  const played = new PlayedBank(USD);
+  const put = (body: object) => developer.ask('PUT', '/accounts/me/alerts', body);
+  for (const webhook_url of ['http://hooks.example.com/', 'https://127.0.0.1/', 'https://localhost/', 'nothing'])
+    expect(await put({ webhook_url })).toMatchObject({ status: 400, json: { param: 'webhook_url' } });
+  for (const balance_below_nanousd of ['0', '-5', '1.5', '9'.repeat(19), 7])
+    expect(await put({ balance_below_nanousd })).toMatchObject({ status: 400, json: { param: 'balance_below_nanousd' } });
+  for (const cap_percent of [[0], [101], [1.5], Array.from({ length: 11 }, () => 1)])
+    expect(await put({ cap_percent })).toMatchObject({ status: 400 });
+  const settings = { balance_below_nanousd: USD.toString(), cap_percent: [50], webhook_url: 'https://hooks.example.com/x' };
+  const made = await put(settings);
+  expect(made).toMatchObject({ status: 200, json: { ...settings, webhook_secret: expect.stringMatching(/^whsec_/) as string } });
+  expect((await put(settings)).json).toEqual(settings); // the secret is shown once
+  const call = await openAsk(key, CALL);
+  await stub.open(call);
+  await stub.settle([settlement(call, PAID)]);
+  await expect
+    .poll(() => get('/accounts/me/alerts'))
+    .toMatchObject({ items: [{ kind: 'balance_below', value_nanousd: (USD - 1_000n).toString() }] });
+  await alarmUntil(stub, () => posts.length > 0);
+  const { headers, body, redirect } = posts[0] ?? {};
+  const sent = new Headers(headers);
+  const secret = String(made.json['webhook_secret']);
+  const [id, seconds] = [sent.get('webhook-id') ?? '', Number(sent.get('webhook-timestamp'))];
+  expect(sent.get('webhook-signature')).toBe(await signatureOf(secret, id, seconds, body ?? ''));
+  expect([redirect, id]).toEqual(['manual', `${call.claim.account}_alert_1`]);
+  expect(JSON.parse(body ?? '')).toMatchObject({ type: 'ripcord.balance_below', data: { limit_nanousd: USD.toString() } });
+  await expect
+    .poll(() => get('/accounts/me/alerts'))
+    .toMatchObject({ items: [{ deliveries: 1, delivered_at: expect.any(String) as string }] });
+  expect(played.bank.moves).toBeGreaterThan(0);
 });

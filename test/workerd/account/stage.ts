@@ -7,6 +7,7 @@ import { Hono } from 'hono';
 import { afterEach, beforeEach, expect, vi } from 'vitest';
 import { requestText, SIGNED_HEADERS } from '../../../functions/protocol/hello.ts';
 import { accountsApi } from '../../../functions/api/accounts.ts';
+import { alertsApi } from '../../../functions/api/alerts.ts';
 import { callsApi } from '../../../functions/api/calls.ts';
 import { keysApi } from '../../../functions/api/keys.ts';
 import type { Vars } from '../../../functions/api/vars.ts';
@@ -22,7 +23,7 @@ export const env = bindings as unknown as Env;
 const utf8 = new TextEncoder();
 
 const app = new Hono<{ Bindings: Env; Variables: Vars }>();
-for (const api of [accountsApi, keysApi, callsApi]) app.route('/', api);
+for (const api of [accountsApi, alertsApi, keysApi, callsApi]) app.route('/', api);
 app.onError((error) => errorResponse(error, 'problem', 'test'));
 
 // ── Postgres behind fetch ──
@@ -41,10 +42,18 @@ export function postgres(next: Play): void {
   play = next;
 }
 
+/** Requests to anything but Postgres; all are answered 204. */
+export const posts: { url: string; headers?: Record<string, string>; body?: string; redirect?: string }[] = [];
+
 beforeEach(() => {
   statements.length = 0;
+  posts.length = 0;
   play = () => undefined;
-  vi.stubGlobal('fetch', async (_: string, init: { body: string }) => {
+  vi.stubGlobal('fetch', async (url: string, init: { body: string }) => {
+    if (url !== env.DATABASE_FETCH_ENDPOINT) {
+      posts.push({ url, ...init });
+      return new Response(null, { status: 204 });
+    }
     const statement = JSON.parse(init.body) as Statement;
     statements.push(statement);
     if (statement.query.includes('flush_calls')) return play(statement) ?? rows([['{"taken":1,"known":0}']], 3802);
