@@ -1,5 +1,5 @@
 /** What people see of their money and use. Reads only. */
-import { and, desc, eq, gte, inArray, lt, lte, or, sql } from 'drizzle-orm';
+import { and, desc, eq, gte, inArray, lt, sql } from 'drizzle-orm';
 import type { Database } from './client.ts';
 import { below, type PageEnd } from './pages.ts';
 import { rowsOf } from './rows.ts';

@@ -13,6 +13,7 @@ import { RipcordError } from '../errors.ts';
 import { event } from '../events.ts';
 import { authenticateAccount } from '../gate/authenticate.ts';
 import { bodyAtMost, readJson, smallBody } from './body.ts';
+import { cursorText, readCursor } from './page.ts';
 import type { Vars } from './vars.ts';
 
 const BOUNDS = {
@@ -36,6 +37,8 @@ billingApi.post('/billing/checkout', smallBody, async (c) => {
   const id = await checkoutIdOf(account, c.req.header('idempotency-key'));
   const base = db.connect(c.env);
   const checkout = await db.insertCheckout(base, { id, accountId: account, nanousd });
+  if (checkout === null)
+    throw new RipcordError('rate_limited', { message: 'Too many checkouts of this account wait to be paid.', retryAfterMs: 600_000 });
   if (checkout.nanousd !== nanousd) throw new RipcordError('idempotency_key_reused');
   if (checkout.url !== null) return c.json({ checkout_id: id, url: checkout.url }, 201);
   const answer = await createSession(config, { checkout: id, account, nanousd });
@@ -56,10 +59,12 @@ billingApi.get('/billing/checkouts', async (c) => {
   const { account } = await authenticateAccount(c, 'read');
   const rows = await db.listCheckouts(db.connect(c.env), {
     accountId: account,
-    before: readTime(c.req.query('before')),
+    before: readCursor(c.req.query('before')),
     limit: BOUNDS.page,
   });
-  return c.json({ items: rows.map(checkoutItem), next: rows.length < BOUNDS.page ? null : (rows.at(-1)?.createdAt.toISOString() ?? null) });
+  const last = rows.length < BOUNDS.page ? undefined : rows.at(-1);
+  const next = last === undefined ? null : cursorText({ at: last.createdAt.getTime(), id: last.id });
+  return c.json({ items: rows.map(checkoutItem), next });
 });
 
 /** Stripe sends an event again until it gets a 2xx: what is not on record yet must not get one. */
@@ -100,13 +105,6 @@ function parseEvent(body: Uint8Array): StripeEvent {
   } catch {
     throw new RipcordError('invalid_request', { message: 'The body is no event of Stripe.' });
   }
-}
-
-function readTime(text: string | undefined): Date | null {
-  if (text === undefined) return null;
-  const parsed = z.iso.datetime({ offset: true }).safeParse(text);
-  if (!parsed.success) throw new RipcordError('invalid_request', { message: 'before: a time in ISO 8601 is expected.', param: 'before' });
-  return new Date(parsed.data);
 }
 
 function checkoutItem(row: db.Checkout) {

@@ -34,7 +34,7 @@ callsApi.get('/calls', async (c) => {
   const below = [...stories.values()].filter((story) => before === null || placeOf(story) < placeText(before));
   const items = below.sort((a, b) => (placeOf(a) < placeOf(b) ? 1 : -1)).slice(0, limit);
   const last = items.length < limit ? undefined : items.at(-1);
-  const next = last?.closed_at ? cursorText({ closedAt: Date.parse(last.closed_at), callId: last.call_id }) : null;
+  const next = last?.closed_at ? cursorText({ at: Date.parse(last.closed_at), id: last.call_id }) : null;
   return c.json({ items, next, ...(recorded === null ? { record: 'unanswered' } : {}) });
 });
 
@@ -51,11 +51,11 @@ callsApi.get('/calls/:id', async (c) => {
 
 /** Text that sorts as the list does: a running call has not closed yet, so it is after every other. */
 function placeOf({ closed_at: closedAt, opened_at: openedAt, call_id: call }: Story): string {
-  return closedAt === null ? `running ${openedAt} ${call}` : placeText({ closedAt: Date.parse(closedAt), callId: call });
+  return closedAt === null ? `running ${openedAt} ${call}` : placeText({ at: Date.parse(closedAt), id: call });
 }
 
-function placeText({ closedAt, callId }: db.CallsCursor): string {
-  return `${String(closedAt).padStart(15, '0')} ${callId}`;
+function placeText({ at, id }: db.PageEnd): string {
+  return `${String(at).padStart(15, '0')} ${id}`;
 }
 
 function unlessAway(error: unknown): null {

@@ -1,5 +1,5 @@
-/** `?limit=&before=` of lists of calls. Pure. */
-import type { CallsCursor } from '#db';
+/** `?limit=&before=` of lists. Pure. */
+import type { PageEnd } from '#db';
 import { RipcordError } from '../errors.ts';
 
 /** Whole, from 1 to `most`; what is no number means the default. */
@@ -8,14 +8,14 @@ export function readLimit(text: string | undefined, usual: number, most: number)
 }
 
 /** The `next` of the page before; null: the first page. Throws `invalid_request`. */
-export function readCursor(text: string | undefined): CallsCursor | null {
+export function readCursor(text: string | undefined): PageEnd | null {
   if (text === undefined) return null;
-  const [, closedAt, callId] = /^(\d{1,15})\.([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/.exec(text) ?? [];
-  if (closedAt === undefined || callId === undefined)
+  const [, at, id] = /^(\d{1,15})\.([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/.exec(text) ?? [];
+  if (at === undefined || id === undefined)
     throw new RipcordError('invalid_request', { message: 'before: the next of the page before is expected.', param: 'before' });
-  return { closedAt: Number(closedAt), callId };
+  return { at: Number(at), id };
 }
 
-export function cursorText({ closedAt, callId }: CallsCursor): string {
-  return `${closedAt}.${callId}`;
+export function cursorText({ at, id }: PageEnd): string {
+  return `${at}.${id}`;
 }

@@ -55,7 +55,7 @@ async function callReport(c: Ctx, accountId: string, range: Range): Promise<Resp
   const before = readCursor(c.req.query('before'));
   const calls = await db.listRecordedCalls(db.connect(c.env), { accountId, ...range, before, limit });
   const last = calls.length < limit ? undefined : calls.at(-1);
-  const next = last === undefined ? null : cursorText({ closedAt: last.closedAt.getTime(), callId: last.callId });
+  const next = last === undefined ? null : cursorText({ at: last.closedAt.getTime(), id: last.callId });
   const items = calls.map(callItem);
   if (!wantsCsv(c)) return c.json({ by: 'call', ...rangeText(range), items, next });
   const reply = csvReply(

@@ -18,7 +18,7 @@ export interface Session {
 }
 
 /** `after`: it is done, and the answer never comes. */
-export type Fault = 'after' | 429 | 500 | 402;
+export type Fault = 'after' | 402 | 409 | 429 | 500;
 
 /** What a webhook is about; the defaults are those of a paid session. */
 export interface Delivery {
@@ -92,7 +92,7 @@ export class StripeStandIn {
     const fault = this.faults.shift();
     const key = String(request.headers['idempotency-key'] ?? '');
     this.keys.push(key);
-    if (fault === 429) return answer(response, 429, problem('rate_limit'));
+    if (fault === 409 || fault === 429) return answer(response, fault, problem(fault === 409 ? 'idempotency_key_in_use' : 'rate_limit'));
     const { status, body } = this.#answer(request, key, form, fault);
     if (fault === 'after') response.socket?.destroy();
     else answer(response, status, body);

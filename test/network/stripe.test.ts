@@ -60,7 +60,14 @@ const cash = async (): Promise<bigint> => (await db.findPurses(d, network.accoun
 const stateOf = async (id: string): Promise<string | undefined> => (await listed()).find((row) => row['checkout_id'] === id)?.['state'];
 
 async function listed(): Promise<Record<string, string>[]> {
-  return ((await (await network.request('/billing/checkouts')).json()) as { items: Record<string, string>[] }).items;
+  const all: Record<string, string>[] = [];
+  for (let next: string | null = ''; next !== null;) {
+    const reply = await network.request(`/billing/checkouts${next === '' ? '' : `?before=${next}`}`);
+    const page = (await reply.json()) as { items: Record<string, string>[]; next: string | null };
+    all.push(...page.items);
+    next = page.next;
+  }
+  return all;
 }
 
 const eventsOf = (name: string): Record<string, unknown>[] =>
@@ -116,7 +123,7 @@ describe('a checkout', () => {
     expect([(await listed()).length, stripe.keys.length]).toEqual([rows, asked]);
   });
 
-  test.each([['after'], [429], [500]] as const)('meets the fault %s: the same key again, one session', async (fault) => {
+  test.each([['after'], [409], [429], [500]] as const)('meets the fault %s: the same key again, one session', async (fault) => {
     const sessions = stripe.sessions.length;
     stripe.faults.push(fault);
     const { status, body } = await checkout({ amount_usd: '20' });
@@ -279,6 +286,19 @@ describe('a webhook', () => {
     await until('Postgres takes it', async () => (await deliver(delivery))[0] === 200);
     expect((await cash()) - before).toBe(20n * USD);
   });
+});
+
+test('a hundred unpaid checkouts in an hour are enough for one account', async () => {
+  const asked = stripe.keys.length;
+  const made = await Promise.all(
+    Array.from({ length: 120 }, () => db.insertCheckout(d, { id: randomUUID(), accountId: network.account, nanousd: 20n * USD })),
+  );
+  expect(made).toContain(null);
+  // Many are of one millisecond; each is on one page.
+  const rows = new Set((await listed()).map((row) => row['checkout_id']));
+  expect(made.flatMap((row) => row?.id ?? []).filter((id) => !rows.has(id))).toEqual([]);
+  const { status, body } = await checkout({ amount_usd: '20' });
+  expect([status, body.code, stripe.keys.length]).toEqual([429, 'rate_limited', asked]);
 });
 
 test('the books add up, each payment once, and no secret is in the log', async () => {
