@@ -17,12 +17,12 @@ export const depositsApi = new Hono<{ Bindings: Env; Variables: Vars }>();
 depositsApi.get('/accounts/me/deposit-address', async (c) => {
   const { account } = await authenticateAccount(c, 'read');
   const { DEPOSIT_MASTER, CHAIN_URL } = c.env;
-  if (DEPOSIT_MASTER === undefined || CHAIN_URL === undefined)
-    throw new RipcordError('unavailable', { message: 'Deposits are not configured.', hint: 'Pay in another way.' });
+  const derived = DEPOSIT_MASTER === undefined || CHAIN_URL === undefined ? null : depositAddress(DEPOSIT_MASTER, account);
+  if (derived === null) throw new RipcordError('unavailable', { message: 'Deposits are not configured.', hint: 'Pay in another way.' });
   const handle = db.connect(c.env);
   const genesis = genesisOf(c.env);
   const [address, rate] = await Promise.all([
-    db.bindDepositAddress(handle, genesis, account, depositAddress(DEPOSIT_MASTER, account)),
+    db.bindDepositAddress(handle, genesis, account, derived),
     db.freshRate(handle, ASSET, RATE_MAX_AGE_MS),
   ]);
   if (address === null)

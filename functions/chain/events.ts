@@ -2,9 +2,9 @@
  * Events of a block. They are not self-delimiting, so a reader is made out of the metadata of the runtime that wrote them.
  * What is not exactly as it is known here is an error and never a shrug: an event that is not understood could be money.
  */
+import { concatBytes } from '@noble/hashes/utils.js';
 import { getLookupCodecBuilder, getLookupFn } from '@polkadot-api/metadata-builders';
 import { AccountId, decAnyMetadata, unifyMetadata, type UnifiedMetadata } from '@polkadot-api/substrate-bindings';
-import { concatBytes } from '@noble/hashes/utils.js';
 import * as z from 'zod/mini';
 import { ChainError } from './rpc.ts';
 

@@ -10,9 +10,13 @@ import { encodeSs58 } from '../gate/ss58.ts';
 
 const CODE_BYTES = 32;
 
-/** ss58 (prefix 42). `master`: 64 hex digits. Throws if they are no public key. */
-export function depositAddress(master: string, account: string): string {
-  return encodeSs58(HDKD.publicSoft(hexToBytes(master), chainCode(account)));
+/** ss58 (prefix 42). `master`: 64 hex digits; null if they are no public key. */
+export function depositAddress(master: string, account: string): string | null {
+  try {
+    return encodeSs58(HDKD.publicSoft(hexToBytes(master), chainCode(account)));
+  } catch {
+    return null; // the library throws on bytes that are no curve point
+  }
 }
 
 /** The chain code of a path's part: its text in SCALE, filled up with zeros, or hashed where it is longer. */
