@@ -46,6 +46,8 @@ interface Row {
   ask(things: Things): Ask;
   /** Null: the route is open to all, or guards itself otherwise (`guard`). */
   scope: Scope | null;
+  /** Another scope that is enough too. */
+  or?: Scope;
   /** What the owner gets; empty: it would destroy the thing, other tests do it. */
   ours: number[];
   /** What another tenant gets of ours, and everybody of nothing. `own`: the route shows the caller its own things. */
@@ -91,6 +93,16 @@ const chuteRows = (route: string, at: (t: Things) => string): [string, Row][] =>
     },
   ],
   [`GET ${route}/logs`, { ask: get((t) => `${at(t)}/logs`), scope: 'read', ours: [200], foreign: [404, 'chute_not_found'] }],
+  [`GET ${route}/prices`, { ask: get((t) => `${at(t)}/prices`), scope: 'read', ours: [200], foreign: [404, 'chute_not_found'] }],
+  [
+    `PUT ${route}/price`,
+    {
+      ask: (t) => ({ method: 'PUT', target: `${at(t)}/price`, body: '{"price":{}}' }),
+      scope: 'write',
+      ours: [200, 201],
+      foreign: [404, 'chute_not_found'],
+    },
+  ],
   [`GET ${route}/metrics`, { ask: get((t) => `${at(t)}/metrics`), scope: 'read', ours: [200], foreign: [404, 'chute_not_found'] }],
 ];
 
@@ -130,6 +142,13 @@ const MATRIX: Record<string, Row> = {
   'GET /chutes': { ask: get(() => '/chutes'), scope: 'read', ours: [200], foreign: 'own' },
   ...Object.fromEntries(chuteRows('/chutes/:id{cht_[^/]+}', (t) => `/chutes/${t.id}`)),
   ...Object.fromEntries(chuteRows('/chutes/:owner{[a-z0-9]+}/:name', (t) => `/chutes/${t.name}`)),
+  'POST /quote': {
+    ask: (t) => ({ method: 'POST', target: `/quote?path=/call/${t.name}/a`, body: '{}' }),
+    scope: 'invoke',
+    or: 'read',
+    ours: [200],
+    foreign: [404, 'chute_not_found'],
+  },
   'GET /market': { ...open('/market'), board: true },
   // A key registers nothing; only a hotkey does.
   'POST /accounts': {
@@ -205,6 +224,7 @@ const MATRIX: Record<string, Row> = {
   'GET /audit/scores': open('/audit/scores'),
   'GET /health': open('/health'),
   'POST /internal/cron': guarded('POST', '/internal/cron', undefined, [404, 'not_found']),
+  'POST /internal/overrides': guarded('POST', '/internal/overrides', '{}', [404, 'not_found']),
   'POST /internal/fault': guarded('POST', '/internal/fault', '{}', [404, 'not_found']),
 };
 
@@ -380,7 +400,7 @@ describe.each(keyed)('%s', (_, row) => {
   });
 
   test('a key without the scope: 403, whether the thing is there or not', async () => {
-    const lacking = (Object.keys(ours.only) as Scope[]).filter((scope) => scope !== row.scope);
+    const lacking = (Object.keys(ours.only) as Scope[]).filter((scope) => scope !== row.scope && scope !== row.or);
     for (const scope of lacking)
       for (const who of [ours, theirs])
         for (const what of [things, absent])
