@@ -17,8 +17,10 @@ interface Options {
   header: string[];
   stream?: true;
   output?: string;
+  idempotencyKey?: string;
 }
 
+const KEY_FORM = /^[\x20-\x7e]{1,255}$/;
 const HEADER = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):\s*([\t\x20-\x7e\x80-\xff]*)$/;
 
 export function addCall(program: Command, io: Io): void {
@@ -40,6 +42,7 @@ export function addCall(program: Command, io: Io): void {
     )
     .option('--stream', 'ask for server-sent events, and put "stream": true into a JSON body')
     .option('-o, --output <file>', 'write the reply to a file')
+    .option('--idempotency-key <key>', 'for a POST: the same key again gets the same answer for a day, and runs nothing again')
     .addHelpText(
       'after',
       '\nExample:\n  $ ripcord call demo/chat "Why is the sky blue?"\n  $ ripcord call demo/chat /v1/chat/completions --stream -d @request.json\n  $ ripcord call demo/image /generate -d \'{"prompt":"a fox"}\' -o fox.png',
@@ -48,6 +51,8 @@ export function addCall(program: Command, io: Io): void {
       const session = await openSession(io, command, 'key');
       const full = await chuteName(session, name);
       if (path.startsWith('/')) await call(session, full, path, options);
+      else if (options.idempotencyKey !== undefined)
+        throw usage('no_path', 'A chat takes no Idempotency-Key.', { hint: 'Call its path: ripcord call NAME /v1/chat/completions -d …' });
       else await chat(session, full.startsWith('cht_') ? (await session.client.chute(full)).name : full, path);
     });
 }
@@ -58,6 +63,8 @@ async function call(session: Session, name: string, path: string, options: Optio
   if (!/^[A-Z]{1,16}$/.test(method)) throw usage('invalid_method', `${method} is not a method.`);
   if (ask.body !== undefined && (method === 'GET' || method === 'HEAD'))
     throw usage('invalid_method', `${method} has no body; leave -d out, or use -X POST.`);
+  if (options.idempotencyKey !== undefined && !KEY_FORM.test(options.idempotencyKey))
+    throw usage('invalid_key', 'An Idempotency-Key has 1 to 255 printable ASCII characters.');
   const reply = await session.client.request(method, targetOf(name, path), ask);
   if (!reply.ok) await refuse(reply);
   if (session.json && options.output === undefined) await printJson(session, reply);
@@ -84,6 +91,7 @@ async function toAsk(io: Io, options: Options): Promise<Ask> {
       throw usage('key_in_arguments', 'The key is not given as a header.', { hint: 'Set RIPCORD_API_KEY, or run ripcord register.' });
     headers[name.toLowerCase()] = value;
   }
+  if (options.idempotencyKey !== undefined) headers['idempotency-key'] = options.idempotencyKey;
   if (options.stream === true) headers['accept'] ??= 'text/event-stream';
   const data = options.data === undefined ? null : await readData(io, options.data);
   if (data === null) return { headers, timeoutMs: CALL_TIMEOUT_MS };

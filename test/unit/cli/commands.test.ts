@@ -413,6 +413,16 @@ describe('call', () => {
     expect(asked?.body.toString()).toBe('{"prompt":"a fox"}');
   });
 
+  test('an Idempotency-Key', async () => {
+    api.on('POST /call/demo/http/x', { json: { ok: true } });
+    expect(await rip(['call', 'demo/http', '/x', '-d', '{}', '--idempotency-key', 'order 7'])).toMatchObject({ code: 0 });
+    expect(api.asked('POST /call/demo/http/x')[0]?.headers).toMatchObject({ 'idempotency-key': 'order 7' });
+    for (const key of ['', 'clé', 'x'.repeat(256)])
+      expect(await rip(['call', 'demo/http', '/x', '-d', '{}', '--idempotency-key', key])).toMatchObject({ code: 2 });
+    expect(await rip(['call', 'demo/chat', 'Hello', '--idempotency-key', 'k'])).toMatchObject({ code: 2 });
+    expect(api.asked('POST /call/demo/http/x')).toHaveLength(1);
+  });
+
   test('-o writes a file; a terminal is not given bytes', async () => {
     api.on('GET /call/demo/image/', { body: bytes, headers: { 'content-type': 'image/png' } });
     expect(await rip(['call', 'demo/image', '-o', 'x.png'])).toMatchObject({ code: 0, out: '' });
