@@ -90,7 +90,7 @@ function serverArgs(ask: PostgresAsk, port: number): string[] {
     timezone: 'UTC',
     log_timezone: 'UTC',
     log_min_error_statement: 'panic',
-    ...(ask.durable ? {} : { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off' }),
+    ...(ask.durable ? {} : { fsync: 'off', full_page_writes: 'off' }),
   };
   return ['-D', ask.folder, '-p', String(port), ...Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])];
 }
