@@ -28,6 +28,8 @@ interface Held {
   facts: QuoteFacts;
   hold: bigint;
   allowance: number | null;
+  /** All it ever had. */
+  allowances: Set<number>;
   epoch: number | null;
   closedAt: number | null;
   cash: bigint;
@@ -41,8 +43,8 @@ interface Ledger {
   leases: Map<number, LeaseRow>;
   keys: Map<string, KeyRow>;
   calls: Map<string, Held>;
-  /** What the account could pay with all it has, at each change of it. */
-  payable: { at: number; amount: bigint }[];
+  /** What the account had outside of its leases, at each change of it. */
+  left: { at: number; amount: bigint }[];
 }
 
 /** An ask for more of a call: up to so many tokens, when it held so much, since then (unix ms). */
@@ -55,8 +57,10 @@ interface Extension {
 
 export class Books {
   private readonly ledgers = new Map<string, Ledger>();
-  /** Leases that the operator took back. */
-  private readonly fenced = new Set<string>();
+  /** Leases that the operator took back, with the calls of them that were billed by then. */
+  private readonly fenced = new Map<string, Set<string>>();
+  /** Those that their Account was told it has no more. */
+  private readonly gone = new Set<string>();
   private readonly sim: Sim;
 
   constructor(sim: Sim) {
@@ -65,7 +69,7 @@ export class Books {
 
   private ledger(account: string): Ledger {
     let ledger = this.ledgers.get(account);
-    if (ledger === undefined) this.ledgers.set(account, (ledger = { leases: new Map(), keys: new Map(), calls: new Map(), payable: [] }));
+    if (ledger === undefined) this.ledgers.set(account, (ledger = { leases: new Map(), keys: new Map(), calls: new Map(), left: [] }));
     return ledger;
   }
 
@@ -75,17 +79,21 @@ export class Books {
     const ledger = this.ledger(account);
     if (row.kind === 'lease') ledger.leases.set(row.value.epoch, { ...row.value });
     else if (row.kind === 'key') ledger.keys.set(row.id, row.value);
-    else if (row.kind === 'call') this.wroteCall(ledger, row.id, heldBy(row.value));
+    else if (row.kind === 'call') this.wroteCall(account, row.id, heldBy(row.value));
   }
 
-  private wroteCall(ledger: Ledger, id: string, now: Held): void {
+  private wroteCall(account: string, id: string, now: Held): void {
     const { sim } = this;
+    const ledger = this.ledger(account);
     const before = ledger.calls.get(id);
+    for (const allowance of before?.allowances ?? []) now.allowances.add(allowance);
     ledger.calls.set(id, now);
     const tokens = now.allowance ?? now.facts.maxTokens ?? DEFAULT_TOKENS;
     const most = mostOf(now.terms, { ...now.facts, maxTokens: tokens });
     if (!isMost(now.hold, most))
       sim.fail('a hold is the most that what it allows can cost', `${id} holds ${now.hold}, not ${most}, for ${tokens} tokens`);
+    if (now.hold > (before?.hold ?? 0n) && this.gone.has(`${account}/${now.epoch}`))
+      sim.fail('nothing is held from a lease that is lost', `${id} of epoch ${now.epoch}`);
     if (before === undefined) return;
     if (before.terms.version !== now.terms.version)
       sim.fail('a call keeps its terms', `${id}: ${before.terms.version}, then ${now.terms.version}`);
@@ -112,7 +120,12 @@ export class Books {
   }
 
   fence(account: string, epoch: number): void {
-    this.fenced.add(`${account}/${epoch}`);
+    this.fenced.set(`${account}/${epoch}`, new Set(this.sim.postgres.bank.calls.keys()));
+  }
+
+  /** The Account is told that a lease is not its own any more: by an answer to this move, not to an older one that comes late. */
+  lost(account: string, epoch: number, n: number): void {
+    if (this.ledger(account).leases.get(epoch)?.moving?.n === n) this.gone.add(`${account}/${epoch}`);
   }
 
   /** Nano-USD that a call holds or held; 0 if it was never opened. */
@@ -150,23 +163,20 @@ export class Books {
   }
 
   private remember(account: string, ledger: Ledger): void {
-    const { now } = this.sim;
-    const amount = this.payable(account, ledger);
-    const last = ledger.payable.at(-1);
-    if (last?.amount === amount) return;
-    if (last?.at === now) ledger.payable.pop();
-    ledger.payable.push({ at: now, amount });
-    while (ledger.payable.length > 1 && (ledger.payable[1]?.at ?? now) < now - REMEMBERED_MS) ledger.payable.shift();
+    const { now, postgres } = this.sim;
+    const { left } = ledger;
+    const amount = sumOf(postgres.bank.available(account));
+    if (left.at(-1)?.amount === amount) return;
+    left.push({ at: now, amount });
+    while (left.length > 1 && (left[1]?.at ?? now) < now - REMEMBERED_MS) left.shift();
   }
 
-  /** In the bank, and free in the newest lease as the bank has it. */
-  private payable(account: string, ledger: Ledger): bigint {
-    const { bank } = this.sim.postgres;
-    const lease = bank.newest(account);
-    const there = sumOf(bank.available(account));
-    if (lease === null || lease.state !== 'open') return there;
+  /** What calls can be held from, by what the bank gave. */
+  private free(account: string, ledger: Ledger): bigint {
+    const lease = this.sim.postgres.bank.newest(account);
+    if (lease === null || lease.state !== 'open') return 0n;
     const { cash, promo, held } = usedOf(ledger, lease.epoch);
-    return there + sumOf(lease.amount) - cash - promo - held;
+    return sumOf(lease.amount) - cash - promo - held;
   }
 
   /** What an Account answered to an ask that came at `since` (unix ms of the run's own clock). */
@@ -196,14 +206,14 @@ export class Books {
     return [facts.maxTokens ?? DEFAULT_TOKENS, BLOCK_TOKENS].map((maxTokens) => mostOf(terms, { ...facts, maxTokens }));
   }
 
-  /** A refusal of credit: at some moment since the ask came, or since what Postgres said last before, there was not as much. */
+  /** A refusal of credit: by what Postgres said last, or by what was so since, there was not as much. */
   private checkPoor(account: string, what: string, required: bigint, since: number): void {
-    const { payable } = this.ledger(account);
+    const ledger = this.ledger(account);
     const from = this.sim.postgres.saidSince(account, since - BELIEVED_MS);
-    const before = payable.findLast(({ at }) => at <= from) ?? payable[0];
-    const after = payable.filter(({ at }) => at > from);
-    if ([before, ...after].every((one) => one !== undefined && one.amount >= required))
-      this.sim.fail('who can pay is not refused', `${what} needs ${required}`);
+    const before = ledger.left.findLastIndex(({ at }) => at <= from);
+    const left = ledger.left.slice(Math.max(before, 0)).map(({ amount }) => amount);
+    const free = this.free(account, ledger);
+    if (left.every((amount) => amount + free >= required)) this.sim.fail('who can pay is not refused', `${what} needs ${required}`);
   }
 
   /** Only what Postgres would have to decide is put off, and only while it does not answer. */
@@ -278,7 +288,8 @@ export class Books {
     return null;
   }
 
-  private isFenced(account: string, { epoch }: Held): boolean {
+  /** Whether nothing of a call can be billed any more. */
+  isFenced(account: string, { epoch }: Pick<Held, 'epoch'>): boolean {
     return this.fenced.has(`${account}/${epoch}`);
   }
 
@@ -332,6 +343,8 @@ export class Books {
     const call = this.ledger(record.accountId).calls.get(id);
     const ask = sim.oracle.calls.get(id)?.asked ?? null;
     if (call === undefined || ask === null) return sim.fail('only calls that were opened are charged', id);
+    if (this.fenced.get(`${record.accountId}/${record.leaseEpoch}`)?.has(id) === false)
+      sim.fail('a lease that was taken back pays for nothing', id);
     const terms = sim.tariff.termsFor(record.accountId, ask.terms);
     if (record.priceVersion !== call.terms.version || record.feeBps !== terms.feeBps)
       sim.fail('a call is charged by the terms it was opened with', `${id}: ${record.priceVersion}, not ${call.terms.version}`);
@@ -367,6 +380,7 @@ function heldBy(row: CallRow): Held {
     facts,
     hold,
     allowance,
+    allowances: new Set(allowance === null ? [] : [allowance]),
     epoch,
     closedAt,
     cash,

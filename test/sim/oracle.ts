@@ -12,7 +12,7 @@ import type { AgentNode } from './nodes/agent.ts';
 import type { ChuteNode } from './nodes/chute.ts';
 import type { ClientCall } from './nodes/client.ts';
 import type { MinerNode } from './nodes/miner.ts';
-import { plainScript, spoil, type Script, type Told } from './script.ts';
+import { boundedBy, plainScript, spoil, type Mark, type Script, type Told } from './script.ts';
 import type { Sim } from './sim.ts';
 import { priced } from './tariff.ts';
 
@@ -164,7 +164,7 @@ export class Oracle {
       const { script } = tried;
       if (script === null) continue;
       const visible = script.events || !queued ? script.visible : `data: ${script.visible}\n\ndata: [DONE]\n\n`;
-      if (endsForCredit(script, text)) return;
+      if (endsForCredit(script, text, this.sim.books.opened(call.id).allowances)) return;
       if (!visible.startsWith(text)) continue;
       if (!complete) return;
       if (visible.length === text.length && script.end === 'end' && !script.malformed) {
@@ -295,7 +295,9 @@ export class Oracle {
       const row = usage.get(key);
       return row?.code === 'insufficient_credit' || row?.bytes === (script?.marks.at(-1)?.bytes ?? script?.visible.length);
     };
-    if (!tried.some(whole) && tried.every((t) => usage.has(t.key))) this.sim.fail('a complete reply is counted whole', call.id);
+    const { account } = call.shaped.claim;
+    const unpaid = this.sim.books.isFenced(account, this.sim.books.opened(call.id));
+    if (!tried.some(whole) && !unpaid) this.sim.fail('a complete reply is counted whole', call.id);
   }
 
   /** Nano-USD that an attempt came to, by its script and what of it reached the client: what failed costs nothing. */
@@ -309,7 +311,11 @@ export class Oracle {
     if (row.status !== script.status) sim.fail('a status is the engine’s', `${key}: ${row.status}`);
     if (script.status >= 400) return 0n;
     const ms = row.lastByteMs ?? 0;
-    if (ms < 0 || ms > tried.settledAt - tried.startedAt || (row.outcome === 'completed' && ms < tried.handedAt - tried.startedAt))
+    if (
+      ms < 0 ||
+      ms > tried.settledAt - tried.startedAt ||
+      (row.outcome === 'completed' && ms < Math.min(tried.handedAt, tried.settledAt) - tried.startedAt)
+    )
       sim.fail('time counts from dispatch to the last byte', `${key}: ${ms} ms`);
     return priced(terms, { ...this.toldIn(row, script), ms, ...call.units });
   }
@@ -317,14 +323,22 @@ export class Oracle {
   private toldIn(row: UsageRecord, { marks, events }: Script): Told {
     const { sim } = this;
     const key = `${row.callId}/${row.attempt}`;
-    const short = row.code === 'insufficient_credit';
-    const mark = short ? marks.find((m) => m.bytes + m.end().length === row.bytes) : marks.findLast(({ bytes }) => bytes <= row.bytes);
-    if (mark === undefined || (events && !short && mark.bytes !== row.bytes))
+    if (row.code === 'insufficient_credit') return this.toldAtEnd(key, row, marks);
+    const mark = marks.findLast(({ bytes }) => bytes <= row.bytes);
+    if (mark === undefined || (events && mark.bytes !== row.bytes))
       sim.fail('what is charged for ends where an event does', `${key}: ${row.bytes} bytes`);
-    if (short) sim.trace.add(sim.now, 'credit.ended', key);
-    if (short && (mark?.tokensOut ?? 0) < (sim.books.opened(row.callId).allowance ?? Infinity))
-      sim.fail('a reply ends when its credit does', `${key} after ${mark?.tokensOut} tokens`);
-    return mark ?? { tokensIn: 0, cachedIn: 0, tokensOut: 0 };
+    return mark ?? NOTHING_TOLD;
+  }
+
+  /** Of a reply that ended where its credit did: there was more than was paid for, and no more than that is charged. */
+  private toldAtEnd(key: string, row: UsageRecord, marks: readonly Mark[]): Told {
+    const { sim } = this;
+    sim.trace.add(sim.now, 'credit.ended', key);
+    for (const paid of sim.books.opened(row.callId).allowances)
+      for (const mark of marks)
+        if (mark.tokensOut >= paid && mark.bytes + mark.end(paid).length === row.bytes) return boundedBy(mark, paid);
+    sim.fail('a reply ends when its credit does', key);
+    return NOTHING_TOLD;
   }
 
   private checkSlots(): void {
@@ -341,8 +355,11 @@ export class Oracle {
   }
 }
 
+const NOTHING_TOLD: Told = { tokensIn: 0, cachedIn: 0, tokensOut: 0 };
+
 /** Whether this is a reply, or the start of one, that ended where its credit did. */
-function endsForCredit({ events, marks, visible }: Script, text: string): boolean {
+function endsForCredit({ events, marks, visible }: Script, text: string, allowances: ReadonlySet<number>): boolean {
   if (!events || !text.includes('"finish_reason":"insufficient_credit"')) return false;
-  return marks.some(({ chars, end }) => text.startsWith(visible.slice(0, chars)) && end() === text.slice(chars));
+  const starts = marks.filter(({ chars }) => text.startsWith(visible.slice(0, chars)));
+  return [...allowances].some((paid) => starts.some(({ chars, end }) => end(paid).startsWith(text.slice(chars))));
 }

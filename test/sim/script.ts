@@ -26,8 +26,8 @@ export interface Mark {
   tokensIn: number;
   cachedIn: number;
   tokensOut: number;
-  /** What the client sees from here on if its credit ends. */
-  end: () => string;
+  /** What the client sees from here on if its credit ends after so many tokens. */
+  end: (paid: number) => string;
 }
 
 export type Told = Pick<Mark, 'tokensIn' | 'cachedIn' | 'tokensOut'>;
@@ -156,7 +156,7 @@ class Reply {
     const { told } = this;
     const last = this.marks.at(-1);
     const bytes = (last?.bytes ?? 0) + encoder.encode(this.visible.slice(last?.chars ?? 0)).byteLength;
-    this.marks.push({ bytes, chars: this.visible.length, ...told, end: () => this.endOfCredit(told) });
+    this.marks.push({ bytes, chars: this.visible.length, ...told, end: (paid) => this.endOfCredit(boundedBy(told, paid)) });
   }
 
   private endOfCredit(told: Told): string {
@@ -165,6 +165,11 @@ class Reply {
     const sums = usage ? `data: ${JSON.stringify({ id: attempt, choices: [], usage: this.summary(told) })}\n\n` : '';
     return `data: ${JSON.stringify({ id: attempt, choices })}\n\n${sums}${DONE}`;
   }
+}
+
+/** No more output is charged than was paid for when the reply ended. */
+export function boundedBy(told: Told, paid: number): Told {
+  return { ...told, tokensOut: Math.min(told.tokensOut, paid) };
 }
 
 function whole(random: Random, wishes: Wishes): Script {

@@ -34,8 +34,8 @@ const SAMPLE_MS = 250;
 const MANY_EVENTS = 50_000;
 /** Milliseconds that slots kept in vain need to be free again. */
 const AFTERMATH_MS = 7_000;
-/** Milliseconds without a call after which credit must be back, tries that fail included. */
-const IDLE_MS = 13 * 60_000;
+/** Milliseconds within which idle credit is back, tries that fail included. */
+const IDLE_MS = 2 * 60_000;
 
 /** An invariant that did not hold. */
 export class Broken extends Error {
@@ -177,7 +177,8 @@ export class Sim {
   /** Nobody is there for so long that all credit goes back. */
   private async idle(): Promise<void> {
     for (const agent of this.agents) if (!agent.lost) agent.crash(null);
-    const until = this.now + IDLE_MS;
+    const until =
+      Math.max(this.now, this.postgres.downUntil) + IDLE_MS + Math.max(...[...this.accounts.values()].map(({ idleMs }) => idleMs));
     await this.go(() => this.now >= until);
   }
 

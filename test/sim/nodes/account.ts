@@ -2,7 +2,7 @@
 import type { ExtendAnswer, InquiryAnswer, OpenAnswer, OpenAsk, Settlement } from '../../../functions/calls/ports.ts';
 import { AccountCore, type NewKey, type Short } from '../../../functions/account/core.ts';
 import type { Effect, Turn } from '../../../functions/account/effects.ts';
-import { ACCOUNT_LIMITS } from '../../../functions/account/limits.ts';
+import { ACCOUNT_LIMITS, type AccountLimits } from '../../../functions/account/limits.ts';
 import { callRecord } from '../../../functions/account/records.ts';
 import { decodeRow, encodeRow, type KeyCap, type Override } from '../../../functions/account/rows.ts';
 import { SKEW_MS } from '../books.ts';
@@ -15,6 +15,7 @@ export class AccountNode extends ObjectHost {
   readonly rows = new Map<string, { kind: string; id: string; text: string }>();
   /** The furthest its clock ever was, unix ms. */
   latest = 0;
+  private readonly limits: AccountLimits;
   /** Chance that it is put out of memory after a turn. */
   private readonly sleepiness: number;
   private readonly skewed: boolean;
@@ -30,6 +31,8 @@ export class AccountNode extends ObjectHost {
     this.sim = sim;
     this.account = account;
     this.name = `account/${account}`;
+    // Ten minutes are long in a run: in most, credit comes and goes while calls do.
+    this.limits = { ...ACCOUNT_LIMITS, idleMs: sim.random.pick([1_000, 5_000, 30_000, ACCOUNT_LIMITS.idleMs]) };
     this.sleepiness = sim.random.pick([0, 0, 0.1, 1]);
     this.skewed = sim.random.chance(0.3);
   }
@@ -37,6 +40,10 @@ export class AccountNode extends ObjectHost {
   get core(): AccountCore {
     this.boot();
     return this.booted as AccountCore;
+  }
+
+  get idleMs(): number {
+    return this.limits.idleMs;
   }
 
   /** Unix ms, by its own clock. */
@@ -50,7 +57,7 @@ export class AccountNode extends ObjectHost {
     if (this.booted !== null) return;
     if (this.skewed) this.skewMs = this.sim.random.int(0, SKEW_MS);
     const rows = [...this.rows.values()].map(({ kind, id, text }) => decodeRow(kind, id, text));
-    this.booted = new AccountCore(rows);
+    this.booted = new AccountCore(rows, this.limits);
     const { alarmAt } = this.booted;
     if (alarmAt !== null && this.getAlarm() === null) this.wakeAt(alarmAt);
   }
@@ -122,14 +129,14 @@ export class AccountNode extends ObjectHost {
   /** Asks again after every answer of Postgres about the lease, for a few seconds. */
   private covered<A>(ask: () => Turn<A | Short>, otherwise: A, answer: (answer: A) => void): void {
     const { clock } = this.sim;
-    const until = clock.now + ACCOUNT_LIMITS.parkMs;
+    const until = clock.now + this.limits.parkMs;
     const again = (woken: boolean): void => {
       if (!woken) return answer(otherwise);
       const told = this.run(ask());
       if (told !== 'short') return answer(told);
       if (clock.now >= until) return answer(otherwise);
       this.waiting.add(again);
-      clock.after(ACCOUNT_LIMITS.parkMs, () => this.waiting.delete(again) && again(false));
+      clock.after(this.limits.parkMs, () => this.waiting.delete(again) && again(false));
     };
     again(true);
   }
@@ -166,7 +173,11 @@ export class AccountNode extends ObjectHost {
         sim.postgres.flush(
           this,
           calls.map((row) => structuredClone(callRecord(this.account, row))),
-          () => told(core.flushed(through, this.now)),
+          () => {
+            const before = this.rows.get('meta meta')?.text;
+            told(core.flushed(through, this.now));
+            return this.rows.get('meta meta')?.text !== before;
+          },
           (why) => told(core.flushFailed(through, why === 'down' ? 'down' : 'rows', this.now)),
         );
         return;
@@ -182,7 +193,10 @@ export class AccountNode extends ObjectHost {
         sim.postgres.draw(
           this,
           { accountId: this.account, epoch, n, want, cash, promo },
-          (answer) => answered(core.moved(epoch, n, answer, this.now)),
+          (answer) => {
+            if (answer.kind === 'stale') sim.books.lost(this.account, epoch, n);
+            answered(core.moved(epoch, n, answer, this.now));
+          },
           () => answered(core.moveFailed(epoch, n, this.now)),
         );
         return;

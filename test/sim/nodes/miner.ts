@@ -276,7 +276,7 @@ export class MinerNode extends ObjectHost {
     const { sim } = this;
     switch (effect.do) {
       case 'put':
-        if (effect.row.kind === 'attempt') sim.oracle.dispatched(this.agent, effect.row);
+        if (effect.row.kind === 'attempt' && !this.rows.has(effect.row.key)) sim.oracle.dispatched(this.agent, effect.row);
         if (effect.row.kind === 'settlement') sim.oracle.settled(effect.row.settlement);
         this.rows.set(effect.row.key, JSON.stringify(effect.row));
         return;

@@ -32,7 +32,7 @@ export class PostgresNode {
   /** Unix milliseconds until when it does not answer. */
   downUntil = 0;
   private readonly draws: Draw[] = [];
-  /** Calls of which the Account was told that they are in. */
+  /** Calls that their Account knows to be in. */
   private readonly told = new Set<string>();
   private readonly sim: Sim;
 
@@ -81,7 +81,8 @@ export class PostgresNode {
     });
   }
 
-  flush(from: Host, records: readonly CallRecord[], done: () => void, failed: (why: Failure) => void): void {
+  /** `done` says whether the Account had waited for this answer. */
+  flush(from: Host, records: readonly CallRecord[], done: () => boolean, failed: (why: Failure) => void): void {
     for (const { callId } of records)
       if (this.told.has(callId)) this.sim.fail('a call is flushed until it is acknowledged', `${callId} is sent again`);
     const flush = (): void => {
@@ -89,8 +90,7 @@ export class PostgresNode {
       for (const { attempts } of records) for (const row of attempts) this.usage.set(`${row.callId}/${row.attempt}`, row);
     };
     const acknowledged = (): void => {
-      for (const { callId } of records) this.told.add(callId);
-      done();
+      if (done()) for (const { callId } of records) this.told.add(callId);
     };
     this.statement(from, 'flush', flush, acknowledged, failed);
   }
