@@ -8,7 +8,7 @@ import { RipcordError } from '../errors.ts';
 import { authenticate } from '../gate/authenticate.ts';
 import { chuteIdOf } from '../gate/ids.ts';
 import { decodeSs58 } from '../gate/ss58.ts';
-import { MINIMUM_NANOUSD } from '../payouts/terms.ts';
+import { MAXIMUM_NANOUSD, MINIMUM_NANOUSD } from '../payouts/terms.ts';
 import { readJson, smallBody } from './body.ts';
 import type { Vars } from './vars.ts';
 
@@ -104,9 +104,11 @@ earningsApi.post('/miners/me/payouts', smallBody, async (c) => {
   const { amount_nanousd } = await readJson(c, payoutSchema);
   const handle = db.connect(c.env);
   const [{ payable }, { active }] = await Promise.all([db.readEarnings(handle, hotkey), db.findPayoutAddresses(handle, hotkey)]);
-  const nanousd = amount_nanousd === undefined ? payable : BigInt(amount_nanousd);
+  const most = payable < MAXIMUM_NANOUSD ? payable : MAXIMUM_NANOUSD;
+  const nanousd = amount_nanousd === undefined ? most : BigInt(amount_nanousd);
   if (active === null) throw new RipcordError('no_payout_address', { hint: 'Set one with PUT /miners/me/payout-address.' });
-  if (nanousd > payable) throw new RipcordError('not_payable', { message: `${payable} nano-USD are payable.` });
+  if (nanousd > most)
+    throw new RipcordError('not_payable', { message: `${payable} nano-USD are payable, at most ${MAXIMUM_NANOUSD} at once.` });
   if (nanousd < MINIMUM_NANOUSD)
     throw new RipcordError('not_payable', { message: `${payable} nano-USD are payable; a payout is at least ${MINIMUM_NANOUSD}.` });
   const id = newCallId(Date.now(), crypto.getRandomValues(new Uint8Array(16)));

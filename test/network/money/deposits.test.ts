@@ -13,6 +13,7 @@ import { crashEverywhere, openStage, type Stage, type World } from './stage.ts';
 const MASTER = Buffer.from(getPublicKey(secretFromSeed(new Uint8Array(32).fill(7)))).toString('hex');
 const STRANGER = encodeSs58(new Uint8Array(32).fill(200));
 const TAO = 1_000_000_000n;
+const USD = 1_000_000_000n;
 /** Nano-USD per TAO. */
 const RATE = 400_000_000_000n;
 
@@ -298,6 +299,27 @@ describe('crediting', () => {
     expect((await seen(world)).map((d) => d.state)).toEqual(['dust', 'seen']);
     expect(await creditDeposits(world.env)).toBe(1);
     expect(await cash(world.account)).toBe(RATE / 1_000n);
+  });
+
+  test('one that cannot be valued keeps no other from its credit', async () => {
+    const world = await begun();
+    world.chain.produce({
+      transfers: [
+        { from: STRANGER, to: world.address, rao: 2n * TAO },
+        { from: STRANGER, to: world.address, rao: TAO / 10n },
+      ],
+    });
+    world.chain.finalize();
+    await followDeposits(world.env);
+    // Two of these are more than the ledger takes at once.
+    await stage.rate(90_000_000n * USD);
+    expect(await creditDeposits(world.env)).toBe(1);
+    expect(await cash(world.account)).toBe(9_000_000n * USD);
+    expect((await seen(world)).map((d) => d.state)).toEqual(['seen', 'credited']);
+    await stage.rate(RATE);
+    expect(await creditDeposits(world.env)).toBe(1);
+    expect(await cash(world.account)).toBe(9_000_000n * USD + 2n * RATE);
+    expect(await brokenBooks()).toEqual([]);
   });
 
   test('a fork of a block that was credited is a different block', async () => {
