@@ -10,6 +10,8 @@ const seed = Number(values.seed);
 
 /** Runs of the simulator per process; two processes, about 12 ms a run. */
 const SIM_RUNS = 100_000;
+/** Submits of one Idempotency-Key. */
+const DUPLICATES = 1_000;
 /** How often each fault of the whole network is repeated. */
 const FAULT_ROUNDS = 10;
 
@@ -41,6 +43,11 @@ const proofs: Record<string, () => Promise<Outcome>> = {
     }
     return { ok: true, figures: { rounds } };
   },
+  async idempotency() {
+    const args = ['node_modules/.bin/vitest', 'run', '--project', 'network', 'test/network/idempotency.test.ts'];
+    const { code } = await run(args, { RIPCORD_DUPLICATES: String(DUPLICATES) });
+    return { ok: code === 0, figures: { duplicates: DUPLICATES } };
+  },
 };
 
 async function simulate(from: number, runs: number): Promise<Record<string, unknown>> {
@@ -49,9 +56,9 @@ async function simulate(from: number, runs: number): Promise<Record<string, unkn
   return { failure: 'no result', runs: 0, calls: 0, ...result };
 }
 
-function run(args: string[]): Promise<{ code: number | null; output: string }> {
+function run(args: string[], env: Record<string, string> = {}): Promise<{ code: number | null; output: string }> {
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+    const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'], env: { ...process.env, ...env } });
     let output = '';
     child.stdout.on('data', (bytes: Buffer) => (output += bytes.toString()));
     child.once('error', reject);

@@ -15,6 +15,7 @@ import { knownBytes, knownEvents } from './chutes/echo/known.ts';
 
 /** Submits of one key; `test:long` asks for more. */
 const DUPLICATES = Number(process.env['RIPCORD_DUPLICATES'] ?? 200);
+const IS_LONG = DUPLICATES > 200;
 const WAVES = 5;
 
 let network: TestNetwork;
@@ -191,6 +192,32 @@ describe('the first client leaves', () => {
     expect(await second).toMatchObject({ status: 200, replayed: true });
     expect(await executions('early')).toBe(1);
   });
+
+  if (IS_LONG)
+    test.each(['/hold?ms=600000&tag=120s-hold', '/events?n=9&ms=600000&tag=120s-events'])(
+      '%s: nobody reads for 120 s, so it ends, and says so to who comes then',
+      async (route) => {
+        const key = randomUUID();
+        const left = rawRequest(network.api + echo.at(route), {
+          method: 'POST',
+          body: '{}',
+          headers: { authorization: `Bearer ${network.key}`, 'content-type': 'application/json', 'idempotency-key': key },
+        });
+        const tag = route.split('=').at(-1) ?? '';
+        await echo.has(tag);
+        const at = performance.now();
+        left.leave('rst');
+        await until('the engine is told', async () => (await echo.engines()).some(({ active }) => active === 0), {
+          deadlineMs: 150_000,
+          everyMs: 200,
+        });
+        expect(performance.now() - at).toBeGreaterThan(110_000);
+        const later = await answerOf(post(echo.at(route), key, { body: '{}' }));
+        expect(later).toMatchObject({ replayed: true, text: expect.stringContaining('Nobody read this answer for 120 s') });
+        expect(await executions(tag)).toBe(1);
+      },
+      200_000,
+    );
 
   test('and stops reading: it holds no other, and is cut in the end', async () => {
     const key = randomUUID();
