@@ -8,12 +8,20 @@ export type Account = z.infer<typeof accountSchema>;
 
 const time = z.nullish(z.union([z.string(), z.number()]));
 
+const nanousd = z._default(z.string().check(z.regex(/^-?\d{1,30}$/)), '0');
+
+export interface CapWish {
+  limit_nanousd: string;
+  period: string;
+}
+
 export const keySchema = z.looseObject({
   key_id: text,
   name: z.nullish(text),
   scopes: z._default(z.array(text), []),
   created_at: time,
   expires_at: time,
+  cap: z.nullish(z.looseObject({ limit_nanousd: nanousd, period: text, remaining_nanousd: nanousd, resets_at: time })),
 });
 export type Key = z.infer<typeof keySchema>;
 
@@ -88,7 +96,6 @@ export type LogLine = z.infer<typeof logLineSchema>;
 
 const count = z._default(z.number(), 0);
 /** Nano-USD, as decimal text. */
-const nanousd = z._default(z.string().check(z.regex(/^-?\d{1,30}$/)), '0');
 
 export const balanceSchema = z.looseObject({
   available_nanousd: nanousd,

@@ -65,8 +65,11 @@ export class Client {
   async keys(): Promise<answers.Key[]> {
     return (await this.#json(answers.listOf(answers.keySchema), 'GET', '/keys')).items;
   }
-  createKey(wish: { name: string; scopes?: string[]; expires_at?: string }, ask: Ask = {}): Promise<answers.NewKey> {
+  createKey(wish: { name: string; scopes?: string[]; expires_at?: string; cap?: answers.CapWish }, ask: Ask = {}): Promise<answers.NewKey> {
     return this.#json(answers.newKeySchema, 'POST', '/keys', { ...ask, ...json(wish) });
+  }
+  changeKey(id: string, change: { cap: answers.CapWish | null }): Promise<answers.Key> {
+    return this.#json(answers.keySchema, 'PATCH', `/keys/${encodeURIComponent(id)}`, json(change));
   }
   revokeKey(id: string): Promise<unknown> {
     return this.#json(z.unknown(), 'DELETE', `/keys/${encodeURIComponent(id)}`);

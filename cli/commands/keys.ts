@@ -2,15 +2,17 @@ import type { Command } from 'commander';
 import { usage } from '../failure.ts';
 import type { Io } from '../io.ts';
 import { openSession } from '../session.ts';
-import { showTime, table } from '../show.ts';
+import type { Key } from '../answers.ts';
+import { showTime, showUsd, table } from '../show.ts';
 
 const SCOPES = ['invoke', 'read', 'write', 'keys'];
+const PERIODS = ['total', 'day', 'week', 'month'];
 
 export function addKeys(program: Command, io: Io): void {
   const keys = program
     .command('keys')
-    .summary('make, list and revoke API keys')
-    .description('Makes, lists and revokes API keys.')
+    .summary('make, list, cap and revoke API keys')
+    .description('Makes, lists, caps and revokes API keys.')
     .addHelpText(
       'after',
       '\nExample:\n  $ ripcord keys create ci --scopes invoke --expires 30d\n  $ ripcord keys list\n  $ ripcord keys revoke key_…',
@@ -21,9 +23,11 @@ export function addKeys(program: Command, io: Io): void {
     .argument('<name>', 'what it is for')
     .option('--scopes <list>', `what it may do: ${SCOPES.join(', ')} (else what the service gives)`)
     .option('--expires <when>', 'after a time (30d, 12h, 15m) or at a date (2027-01-31)')
+    .option('--cap <usd>', 'the most its calls may come to')
+    .option('--per <period>', `what the cap is for: ${PERIODS.join(', ')} of UTC`, 'total')
     .addHelpText(
       'after',
-      '\nExample:\n  $ ripcord keys create ci --scopes invoke,read --expires 30d\n  $ export RIPCORD_API_KEY="$(ripcord keys create ci --json | jq -r .secret_key)"',
+      '\nExample:\n  $ ripcord keys create ci --scopes invoke --cap 5 --per month\n  $ ripcord keys create ci --scopes invoke,read --expires 30d\n  $ export RIPCORD_API_KEY="$(ripcord keys create ci --json | jq -r .secret_key)"',
     )
     .action((name: string, options: CreateOptions, command: Command) => create(name, options, command, io));
   keys
@@ -39,8 +43,23 @@ export function addKeys(program: Command, io: Io): void {
         key.scopes.join(','),
         showTime(key.created_at),
         showTime(key.expires_at),
+        ...showCap(key),
       ]);
-      await session.result({ items }, table(['KEY', 'NAME', 'SCOPES', 'MADE', 'EXPIRES'], rows));
+      await session.result({ items }, table(['KEY', 'NAME', 'SCOPES', 'MADE', 'EXPIRES', 'CAP', 'LEFT', 'RESETS'], rows));
+    });
+  keys
+    .command('cap')
+    .description('Changes what the calls of a key may come to. Calls that run keep what they hold.')
+    .argument('<id>', 'the key’s id, as keys list shows it')
+    .argument('<usd>', 'the most its calls may come to, or none')
+    .option('--per <period>', `what the cap is for: ${PERIODS.join(', ')} of UTC`, 'total')
+    .addHelpText('after', '\nExample:\n  $ ripcord keys cap key_0a1b2c 20 --per month\n  $ ripcord keys cap key_0a1b2c none')
+    .action(async (id: string, usd: string, { per }: { per: string }, command: Command) => {
+      const cap = usd === 'none' ? null : capOf(usd, per);
+      const session = await openSession(io, command, 'any');
+      const key = await session.client.changeKey(id, { cap });
+      const [limit, left] = showCap(key);
+      await session.result(key, cap === null ? `${id} has no cap.` : `${id} may spend ${limit}; ${left} is left.`);
     });
   keys
     .command('revoke')
@@ -65,6 +84,8 @@ export function addKeys(program: Command, io: Io): void {
 interface CreateOptions {
   scopes?: string;
   expires?: string;
+  cap?: string;
+  per: string;
 }
 
 async function create(name: string, options: CreateOptions, command: Command, io: Io): Promise<void> {
@@ -72,14 +93,32 @@ async function create(name: string, options: CreateOptions, command: Command, io
   const wrong = scopes?.find((scope) => !SCOPES.includes(scope));
   if (wrong !== undefined) throw usage('invalid_scope', `"${wrong}" is not a scope.`, { hint: `There are ${SCOPES.join(', ')}.` });
   const expires = options.expires === undefined ? null : expiry(options.expires, Date.now());
+  const cap = options.cap === undefined ? null : capOf(options.cap, options.per);
   const session = await openSession(io, command, 'any');
   const key = await session.client.createKey({
     name,
     ...(scopes === undefined ? {} : { scopes }),
     ...(expires === null ? {} : { expires_at: expires }),
+    ...(cap === null ? {} : { cap }),
   });
   await session.note('The secret is shown this once:');
   await session.result(key, key.secret_key);
+}
+
+function capOf(usd: string, period: string): { limit_nanousd: string; period: string } {
+  const [, dollars, part = ''] = /^(\d{1,9})(?:\.(\d{1,9}))?$/.exec(usd) ?? [];
+  if (dollars === undefined)
+    throw usage('invalid_cap', `${usd} is not an amount in USD.`, { hint: 'Give it as 20 or 0.15; nine decimals at most.' });
+  if (!PERIODS.includes(period))
+    throw usage('invalid_period', `"${period}" is not a period.`, { hint: `There are ${PERIODS.join(', ')}.` });
+  return { limit_nanousd: BigInt(dollars + part.padEnd(9, '0')).toString(), period };
+}
+
+/** The cap, what is left of it, and when it starts anew. */
+function showCap({ cap }: Key): [string, string, string] {
+  if (!cap) return ['-', '-', '-'];
+  const per = cap.period === 'total' ? '' : ` a ${cap.period}`;
+  return [`${showUsd(cap.limit_nanousd)} USD${per}`, `${showUsd(cap.remaining_nanousd)} USD`, showTime(cap.resets_at)];
 }
 
 /** `30d`, `12h`, `15m` from now, or a date; as ISO text. */

@@ -135,13 +135,41 @@ describe('keys', () => {
   test('list and revoke', async () => {
     api.on('GET /keys', { json: { items: [key] } });
     api.on('DELETE /keys/key_1', { status: 204 });
-    expect((await rip(['keys', 'list'])).out).toMatch(/^KEY +NAME +SCOPES +MADE +EXPIRES\nkey_1 +ci +invoke +2026-01-02 03:04:05Z +-\n$/);
+    expect((await rip(['keys', 'list'])).out).toMatch(
+      /^KEY +NAME +SCOPES +MADE +EXPIRES +CAP +LEFT +RESETS\nkey_1 +ci +invoke +2026-01-02 03:04:05Z +- +- +- +-\n$/,
+    );
     expect(JSON.parse((await rip(['keys', 'list', '--json'])).out)).toEqual({ items: [key] });
     expect(await rip(['keys', 'revoke', 'key_1'])).toMatchObject({ code: 0, out: 'key_1 is revoked.\n' });
   });
 
+  test('a cap: made with the key, changed, shown, taken away', async () => {
+    const cap = { limit_nanousd: '20150000000', period: 'month', remaining_nanousd: '19000000000', resets_at: '2026-02-01T00:00:00.000Z' };
+    api.on('POST /keys', { status: 201, json: { ...key, cap, secret_key: 'rk_new' } });
+    api.on('PATCH /keys/key_1', (request) => ({ json: { ...key, cap: request.body.includes('null') ? null : cap } }));
+    api.on('GET /keys', { json: { items: [{ ...key, cap }] } });
+    await rip(['keys', 'create', 'ci', '--cap', '20.15', '--per', 'month']);
+    expect(JSON.parse(api.asked('POST /keys')[0]?.body.toString() ?? '')).toEqual({
+      name: 'ci',
+      cap: { limit_nanousd: '20150000000', period: 'month' },
+    });
+    expect((await rip(['keys', 'list'])).out).toContain('20.15 USD a month  19.00 USD  2026-02-01 00:00:00Z');
+    expect(await rip(['keys', 'cap', 'key_1', '0.000000001'])).toMatchObject({
+      code: 0,
+      out: expect.stringContaining('19.00 USD is left') as unknown,
+    });
+    expect(await rip(['keys', 'cap', 'key_1', 'none'])).toMatchObject({ code: 0, out: 'key_1 has no cap.\n' });
+    expect(api.asked('PATCH /keys/key_1').map((seen) => JSON.parse(seen.body.toString()) as unknown)).toEqual([
+      { cap: { limit_nanousd: '1', period: 'total' } },
+      { cap: null },
+    ]);
+  });
+
   test.each([
     ['--scopes', 'admin'],
+    ['--cap', '-1'],
+    ['--cap', '1.0000000001'],
+    ['--cap', 'much'],
+    ['--cap=1', '--per=year'],
     ['--expires', 'yesterday'],
     ['--expires', '2001-01-01'],
   ])('%s %s is wrong use', async (option, value) => {

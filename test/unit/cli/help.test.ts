@@ -24,6 +24,7 @@ test('every command is there', () => {
     'deploy',
     'init',
     'keys',
+    'keys cap',
     'keys create',
     'keys list',
     'keys revoke',
