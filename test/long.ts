@@ -4,6 +4,8 @@
  */
 import { spawn } from 'node:child_process';
 import { parseArgs } from 'node:util';
+import { bank } from './network/bank/bank.ts';
+import { outage } from './network/bank/outage.ts';
 
 const { values } = parseArgs({ options: { only: { type: 'string' }, seed: { type: 'string', default: '1000000' } } });
 const seed = Number(values.seed);
@@ -14,6 +16,8 @@ const SIM_RUNS = 100_000;
 const DUPLICATES = 1_000;
 /** How often each fault of the whole network is repeated. */
 const FAULT_ROUNDS = 10;
+/** Paid calls of the bank test. */
+const BANK_CALLS = 1_000_000;
 
 interface Outcome {
   ok: boolean;
@@ -26,6 +30,20 @@ const proofs: Record<string, () => Promise<Outcome>> = {
     const failed = parts.find((p) => p['failure'] !== null);
     const sum = (field: string) => parts.reduce((n, p) => n + Number(p[field]), 0);
     return { ok: failed === undefined, figures: { runs: sum('runs'), calls: sum('calls'), failure: failed?.['failure'] ?? null } };
+  },
+  async bank() {
+    const say = (line: string): void => console.error(line);
+    const figures = await bank({ calls: BANK_CALLS, accounts: 1_000, clients: 32, seed, kills: 20, evictions: 400, say });
+    const { recomputed, charged, differing, ...rest } = figures;
+    const whole = charged === recomputed && differing.length === 0 && rest.broken.length === 0 && Object.keys(rest.failed).length === 0;
+    return {
+      ok: whole,
+      figures: { ...rest, charged: String(charged), difference: String(charged - recomputed), differing: differing.length },
+    };
+  },
+  async outage() {
+    const figures = await outage({ accounts: 100, perSecond: 100, seconds: 300, seed });
+    return { ok: figures.failed <= figures.calls / 1_000 && figures.broken.length === 0, figures: { ...figures } };
   },
   async faults() {
     let rounds = 0;
