@@ -240,25 +240,16 @@ export async function listOpenPayouts(db: Database, limit: number): Promise<Payo
   );
 }
 
-/** Payouts that were sent to the chain, as far as is known. */
-export async function listSentPayouts(db: Database, limit: number): Promise<PayoutRow[]> {
-  return listSubmitted(db, 'tao', limit);
-}
-
-async function listSubmitted(db: Database, adapter: PayoutAddressKind, limit: number): Promise<PayoutRow[]> {
+/** Payouts that wait for the operator to pay them by hand, the oldest first. */
+export async function listPayoutsByHand(db: Database, limit: number): Promise<PayoutRow[]> {
   return rowsAs(
     await db
       .select()
       .from(payouts)
-      .where(and(eq(payouts.state, 'submitted'), eq(payouts.adapter, adapter)))
+      .where(and(eq(payouts.state, 'submitted'), eq(payouts.adapter, 'operator')))
       .orderBy(payouts.requestedAt, payouts.id)
       .limit(limit),
   );
-}
-
-/** Payouts that wait for the operator to pay them by hand, the oldest first. */
-export async function listPayoutsByHand(db: Database, limit: number): Promise<PayoutRow[]> {
-  return listSubmitted(db, 'operator', limit);
 }
 
 /**

@@ -15,12 +15,16 @@ export interface Sent {
 }
 
 /** The outcomes by payout that the next blocks hold; how far they were read is noted for all others. Throws `ChainError`. */
-export async function readOutcomes(handle: db.Database, chain: Chain, sent: readonly Sent[]): Promise<Map<string, Outcome>> {
+export async function readOutcomes(
+  handle: db.Database,
+  chain: Chain,
+  sent: readonly Sent[],
+  finalized: number,
+): Promise<Map<string, Outcome>> {
   const found = new Map<string, Outcome>();
   if (sent.length === 0) return found;
   const from = Math.min(...sent.map(({ attempt }) => attempt.read)) + 1;
-  const head = await chain.finalizedHead();
-  const last = Math.min(head.number, from + RUN.blocks - 1, Math.max(...sent.map(({ attempt }) => attempt.death)) - 1);
+  const last = Math.min(finalized, from + RUN.blocks - 1, Math.max(...sent.map(({ attempt }) => attempt.death)) - 1);
   for (let next = from; next <= last; next += RUN.together) {
     const blocks = await chain.blocks(next, Math.min(next + RUN.together - 1, last));
     for (const block of blocks) for (const [id, outcome] of await outcomesIn(chain, block, sent)) found.set(id, outcome);

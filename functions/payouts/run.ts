@@ -18,7 +18,8 @@ export type PayoutsEnv = db.DatabaseEnv & ChainEnv & SignerEnv;
 interface Run {
   env: PayoutsEnv;
   handle: db.Database;
-  chain: Chain | null;
+  /** Null: none is configured, or it does not answer. */
+  chain: { node: Chain; finalized: number } | null;
   hasRate: boolean;
   outcomes: Map<string, Outcome>;
   /** Signatures it may still ask for. */
@@ -28,19 +29,15 @@ interface Run {
 /** One run; the number of steps it took. Throws the first failure, after every payout had its turn. */
 export async function runPayouts(env: PayoutsEnv): Promise<number> {
   const handle = db.connect(env);
-  const sent = await db.listSentPayouts(handle, RUN.payouts);
-  const chain = openChain(env);
-  const failures: unknown[] = [];
-  const outcomes = await lookUp(handle, chain, sent).catch((error: unknown) => {
-    failures.push(error);
-    return new Map<string, Outcome>();
-  });
   const open = await db.listOpenPayouts(handle, RUN.payouts);
-  if (open.length === 0 && failures.length === 0) return 0;
-  const hasRate = (await db.freshRate(handle, 'TAO', RATE_MAX_AGE_MS)) !== null;
-  const run: Run = { env, handle, chain, hasRate, outcomes, signatures: RUN.signed };
+  if (open.length === 0) return 0;
+  const failures: unknown[] = [];
+  const run: Run = { env, handle, chain: null, hasRate: false, outcomes: new Map(), signatures: RUN.signed };
+  run.hasRate = (await db.freshRate(handle, 'TAO', RATE_MAX_AGE_MS)) !== null;
+  await lookUp(run, open).catch((error: unknown) => failures.push(error));
   let steps = 0;
-  for (const payout of open) {
+  // Again, as how far the chain was read is noted with them.
+  for (const payout of await db.listOpenPayouts(handle, RUN.payouts)) {
     try {
       steps += await advance(run, payout);
     } catch (error) {
@@ -52,13 +49,14 @@ export async function runPayouts(env: PayoutsEnv): Promise<number> {
   return steps;
 }
 
-async function lookUp(handle: db.Database, chain: Chain | null, sent: readonly db.PayoutRow[]): Promise<Map<string, Outcome>> {
-  if (chain === null) return new Map();
-  return readOutcomes(
-    handle,
-    chain,
-    sent.map(({ id, attempt }) => ({ id, attempt: attempt as Attempt })),
-  );
+/** What the chain has to say, once for all payouts of the run. */
+async function lookUp(run: Run, open: readonly db.PayoutRow[]): Promise<void> {
+  const node = openChain(run.env);
+  if (node === null) return;
+  const { number: finalized } = await node.finalizedHead();
+  run.chain = { node, finalized };
+  const sent = open.flatMap(({ id, state, attempt }) => (state === 'submitted' ? [{ id, attempt: attempt as Attempt }] : []));
+  run.outcomes = await readOutcomes(run.handle, node, sent, finalized);
 }
 
 /** As far as it goes; each step is decided on the row as it is then. */
@@ -110,16 +108,18 @@ async function signAndSend(run: Run, payout: db.PayoutRow): Promise<boolean> {
   const { env, handle, chain } = run;
   const to = decodeSs58(payout.address);
   if (chain === null || run.signatures-- <= 0 || to === null || payout.rao === null) return false;
-  const signed = await askSigner(env, { id: payout.id, to: payout.address, rao: payout.rao });
-  const { number: finalized } = await chain.finalizedHead();
-  const verdict = judgeSigned(signed, { to, rao: payout.rao }, finalized);
+  const signed = await askSigner(env, { id: payout.id, to: payout.address, rao: payout.rao }).catch((error: unknown) => {
+    if (error instanceof SignerError && error.away) run.signatures = 0;
+    throw error;
+  });
+  const verdict = judgeSigned(signed, { to, rao: payout.rao }, chain.finalized);
   // Nothing was sent before it was stored, so one that is over by now never happened.
   if (verdict.kind === 'expired') return end(run, payout, 'begun', { state: 'failed', reason: 'it was signed too long ago' });
   if (verdict.kind === 'wrong') throw new SignerError(`what the signer signed is not sent: ${verdict.reason}`);
   const extrinsic = hexOf(signed.extrinsic);
   const attempt: Attempt = { extrinsic, hash: hexOf(signed.hash), birth: signed.birth, death: signed.death, read: signed.birth - 1 };
   if (!told('payout_submitted', payout, await db.submitPayout(handle, payout.id, attempt))) return false;
-  await chain.submit(extrinsic);
+  await chain.node.submit(extrinsic);
   return true;
 }
 

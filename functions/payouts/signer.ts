@@ -26,6 +26,12 @@ const signedSchema = z.object({
 /** The signer gave no signature; the message says why and holds nothing of the request. */
 export class SignerError extends Error {
   override readonly name = 'SignerError';
+  /** It did not answer at all: it will not answer for another payout either. */
+  readonly away: boolean;
+  constructor(message: string, away = false) {
+    super(message);
+    this.away = away;
+  }
 }
 
 /** Throws `SignerError`. */
@@ -50,7 +56,7 @@ async function post(origin: string, token: string, { id, to, rao }: { id: string
     if (!reply.ok) throw new SignerError(`the signer answered ${reply.status}`);
     return await reply.json();
   } catch (error) {
-    throw error instanceof SignerError ? error : new SignerError('the signer does not answer');
+    throw error instanceof SignerError ? error : new SignerError('the signer does not answer', true);
   } finally {
     clearTimeout(timer);
   }

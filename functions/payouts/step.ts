@@ -63,7 +63,7 @@ function onChain({ attempt, outcome }: PayoutFacts): Step {
 export const ERA = {
   /** Blocks a transfer may be valid at most: so long its outcome can stay unknown. */
   longest: 128,
-  /** Blocks that must be left of it after the finalized head: time to be included, and more than nodes differ in. */
+  /** Blocks that must be left of it after the finalized head: time to be included. Nodes differ in that head by less. */
   left: 16,
 } as const;
 
@@ -87,7 +87,7 @@ export function judgeSigned(signed: Signed, ask: { to: Uint8Array; rao: bigint }
   if (!sameBytes(extrinsicHash(signed.extrinsic), signed.hash)) return wrong('its hash is another');
   if (!lastsAs(era, signed)) return wrong('its era is another');
   if (!endsWith(signed.extrinsic, [0, ...ask.to, ...compact(ask.rao)])) return wrong('it is not the transfer that was asked for');
-  if (finalized < signed.birth) return wrong('its era is not begun');
+  if (finalized + ERA.left < signed.birth) return wrong('its era is not begun');
   if (finalized >= signed.death) return { kind: 'expired' };
   return finalized + ERA.left > signed.death ? wrong('too little is left of its era') : { kind: 'good' };
 }

@@ -1,5 +1,7 @@
 /** Money out to miners: begun, signed, sent at most once, and ended by what finalized blocks say, whatever crashes. */
 import { execFile } from 'node:child_process';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { getPublicKey, secretFromSeed } from '@scure/sr25519';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import * as db from '../../../db/index.ts';
@@ -299,6 +301,25 @@ describe('signers and nodes', () => {
     await runPayouts(stuck.env);
     expect(await stateOf(stuck, first)).toBe('paid');
     await db.confirmPayout(fine.handle, second, 'ref');
+  });
+
+  test('a signer that does not answer is asked once in a run', async () => {
+    let asked = 0;
+    const silent = createServer((request) => {
+      asked++;
+      request.socket.destroy();
+    });
+    await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
+    const [one, two] = [await miner(), await miner()];
+    const ids = [await ask(one), await ask(two)];
+    const env = { ...two.env, PAYOUT_SIGNER_URL: `http://127.0.0.1:${(silent.address() as AddressInfo).port}` };
+    await expect(runPayouts(env)).rejects.toThrow('the signer does not answer');
+    expect(asked).toBe(1);
+    await new Promise((resolve) => silent.close(resolve));
+    for (const id of ids) {
+      expect(await stateOf(two, id)).toBe('begun');
+      expect(await db.failPayout(two.handle, id, 'no signer')).toBe(true);
+    }
   });
 
   test('a node that is away: what was sent is looked up when it is back', async () => {
