@@ -54,7 +54,7 @@ export async function openBooks({ durable = false } = {}): Promise<Books> {
   };
 }
 
-async function attempt(url: string, statements: string[]): Promise<Refusal | null> {
+export async function attempt(url: string, statements: string[]): Promise<Refusal | null> {
   const client = new Client({ connectionString: url });
   await client.connect();
   try {

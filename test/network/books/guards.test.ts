@@ -1,7 +1,10 @@
 /** Somebody with SQL in hand cannot commit a wrong book. Each case is one transaction; the state it trips on is what stopped it. */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import * as db from '../../../db/index.ts';
-import { brokenOf, openBooks, type Books } from './books.ts';
+import { query } from '../../../db/native.ts';
+import { attempt, brokenOf, openBooks, type Books } from './books.ts';
 import { closedCall } from './records.ts';
 
 const FORBIDDEN = 'RC403';
@@ -292,6 +295,41 @@ test('the same by hand, but right, is taken', async () => {
   ).toBeNull();
   expect(await books.attempt('delete from unfolded')).toBeNull();
   expect(await brokenOf(books.d)).toEqual([]);
+});
+
+test('a role that owns nothing uses the ledger through its functions, and cannot write past them with triggers of its own', async () => {
+  const docs = await readFile(join(import.meta.dirname, '../../../docs/books.md'), 'utf8');
+  const grants = /```sql\n([^`]*ripcord_edge[^`]*)```/.exec(docs)?.[1] ?? '';
+  await books.sql(`create role ripcord_edge login password 'edge'; ${grants}`);
+  const { postgres } = books;
+  const url = Object.assign(new URL(postgres.url), { username: 'ripcord_edge', password: 'edge' }).href;
+  db.useNativeDriver(query);
+  const d = db.connect({ DATABASE_URL: url, HYPERDRIVE: { connectionString: url } });
+  const owner = 'acc_edge';
+  const entries = { operator_clearing: -500n, [`cash/${owner}`]: 500n };
+  await db.postTransfer(d, { id: crypto.randomUUID(), kind: 'credit', ref: 'edge', owner, entries, reason: '' });
+  expect(await db.moveLease(d, { accountId: owner, epoch: 1, n: 1, cash: 0n, promo: 0n, want: 300n })).toMatchObject({
+    kind: 'ok',
+    cashAmount: 300n,
+  });
+  const call = closedCall({ account: owner });
+  expect(await db.flushCalls(d, [call])).toEqual({ taken: 1, known: 0 });
+  await db.refundCall(d, { callId: call.callId, amount: null, ref: 'edge-refund', reason: '' });
+  await db.foldEntries(d, 1000);
+  await db.matureEarnings(d, new Date(Date.now() + 80 * 3_600_000), 10);
+  await db.fenceLease(d, owner, 1);
+  expect(await brokenOf(d)).toEqual([]);
+  const trick = [
+    'create temp table lever (x int)',
+    `create function pg_temp.pull() returns trigger language plpgsql as
+      $$ begin update public.purses set posted = posted + 1000 where id = 'cash/acc_edge'; return null; end $$`,
+    'create trigger pull after insert on lever for each row execute function pg_temp.pull()',
+    'insert into lever values (1)',
+  ];
+  expect(await attempt(url, trick)).toMatchObject({ state: '42501' });
+  // The owner has that lever, as the docs say; whoever looks sees it.
+  expect(await books.attempt(...trick)).toBeNull();
+  expect((await brokenOf(books.d)).map(({ invariant }) => invariant)).toEqual(['I3']);
 });
 
 /** All that money is in. */
