@@ -14,6 +14,7 @@ import { MAX_CANDIDATES, pick, type Candidate } from './pick.ts';
 import type { OpenAnswer, OpenAsk, Snapshot } from './ports.ts';
 import type { Reply } from './pump.ts';
 import { earlyReply, replyOf } from './replies.ts';
+import { wantUsage } from './shape.ts';
 
 /** Conducts a call to its reply. Throws `RipcordError` for every refusal and failure before a reply. */
 export async function conduct(call: Call, world: World): Promise<Reply> {
@@ -54,7 +55,18 @@ async function open(call: Call, world: World): Promise<Dispatch> {
   });
   if (!opened.ok) throw refusalOf(opened);
   if (snapshot === null) throw new RipcordError('not_found');
-  return new Dispatch(call, world, { snapshot, candidates, agents, deadline, facts, money: opened });
+  return new Dispatch(asSent(call, snapshot), world, { snapshot, candidates, agents, deadline, facts, money: opened });
+}
+
+/** As it goes to an instance. */
+function asSent(call: Call, { config }: Snapshot): Call {
+  if (call.tokens === null || config.template !== 'openai' || !(call.body instanceof Uint8Array)) return call;
+  const body = wantUsage(call.body, call.tokens);
+  const headers = call.headers.map(([name, value]): [string, string] => [
+    name,
+    name === 'content-length' ? String(body.byteLength) : value,
+  ]);
+  return { ...call, body, headers };
 }
 
 /** An instance that the caller names may be younger than what is remembered. */

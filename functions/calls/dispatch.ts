@@ -185,6 +185,7 @@ export class Dispatch {
       template: snapshot.config.template,
       terms: this.money.terms,
       facts: { images: this.facts.images, steps: this.facts.steps },
+      requestBytes: this.facts.requestBytes,
       hold: this.money.hold.toString(),
       ...(call.tokens === null ? {} : { stream: call.tokens }),
       allowance: this.money.allowance,

@@ -276,6 +276,8 @@ export interface RelayAsk {
   /** For the cost in the last usage of the reply. */
   terms: Terms;
   facts: Pick<QuoteFacts, 'images' | 'steps'>;
+  /** Of the request as the caller sent it: what its input tokens are bounded by. Absent: of the body that comes. */
+  requestBytes?: number;
   /** Nano-USD held, as a decimal text: no cost that is told is above it. */
   hold?: string;
   /** For the events that the edge adds to a stream of tokens. */
@@ -294,8 +296,10 @@ export interface StreamAsk {
   model: string;
   /** Answers side by side. */
   choices: number;
-  /** `stream_options.include_usage`. */
+  /** `stream_options.include_usage`. Where it is false the edge asks the engine for it, and keeps the answer to itself. */
   usage: boolean;
+  /** It has `stream_options`. */
+  options: boolean;
 }
 
 /** Bytes as they come; `ReadableStreamDefaultReader` fits. A failed `read` means: ask `attach` why. */

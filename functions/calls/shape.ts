@@ -119,7 +119,28 @@ function tokenShape(path: string, fields: Record<string, unknown>): TokenShape {
   const model = typeof fields['model'] === 'string' ? fields['model'].slice(0, 128) : '';
   const options = fields['stream_options'];
   const usage = typeof options === 'object' && options !== null && 'include_usage' in options && options.include_usage === true;
-  return { maxTokens: total, tokens: { object, model, choices, usage } };
+  return { maxTokens: total, tokens: { object, model, choices, usage, options: options !== undefined } };
+}
+
+const USAGE_WANTED = new TextEncoder().encode(',"stream_options":{"include_usage":true}}');
+const CLOSING_BRACE = 125;
+
+/** The same request for a stream of tokens, asking for its usage: without it nobody knows what the prompt came to. */
+export function wantUsage(body: Uint8Array, tokens: StreamAsk): Uint8Array {
+  if (tokens.usage) return body;
+  if (tokens.options) {
+    const fields = parseObject(body);
+    const options: unknown = fields['stream_options'] ?? {};
+    // What makes no sense is for the engine to refuse.
+    const wanted = typeof options === 'object' && options !== null && 'include_usage' in options ? options.include_usage : false;
+    if (typeof options !== 'object' || Array.isArray(options) || wanted !== false) return body;
+    return new TextEncoder().encode(JSON.stringify({ ...fields, stream_options: { ...options, include_usage: true } }));
+  }
+  const end = body.lastIndexOf(CLOSING_BRACE);
+  const asking = new Uint8Array(end + USAGE_WANTED.byteLength);
+  asking.set(body.subarray(0, end));
+  asking.set(USAGE_WANTED, end);
+  return asking;
 }
 
 function parseObject(body: Uint8Array): Record<string, unknown> {

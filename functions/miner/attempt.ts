@@ -324,7 +324,7 @@ export class Attempt {
     const tokens =
       meter === null
         ? { tokensIn: null, cachedIn: null, tokensOut: null }
-        : meteredTokens(meter, Math.max(this.requestTotal, this.row.requestBytes), paid);
+        : meteredTokens(meter, this.row.requestBytes || this.requestTotal, paid);
     return {
       status: this.head?.status ?? known?.status ?? null,
       bytes: meter?.bytes ?? 0,

@@ -116,7 +116,7 @@ export class Attempts {
     const { headers: _headers, method: _method, path: _path, ...kept } = ask;
     do this.nextStream = (this.nextStream + 2) >>> 0;
     while (this.streams.has(this.nextStream));
-    const requestBytes = body?.byteLength ?? 0;
+    const requestBytes = Math.min(body?.byteLength ?? 0, ask.requestBytes ?? Infinity);
     return {
       kind: 'attempt',
       key,

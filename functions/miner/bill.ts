@@ -4,7 +4,7 @@
  * agent's bytes, so a stream that is taken up by another object says the same. Pure.
  */
 import { chargeOf } from '../prices/charge.ts';
-import { meteredTokens, type Meter } from './meter.ts';
+import { isObject, meteredTokens, type Meter } from './meter.ts';
 import type { AttemptRow } from './rows.ts';
 
 type Json = Record<string, unknown>;
@@ -24,6 +24,12 @@ export class Bill {
     const { cost_nanousd: _, ...claimed } = usage;
     const cost = this.cost(meter, paid);
     return cost === null ? claimed : { ...claimed, cost_nanousd: cost };
+  }
+
+  /** An event with nothing but the usage, which only the edge asked for. */
+  ownUsage(object: Json): boolean {
+    const { stream } = this.row.ask;
+    return stream?.usage === false && Array.isArray(object['choices']) && object['choices'].length === 0 && isObject(object['usage']);
   }
 
   /** The last event before `[DONE]` for a client that asked for usage and an engine that told none; else empty. */

@@ -216,6 +216,7 @@ class EventFilter implements ReplyFilter {
     meterObject(this.meter, object);
     const { usage } = object;
     if (this.bill === null || !isObject(usage)) return `data: ${data}\n\n`;
+    if (this.bill.ownUsage(object)) return '';
     return event({ ...object, usage: this.bill.withCost(usage, this.meter) });
   }
 }

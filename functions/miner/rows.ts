@@ -24,6 +24,7 @@ export interface AttemptRow {
   region?: string;
   stream: number;
   startedAt: number;
+  /** Of a body that came whole; 0: it is streamed. */
   requestBytes: number;
   /** Its Account has the settlement; the row waits for the client to take the end of its reply. */
   settled?: true;

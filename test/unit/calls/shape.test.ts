@@ -1,6 +1,6 @@
 /** How much a request for tokens asks for: read before anything is held, refused where it makes no sense. */
 import { describe, expect, test } from 'vitest';
-import { chatShape, ownTokenShape } from '../../../functions/calls/shape.ts';
+import { chatShape, ownTokenShape, wantUsage } from '../../../functions/calls/shape.ts';
 import { RipcordError } from '../../../functions/errors.ts';
 import { DEFAULT_MAX_TOKENS, quoteOf } from '../../../functions/prices/cost.ts';
 import { factsOf } from '../../../functions/prices/facts.ts';
@@ -67,29 +67,65 @@ describe('tokens wanted', () => {
 describe('a stream of tokens', () => {
   test.each<[string, string, Record<string, unknown>, unknown]>([
     ['not wanted', CHAT, {}, null],
-    ['of chat', CHAT, { stream: true }, { object: 'chat.completion.chunk', model: 'o/x', choices: 1, usage: false }],
-    ['of text', '/v1/completions', { stream: true, n: 2 }, { object: 'text_completion', model: 'o/x', choices: 2, usage: false }],
+    ['of chat', CHAT, { stream: true }, { object: 'chat.completion.chunk', model: 'o/x', choices: 1, usage: false, options: false }],
+    [
+      'of text',
+      '/v1/completions',
+      { stream: true, n: 2 },
+      { object: 'text_completion', model: 'o/x', choices: 2, usage: false, options: false },
+    ],
     [
       'with usage',
       CHAT,
       { stream: true, stream_options: { include_usage: true } },
-      { object: 'chat.completion.chunk', model: 'o/x', choices: 1, usage: true },
+      { object: 'chat.completion.chunk', model: 'o/x', choices: 1, usage: true, options: true },
     ],
     [
       'with options of nonsense',
       CHAT,
       { stream: true, stream_options: 'usage' },
-      { object: 'chat.completion.chunk', model: 'o/x', choices: 1, usage: false },
+      { object: 'chat.completion.chunk', model: 'o/x', choices: 1, usage: false, options: true },
     ],
     [
       'with usage that is not true',
       CHAT,
       { stream: true, stream_options: { include_usage: 'yes' } },
-      { object: 'chat.completion.chunk', model: 'o/x', choices: 1, usage: false },
+      { object: 'chat.completion.chunk', model: 'o/x', choices: 1, usage: false, options: true },
     ],
   ])('%s', (_, path, fields, tokens) => {
     expect(chatShape(path, bodyOf(fields)).tokens).toEqual(tokens);
     expect(ownTokenShape(path, bodyOf(fields)).tokens).toEqual(tokens);
+  });
+
+  test.each<[string, string, string]>([
+    [
+      'no options',
+      '{"stream":true,"seed": 12345678901234567890}',
+      '{"stream":true,"seed": 12345678901234567890,"stream_options":{"include_usage":true}}',
+    ],
+    ['blanks at the end', '{"stream":true } \n', '{"stream":true ,"stream_options":{"include_usage":true}}'],
+    ['braces in a text', '{"stream":true,"x":"}"}', '{"stream":true,"x":"}","stream_options":{"include_usage":true}}'],
+    ['options without', '{"stream":true,"stream_options":{"x":1}}', '{"stream":true,"stream_options":{"x":1,"include_usage":true}}'],
+    [
+      'options that say no',
+      '{"stream":true,"stream_options":{"include_usage":false}}',
+      '{"stream":true,"stream_options":{"include_usage":true}}',
+    ],
+    ['options that are null', '{"stream":true,"stream_options":null}', '{"stream":true,"stream_options":{"include_usage":true}}'],
+    [
+      'options that ask',
+      '{"stream":true,"stream_options":{"include_usage":true}}',
+      '{"stream":true,"stream_options":{"include_usage":true}}',
+    ],
+    ['options of nonsense', '{"stream":true,"stream_options":"x"}', '{"stream":true,"stream_options":"x"}'],
+    [
+      'options that ask in nonsense',
+      '{"stream":true,"stream_options":{"include_usage":"x"}}',
+      '{"stream":true,"stream_options":{"include_usage":"x"}}',
+    ],
+  ])('the engine is asked for usage: %s', (_, body, asking) => {
+    const { tokens } = ownTokenShape(CHAT, utf8(body));
+    expect(tokens && Buffer.from(wantUsage(utf8(body), tokens)).toString()).toBe(asking);
   });
 
   test.each<[string, string, unknown]>([

@@ -94,7 +94,7 @@ beforeEach(() => {
 const IDENTITY = { id: 'chatcmpl-1', object: 'chat.completion.chunk', created: 1_700_000_000, model: 'm' };
 const token = (text = 'x'): string => `data: ${JSON.stringify({ ...IDENTITY, choices: [{ index: 0, delta: { content: text } }] })}\n\n`;
 const tokens = (count: number): string => token().repeat(count);
-const STREAM: StreamAsk = { object: 'chat.completion.chunk', model: 'o/x', choices: 1, usage: false };
+const STREAM: StreamAsk = { object: 'chat.completion.chunk', model: 'o/x', choices: 1, usage: false, options: false };
 
 function begin(fields: Partial<RelayAsk> = {}): { key: string; stream: number } {
   const key = world.relay(1, { allowance: BLOCK, hold: '1000000', stream: STREAM, ...fields });

@@ -31,7 +31,7 @@ function filterOf({ price = PRICE, ask = {}, requestBytes = 500, status = 200 }:
       facts: { images: 0, steps: 0 },
       hold: '1000000000',
       allowance: null,
-      stream: { object: 'chat.completion.chunk', model: 'o/x', choices: 1, usage: true },
+      stream: { object: 'chat.completion.chunk', model: 'o/x', choices: 1, usage: true, options: true },
       ...ask,
     },
     startedAt: 1_700_000_000_000,
@@ -151,12 +151,26 @@ describe('an engine that tells no usage', () => {
   });
 
   test.each<[string, string, Wish]>([
-    ['did not ask', text('a'), { ask: { stream: { object: 'chat.completion.chunk', model: 'o/x', choices: 1, usage: false } } }],
+    [
+      'did not ask',
+      text('a'),
+      { ask: { stream: { object: 'chat.completion.chunk', model: 'o/x', choices: 1, usage: false, options: false } } },
+    ],
     ['asked, but no token came', event({ choices: [{ delta: {} }] }), {}],
     ['asked in an older deploy', text('a'), { ask: { stream: undefined } }],
   ])('to a client that %s: nothing', (_, reply, wish) => {
     expect(through(filterOf(wish), reply + DONE)).toBe(reply + DONE);
   });
+});
+
+test('usage that only the edge asked for is metered and goes no further', () => {
+  const stream = { object: 'chat.completion.chunk', model: 'o/x', choices: 1, usage: false, options: false } as const;
+  const filter = filterOf({ ask: { stream } });
+  const beside = event({ choices: [{ index: 0, delta: {} }], usage: { prompt_tokens: 5, completion_tokens: 1 } });
+  const out = through(filter, text('a') + beside + usageEvent({ prompt_tokens: 9, completion_tokens: 1 }) + DONE);
+  expect(out.split('\n\n').filter(Boolean)).toHaveLength(3);
+  expect(out).not.toContain('"prompt_tokens":9');
+  expect(filter.checkpoint().meter).toMatchObject({ claimIn: 9, claimOut: 1 });
 });
 
 describe('the same from any checkpoint', () => {
