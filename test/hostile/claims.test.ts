@@ -74,7 +74,11 @@ describe('tokens', () => {
 });
 
 test('nobody but the edge says what a call costs', async () => {
-  const { text, cost } = await streamed({}, says('abc'), claims(2, 1, { cost_nanousd: '0', total_tokens: 3 }));
+  const { text, cost } = await streamed(
+    { stream_options: { include_usage: true } },
+    says('abc'),
+    claims(2, 1, { cost_nanousd: '0', total_tokens: 3 }),
+  );
   expect(text).toContain(`"usage":{"prompt_tokens":2,"completion_tokens":1,"total_tokens":3,"cost_nanousd":"${cost}"}`);
   const asked = stage.chat();
   const { stream, open } = await stage.agent.opened();

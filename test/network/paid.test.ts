@@ -152,7 +152,7 @@ describe('by tokens', () => {
   });
 
   test.each(table)('streamed, %s', async (_, fields, cost) => {
-    const reply = await chat({ stream: true, ...fields });
+    const reply = await chat({ stream: true, stream_options: { include_usage: true }, ...fields });
     const { chunks } = eventsOf(await reply.text());
     const { cost: charged, story } = await costOf(reply);
     expect(charged).toBe(cost);
@@ -160,10 +160,17 @@ describe('by tokens', () => {
     expect(chunks.findLast((chunk) => chunk.usage)?.usage?.cost_nanousd).toBe(String(cost));
   });
 
+  test.each(table)('streamed to who asks for no usage, %s', async (_, fields, cost) => {
+    const reply = await chat({ stream: true, ...fields });
+    expect(await reply.text()).not.toContain('usage');
+    expect((await costOf(reply)).cost).toBe(cost);
+  });
+
   test('never more than was held, however much the engine says', async () => {
     const fields = { max_tokens: 4, say: 500 };
+    const streaming = { ...fields, stream: true, stream_options: { include_usage: true } };
     const whole = await chat(fields);
-    const streamed = await chat({ ...fields, stream: true });
+    const streamed = await chat(streaming);
     await whole.text();
     const { chunks } = eventsOf(await streamed.text());
     const bytes = (body: object): bigint => BigInt(JSON.stringify({ model: 'demo/tokens', messages: MESSAGES, ...body }).length);
@@ -171,8 +178,8 @@ describe('by tokens', () => {
     const most = (body: object): bigint => TOKEN.request + bytes(body) * TOKEN.in + 1n + 4n * TOKEN.out;
     expect(header(whole, 'x-ripcord-cost-nanousd')).toBe(most(fields));
     expect((await costOf(whole)).cost).toBe(most(fields));
-    expect((await costOf(streamed)).cost).toBe(most({ ...fields, stream: true }));
-    expect(chunks.findLast((chunk) => chunk.usage)?.usage?.cost_nanousd).toBe(String(most({ ...fields, stream: true })));
+    expect((await costOf(streamed)).cost).toBe(most(streaming));
+    expect(chunks.findLast((chunk) => chunk.usage)?.usage?.cost_nanousd).toBe(String(most(streaming)));
   });
 
   test('the official client sees the cost in the usage, also of an engine that tells none', async () => {

@@ -7,6 +7,7 @@ const { PORT = '8000', HOST = '127.0.0.1' } = process.env;
 interface Ask {
   model?: string;
   stream?: boolean;
+  stream_options?: { include_usage?: boolean };
   /** Tokens to say, two letters each; default 4. */
   say?: number;
   /** What the usage claims; null: there is none. */
@@ -60,7 +61,7 @@ async function stream(response: ServerResponse, ask: Ask): Promise<void> {
   if (after < say) return end(response, ask);
   response.write(chunk([{ index: 0, delta: {}, finish_reason: 'stop' }]));
   const usage = claimOf(ask);
-  if (usage !== null) response.write(chunk([], { usage }));
+  if (usage !== null && ask.stream_options?.include_usage === true) response.write(chunk([], { usage }));
   response.end('data: [DONE]\n\n');
 }
 
