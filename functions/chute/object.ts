@@ -198,6 +198,8 @@ export class ChuteObject extends DurableObject<Env> {
         return this.#run(this.#core.stopTold(effect.instance, told, Date.now()));
       }
       case 'rent': {
+        // Without calls nobody looks whether the agent is still there: one that is silent loses its socket by this, and its rent.
+        if (effect.rent.agent !== '') this.#later(this.#ping(effect.rent.agent), 'ping');
         const ask = rentAsk(effect.rent, await rentCall(effect.rent));
         const held = await this.#account(effect.rent.owner).rent(ask).catch(failed('rent', null));
         return this.#run(this.#core.rentAnswered(effect.key, held, Date.now()));
@@ -219,6 +221,10 @@ export class ChuteObject extends DurableObject<Env> {
     return this.#miner(agent)
       .stop(instance, reason, noticeMs)
       .then(() => true, failed('stop', false));
+  }
+
+  async #ping(agent: string): Promise<void> {
+    await this.#miner(agent).ping();
   }
 
   async #settle(rent: RentRow): Promise<boolean> {

@@ -311,6 +311,7 @@ export class MinerObject extends DurableObject<Env> {
 
   /** Milliseconds of one ping to the agent and back; null without a connection or an answer within 5 s. */
   async ping(): Promise<number | null> {
+    this.dropSilent();
     if (!this.core.connected || this.pings.size >= 16) return null;
     const id = crypto.randomUUID();
     const sent = Date.now();

@@ -137,6 +137,15 @@ describe('the history of a price', () => {
     expect(reply).toMatchObject({ status: 400, body: { code: 'invalid_request', param } });
   });
 
+  test('fifty may wait to start, and no more', async () => {
+    await deploy('planned', { min: 0 });
+    const at = (k: number) => new Date(Date.now() + 3_600_000 + k * 60_000).toISOString();
+    const order = (k: number) => ask('PUT', '/chutes/demo/planned/price', { price: { per_request: k }, starts_at: at(k) });
+    for (let k = 1; k <= 50; k++) expect((await order(k)).status).toBe(201);
+    expect(await order(51)).toMatchObject({ status: 400, body: { param: 'starts_at' } });
+    expect((await state('planned')).coming_prices).toHaveLength(50);
+  });
+
   test('others read the prices of a public chute and set none; of a private one they know nothing', async () => {
     await deploy('hidden', { public: false, min: 0 });
     expect((await history('tokens', other.key)).length).toBeGreaterThan(1);
