@@ -299,7 +299,7 @@ export interface StreamAsk {
   /** `stream_options.include_usage`. Where it is false the edge asks the engine for it, and keeps the answer to itself. */
   usage: boolean;
   /** It has `stream_options`. */
-  options: boolean;
+  options?: boolean;
 }
 
 /** Bytes as they come; `ReadableStreamDefaultReader` fits. A failed `read` means: ask `attach` why. */

@@ -128,7 +128,7 @@ const CLOSING_BRACE = 125;
 /** The same request for a stream of tokens, asking for its usage: without it nobody knows what the prompt came to. */
 export function wantUsage(body: Uint8Array, tokens: StreamAsk): Uint8Array {
   if (tokens.usage) return body;
-  if (tokens.options) {
+  if (tokens.options === true) {
     const fields = parseObject(body);
     const options: unknown = fields['stream_options'] ?? {};
     // What makes no sense is for the engine to refuse.
@@ -137,6 +137,7 @@ export function wantUsage(body: Uint8Array, tokens: StreamAsk): Uint8Array {
     return new TextEncoder().encode(JSON.stringify({ ...fields, stream_options: { ...options, include_usage: true } }));
   }
   const end = body.lastIndexOf(CLOSING_BRACE);
+  if (end < 0) return body;
   const asking = new Uint8Array(end + USAGE_WANTED.byteLength);
   asking.set(body.subarray(0, end));
   asking.set(USAGE_WANTED, end);
