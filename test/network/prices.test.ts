@@ -144,6 +144,11 @@ describe('the history of a price', () => {
     for (let k = 1; k <= 50; k++) expect((await order(k)).status).toBe(201);
     expect(await order(51)).toMatchObject({ status: 400, body: { param: 'starts_at' } });
     expect((await state('planned')).coming_prices).toHaveLength(50);
+    // The last to start first, and on from any of them.
+    const all = await history('planned');
+    expect(all.map(({ price }) => price['per_request'])).toEqual(Array.from({ length: 50 }, (_, k) => 50 - k));
+    const path = `/chutes/demo/planned/prices?after=${all[9]?.price_version}`;
+    expect((await ask<{ items: PriceItem[] }>('GET', path)).body.items).toEqual(all.slice(10));
   });
 
   test('others read the prices of a public chute and set none; of a private one they know nothing', async () => {
