@@ -1,5 +1,5 @@
 /** Strikes: picks what goes wrong next until enough has. Each seed draws from a subset, so that rare pairs meet. */
-import { ARMED, STRIKES, type Armed, type Strike } from './faults.ts';
+import { ARMED, OF_MONEY, STRIKES, type Armed, type Fault, type Strike } from './faults.ts';
 import type { Sim } from './sim.ts';
 
 /** Always there, so that a run has its ten faults. */
@@ -21,8 +21,13 @@ export class Director {
   constructor(sim: Sim) {
     this.sim = sim;
     const { random } = sim;
-    this.armed = ARMED.filter(() => random.chance(0.5));
-    this.strikes = [...STAPLES.filter(() => random.chance(0.5)), random.pick(STAPLES), ...STRIKES.filter(() => random.chance(0.4))];
+    const some = (kind: Fault, chance: number): boolean => (!OF_MONEY.includes(kind) || !sim.rich) && random.chance(chance);
+    this.armed = ARMED.filter((kind) => some(kind, 0.5));
+    this.strikes = [
+      ...STAPLES.filter(() => random.chance(0.5)),
+      random.pick(STAPLES),
+      ...STRIKES.filter((kind) => some(kind, OF_MONEY.includes(kind) ? 0.6 : 0.4)),
+    ];
     this.wanted = random.int(10, 20);
   }
 

@@ -53,6 +53,20 @@ export const STRIKES = [
   'deploy',
 ] as const;
 
+/** Those that are about money, or about who keeps it. */
+export const OF_MONEY: readonly Fault[] = [
+  'sql_lost',
+  'sql_unknown',
+  'sql_late',
+  'sql_reply_late',
+  'sql_twice',
+  'postgres_down',
+  'credit_added',
+  'cap_changed',
+  'lease_fenced',
+  'price_changed',
+];
+
 export type Armed = (typeof ARMED)[number];
 export type Strike = (typeof STRIKES)[number];
 export type Fault = Armed | Strike;

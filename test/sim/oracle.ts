@@ -24,6 +24,8 @@ interface Tried {
   base: number;
   pushed: number;
   handed: number;
+  /** Its Miner object said that no other follows. */
+  final: boolean;
   /** Unix milliseconds of its dispatch, of the last bytes handed on, and of its settlement. */
   startedAt: number;
   handedAt: number;
@@ -53,7 +55,18 @@ export class Oracle {
   private tried(key: string): Tried {
     let tried = this.attempts.get(key);
     if (tried === undefined) {
-      tried = { key, agents: new Set(), script: null, base: 0, pushed: 0, handed: 0, startedAt: 0, handedAt: 0, settledAt: 0 };
+      tried = {
+        key,
+        agents: new Set(),
+        script: null,
+        base: 0,
+        pushed: 0,
+        handed: 0,
+        final: false,
+        startedAt: 0,
+        handedAt: 0,
+        settledAt: 0,
+      };
       this.attempts.set(key, tried);
     }
     return tried;
@@ -72,8 +85,10 @@ export class Oracle {
     if (this.nevers.has(`${agent} ${row.ask.call}`)) this.sim.fail('nothing is dispatched after never', `${row.key} on ${agent}`);
   }
 
-  settled({ call, attempt }: Settlement): void {
-    this.tried(`${call}/${attempt}`).settledAt = this.sim.now;
+  settled({ call, attempt, final }: Settlement): void {
+    const tried = this.tried(`${call}/${attempt}`);
+    tried.settledAt = this.sim.now;
+    tried.final = final;
   }
 
   never(agent: string, call: string): void {
@@ -92,7 +107,7 @@ export class Oracle {
       template: this.template,
       stream: call.shaped.stream,
       usage: call.shaped.tokens?.usage === true,
-      requestBytes: call.bodyBytes,
+      requestBytes: Math.min(call.bodyBytes, call.sentBytes),
       startedAt: tried.startedAt,
       cost: (told: Told) => this.costTold(call, told),
     };
@@ -116,8 +131,8 @@ export class Oracle {
 
   engineGot(attempt: string, bytes: number): void {
     const call = this.calls.get(attempt.slice(0, 36));
-    if (call !== undefined && bytes !== call.bodyBytes)
-      this.sim.fail('a request arrives whole', `${attempt}: ${bytes} of ${call.bodyBytes} bytes`);
+    if (call !== undefined && bytes !== call.sentBytes)
+      this.sim.fail('a request arrives whole', `${attempt}: ${bytes} of ${call.sentBytes} bytes`);
   }
 
   attached(key: string, offset: number): void {
@@ -297,7 +312,10 @@ export class Oracle {
     };
     const { account } = call.shaped.claim;
     const unpaid = this.sim.books.isFenced(account, this.sim.books.opened(call.id));
-    if (!tried.some(whole) && !unpaid) this.sim.fail('a complete reply is counted whole', call.id);
+    if (tried.some(whole) || unpaid) return;
+    // Bytes that were handed on and lost with their object made an attempt final; the next one is given.
+    if (tried.filter(({ final }) => final).length > 1) this.sim.trace.add(this.sim.now, 'reply.given', call.id);
+    else this.sim.fail('a complete reply is counted whole', call.id);
   }
 
   /** Nano-USD that an attempt came to, by its script and what of it reached the client: what failed costs nothing. */
@@ -324,7 +342,10 @@ export class Oracle {
     const { sim } = this;
     const key = `${row.callId}/${row.attempt}`;
     if (row.code === 'insufficient_credit') return this.toldAtEnd(key, row, marks);
-    const mark = marks.findLast(({ bytes }) => bytes <= row.bytes);
+    const last = marks.findLast(({ bytes }) => bytes <= row.bytes);
+    // What the client does not see may have come before the cut or after it.
+    const same = row.outcome === 'completed' ? [] : marks.filter(({ bytes }) => bytes === row.bytes);
+    const mark = same.find((m) => m.tokensIn === (row.tokensIn ?? 0) && m.tokensOut === (row.tokensOut ?? 0)) ?? last;
     if (mark === undefined || (events && mark.bytes !== row.bytes))
       sim.fail('what is charged for ends where an event does', `${key}: ${row.bytes} bytes`);
     return mark ?? NOTHING_TOLD;

@@ -39,7 +39,7 @@ export interface Wishes {
   call: string;
   template: 'openai' | 'http';
   stream: boolean;
-  /** The client asked for usage. */
+  /** Whether the client wants to see the usage of its stream; an event of nothing else is kept from it if it does not. */
   usage: boolean;
   requestBytes: number;
   /** Unix milliseconds of the dispatch. */
@@ -108,6 +108,7 @@ class Reply {
     if (bytes > 0) this.events++;
     if (object.usage === undefined) return this.show(`data: ${data}\n\n`);
     this.claimed.push(object.usage);
+    if (!this.wishes.usage && object.choices.length === 0) return this.mark();
     const told = cost(this.told);
     const { cost_nanousd: _, ...claimed } = object.usage;
     const usage = told === null ? claimed : { ...claimed, cost_nanousd: told };

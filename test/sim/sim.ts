@@ -21,6 +21,13 @@ import { MODEL } from './script.ts';
 import { Tariff } from './tariff.ts';
 import { Trace } from './trace.ts';
 
+/** Clients that want to see the usage of a stream, that say they do not, and that say nothing. */
+const STREAMS = [
+  { usage: true, options: true },
+  { usage: false, options: true },
+  { usage: false, options: false },
+].map((wish) => ({ object: 'chat.completion.chunk' as const, model: MODEL, choices: 1, ...wish }));
+
 const AGENTS = 3;
 /** Milliseconds by which a dispatch may come late. */
 const LATE_MS = 60_000;
@@ -65,6 +72,8 @@ export class Sim {
   private readonly template: 'openai' | 'http';
   private readonly timeoutS: number;
   private readonly concurrency: number;
+  /** Nobody is short of money in this run, so that everything else comes far. */
+  readonly rich: boolean;
   private versions = 0;
   private dirty = false;
   private broken: Broken | null = null;
@@ -82,6 +91,7 @@ export class Sim {
     const { random } = this;
     this.template = random.chance(0.7) ? 'openai' : 'http';
     this.timeoutS = random.pick([4, 8, 15, 30, 90]);
+    this.rich = random.chance(0.5);
     this.concurrency = random.pick([1, 1, 2, 3]);
     this.network = new Network(this.clock, random, this.faults);
     this.oracle = new Oracle(this, this.template);
@@ -228,9 +238,13 @@ export class Sim {
       cap,
     });
     const { account: id } = account;
-    account.found([key(`key_${id}_0`, null), key(`key_${id}_1`, this.randomCap())], this.tariff.favour(id));
+    if (this.rich) {
+      account.found([key(`key_${id}_0`, null), key(`key_${id}_1`, null)], []);
+      return postgres.credit(id, RICH);
+    }
     const some = { cash: this.little(), promo: random.chance(0.5) ? this.little() : 0n };
-    postgres.bank.credit(id, random.pick([RICH, RICH, { cash: 0n, promo: RICH.cash }, some, some]));
+    account.found([key(`key_${id}_0`, null), key(`key_${id}_1`, this.randomCap())], this.tariff.favour(id));
+    postgres.credit(id, random.pick([RICH, RICH, { cash: 0n, promo: RICH.cash }, some, some]));
   }
 
   randomCap(): KeyCap | null {
@@ -285,9 +299,10 @@ export class Sim {
     const safe = this.template === 'openai' || random.chance(0.3);
     const size = random.chance(0.03) ? random.int(100_000, 600_000) : random.int(0, 500);
     const units = { images: random.int(1, 4), steps: random.int(1, 50) };
-    const body = bodyOf(size, units);
     const stream = random.chance(0.7);
-    const tokens = this.template === 'openai' && stream;
+    const tokens = this.template === 'openai' && stream ? random.pick(STREAMS) : null;
+    const options = tokens?.options === true ? { stream_options: { include_usage: tokens.usage } } : {};
+    const body = new TextEncoder().encode(JSON.stringify({ n: units.images, steps: units.steps, ...options }).padEnd(size));
     const once = this.template === 'http' && !safe;
     const call = new ClientCall(
       this,
@@ -302,7 +317,7 @@ export class Sim {
         bodyBytes: body.byteLength,
         maxTokens: random.pick([null, null, random.int(1, 100), random.int(1_000, 6_000)]),
         stream,
-        tokens: tokens ? { object: 'chat.completion.chunk', model: MODEL, choices: 1, usage: random.chance(0.5) } : null,
+        tokens,
         affinity: random.pick(['a', 'b', 'c']),
         instance: null,
       },
@@ -314,9 +329,4 @@ export class Sim {
     void random.pick(this.workers).serve(call);
     this.dirty = true;
   }
-}
-
-/** A body of about this size that says what it asks for. */
-function bodyOf(bytes: number, { images, steps }: { images: number; steps: number }): Uint8Array {
-  return new TextEncoder().encode(JSON.stringify({ n: images, steps }).padEnd(bytes));
 }

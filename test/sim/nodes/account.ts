@@ -201,6 +201,8 @@ export class AccountNode extends ObjectHost {
         );
         return;
       }
+      case 'post':
+        return sim.fail('only what is asked for happens', `effect ${effect.kind} of ${this.name}`);
       case 'mirror':
         sim.postgres.mirror(
           this,
@@ -243,6 +245,7 @@ export class AccountNode extends ObjectHost {
       case 'flush':
       case 'draw':
       case 'mirror':
+      case 'post':
         return;
     }
   }

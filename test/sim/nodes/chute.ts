@@ -135,6 +135,10 @@ export class ChuteNode extends ObjectHost {
       case 'post':
         this.offer = effect.offer;
         return;
+      case 'rent':
+      case 'settle':
+        this.sim.fail('only what is asked for happens', `effect ${effect.do} of ${this.name}`);
+        return;
       case 'watch':
       case 'unwatch':
       case 'reserve':

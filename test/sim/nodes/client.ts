@@ -15,6 +15,8 @@ export class ClientCall {
   readonly safe: boolean;
   readonly startedAt: number;
   readonly bodyBytes: number;
+  /** What of it goes to an engine, with the wish to be told the usage of a stream. */
+  readonly sentBytes: number;
   /** Images and steps that its body asks for. */
   readonly units: { images: number; steps: number };
   /** What the conductor first asked its Account for. */
@@ -44,7 +46,9 @@ export class ClientCall {
     this.safe = safe;
     this.units = units;
     this.startedAt = sim.now;
-    this.bodyBytes = shaped.body instanceof Uint8Array ? shaped.body.byteLength : 0;
+    const body = shaped.body instanceof Uint8Array ? shaped.body : new Uint8Array(0);
+    this.bodyBytes = body.byteLength;
+    this.sentBytes = shaped.tokens?.usage === false ? wishing(body) : body.byteLength;
   }
 
   start(): void {
@@ -126,4 +130,10 @@ export class ClientCall {
     this.sim.trace.add(this.sim.now, `call.${ending}${code === '' ? '' : `.${code}`}`, this.id);
     this.sim.oracle.ended(this);
   }
+}
+
+/** Bytes of this body when it asks for the usage of its stream. */
+function wishing(body: Uint8Array): number {
+  const fields = JSON.parse(new TextDecoder().decode(body)) as Record<string, unknown>;
+  return JSON.stringify({ ...fields, stream_options: { include_usage: true } }).length;
 }

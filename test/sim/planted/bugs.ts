@@ -10,8 +10,8 @@ export const BUGS: PlantedBug[] = [
   {
     name: 'the acknowledgement of a settlement is lost',
     file: 'functions/miner/outbox.ts',
-    find: 'keys.filter((key) => this.entries.delete(key))',
-    replace: 'keys.filter((key) => !this.entries.has(key))',
+    find: 'if (!this.entries.delete(key)) continue;',
+    replace: 'if (this.entries.has(key)) continue;',
   },
   {
     name: 'a slot is not freed',
