@@ -271,6 +271,13 @@ describe('rent', () => {
     expect(bench.core.call('r2')).toMatchObject({ closedAt: bench.now, code: 'timeout', cash: 0n });
   });
 
+  test('costs nothing where a clock went back', () => {
+    const bench = Bench.registered({}, new Bank(USD));
+    rent(bench);
+    bench.settle(settlement('r1', 0, { lastByteMs: -1_000 }));
+    expect(bench.core.call('r1')?.cash).toBe(0n);
+  });
+
   test('is refused without the money for it', () => {
     expect(rent(Bench.registered({}, new Bank(29_999n)))).toBe(false);
   });

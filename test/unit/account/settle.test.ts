@@ -4,7 +4,7 @@ import { callRecord } from '../../../functions/account/records.ts';
 import { callStory } from '../../../functions/account/story.ts';
 import type { InquiryAnswer, OpenAsk, Settlement } from '../../../functions/calls/ports.ts';
 import { Bank } from './bank.ts';
-import { Bench, PAID, settlement } from './bench.ts';
+import { Bench, PAID, settlement, terms } from './bench.ts';
 
 const failed: Partial<Settlement> = { outcome: 'failed', code: 'miner_lost', final: false };
 
@@ -54,6 +54,18 @@ describe('settle', () => {
     expect(bench.core.call('c1')!.attempts.map((a) => a.cost)).toEqual([100n, 100n, 50n]);
     expect(stateOf(bench)).toBe('completed');
     expect(bench.core.money().held).toBe(0n);
+  });
+
+  test.each<[string, Partial<Settlement>, bigint]>([
+    ['a clock that went back', { lastByteMs: -3_600_000 }, 100n],
+    ['more tokens than a million engines make', { tokensOut: Number.MAX_SAFE_INTEGER }, 250n],
+    ['more cached than there were', { tokensIn: 1, cachedIn: Number.MAX_SAFE_INTEGER, lastByteMs: 0 }, 100n],
+    ['all of time', { lastByteMs: Number.MAX_SAFE_INTEGER }, 250n],
+  ])('%s: between nothing and the hold', (_, change, cost) => {
+    const facts = { requestBytes: 0, maxTokens: 150, timeoutMs: 0, images: 0, steps: 0 };
+    const bench = opened({ terms: terms({ per_request: 100, output_per_million: 1_000_000, per_second: 1_000 }), facts });
+    bench.settle(settlement('c1', 0, change));
+    expect(bench.core.call('c1')).toMatchObject({ cash: cost, promo: 0n });
   });
 
   test('a call is open until all attempts before the final one are known', () => {
