@@ -351,7 +351,10 @@ export class AccountCore {
   }
 
   close(call: CallId, attempts: number, code: string, now: number): Turn<void> {
-    return this.#turn((effects) => this.#calls.close(call, attempts, code, now, effects));
+    return this.#turn((effects) => {
+      this.#calls.close(call, attempts, code, now, effects);
+      this.#arm(this.#outbox.due(), effects);
+    });
   }
 
   /** The attempts (`call/k`) that are dealt with: all of them, see `Calls.settle`. */
