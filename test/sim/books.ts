@@ -4,13 +4,14 @@
  */
 import { isDeepStrictEqual } from 'node:util';
 import type { CallRecord } from '../../db/calls.ts';
+import type { UsageRecord } from '../../db/usage.ts';
 import type { CallRow, KeyRow, LeaseRow, Row } from '../../functions/account/rows.ts';
-import type { ExtendAnswer, OpenAnswer, OpenAsk } from '../../functions/calls/ports.ts';
+import type { ExtendAnswer, OpenAnswer, OpenAsk, RentAsk } from '../../functions/calls/ports.ts';
 import type { QuoteFacts, Terms } from '../../functions/prices/terms.ts';
 import { sumOf, type Lease } from './bank.ts';
 import type { AccountNode } from './nodes/account.ts';
 import type { Sim } from './sim.ts';
-import { minersPart, mostOf } from './tariff.ts';
+import { minersPart, mostOf, rented } from './tariff.ts';
 
 /** Output tokens that a call is held for where it names none. */
 const DEFAULT_TOKENS = 4_096;
@@ -23,6 +24,7 @@ const BELIEVED_MS = 1_000;
 
 /** A call as the rows of its Account tell it; remembered when they are deleted. */
 interface Held {
+  kind: CallRow['kind'];
   key: string;
   terms: Terms;
   facts: QuoteFacts;
@@ -47,6 +49,11 @@ interface Ledger {
   left: { at: number; amount: bigint }[];
 }
 
+/** Milliseconds within which a closed call is on record, with an alarm that is late; and after a statement went wrong. */
+const RECORDED_MS = 10_000;
+const RETRIED_MS = 150_000;
+const SQL_FAULTS = ['sql_lost', 'sql_unknown', 'sql_late', 'sql_reply_late', 'sql_twice', 'postgres_down', 'lease_fenced'] as const;
+
 /** An ask for more of a call: up to so many tokens, when it held so much, since then (unix ms). */
 interface Extension {
   id: string;
@@ -59,6 +66,8 @@ export class Books {
   private readonly ledgers = new Map<string, Ledger>();
   /** Leases that the operator took back, with the calls of them that were billed by then. */
   private readonly fenced = new Map<string, Set<string>>();
+  /** Paid times of each instance (unix ms). */
+  private readonly periods = new Map<string, { from: number; to: number }[]>();
   /** Those that their Account was told it has no more. */
   private readonly gone = new Set<string>();
   private readonly sim: Sim;
@@ -89,7 +98,7 @@ export class Books {
     for (const allowance of before?.allowances ?? []) now.allowances.add(allowance);
     ledger.calls.set(id, now);
     const tokens = now.allowance ?? now.facts.maxTokens ?? DEFAULT_TOKENS;
-    const most = mostOf(now.terms, { ...now.facts, maxTokens: tokens });
+    const most = now.kind === 'rent' ? rented(now.terms, now.facts.timeoutMs) : mostOf(now.terms, { ...now.facts, maxTokens: tokens });
     if (!isMost(now.hold, most))
       sim.fail('a hold is the most that what it allows can cost', `${id} holds ${now.hold}, not ${most}, for ${tokens} tokens`);
     if (now.hold > (before?.hold ?? 0n) && this.gone.has(`${account}/${now.epoch}`))
@@ -97,7 +106,7 @@ export class Books {
     if (before === undefined) return;
     if (before.terms.version !== now.terms.version)
       sim.fail('a call keeps its terms', `${id}: ${before.terms.version}, then ${now.terms.version}`);
-    if (before.closedAt !== null && costOf(before) !== costOf(now))
+    if (before.closedAt !== null && (costOf(before) !== costOf(now) || before.costs.size !== now.costs.size))
       sim.fail('a closed call costs no more', `${id}: ${costOf(before)}, then ${costOf(now)}`);
   }
 
@@ -144,6 +153,19 @@ export class Books {
 
   // ── at every step ──
 
+  /** What is closed is soon on record, unless something of Postgres was in the way. */
+  sample(): void {
+    const { sim } = this;
+    const { faults, postgres } = sim;
+    const troubled = SQL_FAULTS.some((kind) => faults.fired.has(kind)) ? Math.max(faults.lastAt, postgres.downUntil) + RETRIED_MS : 0;
+    for (const [account, { calls }] of this.ledgers)
+      for (const [id, call] of calls) {
+        if (call.closedAt === null || postgres.bank.calls.has(id) || this.isFenced(account, call)) continue;
+        const due = Math.max(call.closedAt + SKEW_MS + RECORDED_MS, troubled);
+        if (sim.now > due) sim.fail('what is closed is soon on record', `${id} since ${sim.now - call.closedAt} ms`);
+      }
+  }
+
   private checkLease(account: string, ledger: Ledger, row: LeaseRow): void {
     const { sim } = this;
     const used = usedOf(ledger, row.epoch);
@@ -183,6 +205,8 @@ export class Books {
   answered(account: AccountNode, ask: OpenAsk, answer: OpenAnswer, since: number): void {
     const { sim } = this;
     const terms = sim.tariff.termsFor(account.account, ask.terms);
+    if (!sim.tariff.isAsked(ask.terms.version, sim.now))
+      sim.fail('a call is asked for by a price in force', `${ask.call} by ${ask.terms.version}`);
     if (answer.ok) {
       const call = this.ledger(account.account).calls.get(ask.call);
       if (call === undefined) return sim.fail('an open call is written', ask.call);
@@ -199,6 +223,17 @@ export class Books {
       return sim.fail('a refusal says what is needed', `${ask.call}: ${required}, not ${wanted.join(' or ')}`);
     if (code === 'key_cap_reached') this.checkCapRefusal(account, ask.claim.key, ask.call, required);
     else this.checkPoor(account.account, ask.call, required, since);
+  }
+
+  /** What an Account answered to the ask for a period of an instance; null: that it could not say. */
+  rented(account: AccountNode, ask: RentAsk, held: boolean | null, since: number): void {
+    const { sim } = this;
+    const terms = sim.tariff.termsFor(account.account, ask.terms);
+    sim.trace.add(sim.now, `rent.${held === null ? 'unknown' : held ? 'held' : 'refused'}`, `${ask.instance} ${ask.ms}`);
+    if (held === null) return this.checkAway(account.account, ask.call, since);
+    if (!held) return this.checkPoor(account.account, ask.call, rented(terms, ask.ms), since);
+    const call = this.ledger(account.account).calls.get(ask.call);
+    if (call === undefined || !sameTerms(call.terms, terms)) sim.fail('a rent that is held is written', ask.call);
   }
 
   /** The whole of it, or its first block. */
@@ -279,9 +314,11 @@ export class Books {
   // ── in the end ──
 
   /** What is not at rest yet, or null. */
-  unrest(): string | null {
+  unrest(rents = false): string | null {
     for (const [account, { calls }] of this.ledgers)
       for (const [id, call] of calls) {
+        // Instances are paid as long as there are any.
+        if (call.kind === 'rent' && !rents) continue;
         if (call.closedAt === null) return `${account} has ${id} open`;
         if (!this.isFenced(account, call) && !this.sim.postgres.bank.calls.has(id)) return `${id} is not in Postgres`;
       }
@@ -296,6 +333,8 @@ export class Books {
   /** After everything was idle for long. */
   private checkIdle(): void {
     const { sim } = this;
+    const open = this.unrest(true);
+    if (open !== null) sim.fail('what is opened is closed', open);
     for (const { account, epoch, state, amount, spent } of sim.postgres.bank.leases)
       if (state !== 'closed' && sumOf(amount) !== sumOf(spent))
         sim.fail('idle credit goes back', `${account} epoch ${epoch} (${state}) has ${sumOf(amount) - sumOf(spent)} of ${sumOf(amount)}`);
@@ -341,14 +380,14 @@ export class Books {
     const { sim } = this;
     const { callId: id } = record;
     const call = this.ledger(record.accountId).calls.get(id);
-    const ask = sim.oracle.calls.get(id)?.asked ?? null;
-    if (call === undefined || ask === null) return sim.fail('only calls that were opened are charged', id);
+    const ask = record.kind === 'rent' ? call : sim.oracle.calls.get(id)?.asked;
+    if (call === undefined || ask == null || record.kind !== call.kind) return sim.fail('only calls that were opened are charged', id);
     if (this.fenced.get(`${record.accountId}/${record.leaseEpoch}`)?.has(id) === false)
       sim.fail('a lease that was taken back pays for nothing', id);
-    const terms = sim.tariff.termsFor(record.accountId, ask.terms);
+    const terms = call.kind === 'rent' ? call.terms : sim.tariff.termsFor(record.accountId, ask.terms);
     if (record.priceVersion !== call.terms.version || record.feeBps !== terms.feeBps)
       sim.fail('a call is charged by the terms it was opened with', `${id}: ${record.priceVersion}, not ${call.terms.version}`);
-    const billed = record.attempts.map((row) => sim.oracle.billOf(row, terms));
+    const billed = record.attempts.map((row) => (call.kind === 'rent' ? this.rentOf(row, call) : sim.oracle.billOf(row, terms)));
     const sum = billed.reduce((a, b) => a + b, 0n);
     const due = sum < call.hold ? sum : call.hold;
     if (record.costNanousd !== due)
@@ -364,6 +403,16 @@ export class Books {
     });
     if (record.attempts.length !== call.costs.size) sim.fail('a record has every attempt that was taken', id);
   }
+
+  /** Of a period, the milliseconds that the instance served; no two of an instance overlap. */
+  private rentOf(row: UsageRecord, call: Held): bigint {
+    const ms = row.lastByteMs ?? 0;
+    const periods = this.periods.get(row.instanceId) ?? [];
+    this.periods.set(row.instanceId, [...periods, { from: row.startedAt, to: row.startedAt + ms }]);
+    if (periods.some(({ from, to }) => row.startedAt < to && from < row.startedAt + ms) || ms > call.facts.timeoutMs)
+      this.sim.fail('an instance is paid once for each moment', `${row.instanceId} from ${row.startedAt} for ${ms} ms`);
+    return rented(call.terms, ms);
+  }
 }
 
 /** When day, week and month begin at once (unix ms): Monday, 1 February 2027. */
@@ -372,9 +421,10 @@ export const NEW_MONTH = 1_801_440_000_000;
 export const SKEW_MS = 4_000;
 
 function heldBy(row: CallRow): Held {
-  const { key, terms, facts, hold, allowance, epoch, closedAt, cash, promo, attempts } = row;
+  const { kind, key, terms, facts, hold, allowance, epoch, closedAt, cash, promo, attempts } = row;
   const taken = attempts.filter((a) => !a.refused);
   return {
+    kind,
     key,
     terms,
     facts,

@@ -154,7 +154,7 @@ export class Director {
         return `${lease.account} ${lease.epoch}`;
       }
       case 'price_changed':
-        return sim.tariff.change(sim.now + random.int(0, 3_000)).version;
+        return sim.price(sim.now + (random.chance(0.2) ? 60_000 : random.int(0, 3_000)));
       case 'deploy':
         sim.deploy();
         return '';

@@ -74,6 +74,8 @@ export class Sim {
   private readonly concurrency: number;
   /** Nobody is short of money in this run, so that everything else comes far. */
   readonly rich: boolean;
+  /** The chute is its owner's alone, and its instances may be paid by time. */
+  readonly private: boolean;
   private versions = 0;
   private dirty = false;
   private broken: Broken | null = null;
@@ -92,6 +94,7 @@ export class Sim {
     this.template = random.chance(0.7) ? 'openai' : 'http';
     this.timeoutS = random.pick([4, 8, 15, 30, 90]);
     this.rich = random.chance(0.5);
+    this.private = random.chance(0.15);
     this.concurrency = random.pick([1, 1, 2, 3]);
     this.network = new Network(this.clock, random, this.faults);
     this.oracle = new Oracle(this, this.template);
@@ -203,6 +206,7 @@ export class Sim {
       }
       this.clock.now = sampleAt;
       this.oracle.sample();
+      this.books.sample();
       if (this.broken !== null) throw this.broken;
       if (done()) return;
     }
@@ -219,9 +223,10 @@ export class Sim {
   }
 
   private found(): void {
-    this.tariff.change(0);
-    for (const account of this.accounts.values()) this.foundAccount(account);
+    for (const account of this.accounts.values()) account.register();
     this.deploy();
+    this.price(0);
+    for (const account of this.accounts.values()) this.foundAccount(account);
     for (const agent of this.agents) agent.start();
     this.wave(this.random.int(5, 9), 9_000);
   }
@@ -260,11 +265,18 @@ export class Sim {
     return random.chance(0.4) ? some : BigInt(random.int(1, 9)) * block + some / 1_000n;
   }
 
+  /** Another price of the chute from then on (unix ms). */
+  price(startsAt: number): string {
+    const { id } = this.tariff.change(startsAt, this.now, this.private && this.random.chance(0.8));
+    this.chute.price(this.tariff.versions);
+    return id;
+  }
+
   deploy(): void {
     const version = (++this.versions).toString(16).padStart(64, '0');
     const config = chuteConfigSchema.parse({
       name: 'chat',
-      public: true,
+      public: !this.private,
       template: this.template,
       command: ['serve'],
       concurrency: this.concurrency,
@@ -295,7 +307,7 @@ export class Sim {
 
   private call(): void {
     const { random } = this;
-    const account = random.pick(ACCOUNTS);
+    const account = this.private && random.chance(0.9) ? 'acc_a' : random.pick(ACCOUNTS);
     const safe = this.template === 'openai' || random.chance(0.3);
     const size = random.chance(0.03) ? random.int(100_000, 600_000) : random.int(0, 500);
     const units = { images: random.int(1, 4), steps: random.int(1, 50) };

@@ -3,9 +3,12 @@
  * Prices change while calls run.
  */
 import type { Override } from '../../functions/account/rows.ts';
-import type { TermsFrom } from '../../functions/calls/ports.ts';
+import type { PriceVersion } from '../../functions/prices/history.ts';
 import type { Price, QuoteFacts, Terms } from '../../functions/prices/terms.ts';
 import type { Random } from './random.ts';
+
+/** Milliseconds for which a Worker may go by prices that it knows, and then some on the way. */
+const KNOWN_MS = 40_000;
 
 /** What of a call costs something. */
 export interface Bill {
@@ -18,8 +21,8 @@ export interface Bill {
 }
 
 export class Tariff {
-  /** In the order of their start, unix ms. */
-  readonly history: TermsFrom[] = [];
+  /** As they were made. */
+  readonly versions: PriceVersion[] = [];
   private readonly own = new Map<string, Pick<Override, 'price' | 'discountBps'>>();
   private readonly random: Random;
 
@@ -27,23 +30,45 @@ export class Tariff {
     this.random = random;
   }
 
-  /** Another price from this time on. */
-  change(startsAt: number): Terms {
-    const { random, history } = this;
-    const terms: Terms = {
-      version: `price-${history.length}`,
-      price: randomPrice(random),
+  /** Another price from this time on (unix ms), made at `now`; some end again. `rent`: instances are paid by time. */
+  change(startsAt: number, now: number, rent: boolean): PriceVersion {
+    const { random, versions } = this;
+    const version: PriceVersion = {
+      id: `price-${versions.length}`,
+      price: { ...randomPrice(random), ...(rent ? { per_instance_second: random.int(1, 3_000_000) } : {}) },
       discountBps: random.chance(0.7) ? 0 : random.int(0, 10_000),
       feeBps: random.pick([0, 1, 500, 2_000, 3_333, 10_000]),
+      startsAt,
+      endsAt: startsAt > 0 && random.chance(0.3) ? startsAt + random.int(1, 20_000) : null,
+      note: '',
+      createdAt: now,
     };
-    history.push({ startsAt, terms });
-    return terms;
+    versions.push(version);
+    return version;
+  }
+
+  /** Whether somebody who knew the prices of a while ago, or of now, would ask by this version. */
+  isAsked(version: string, now: number): boolean {
+    const known = [now - KNOWN_MS, ...this.versions.map(({ createdAt }) => createdAt)].filter((at) => at <= now && at >= now - KNOWN_MS);
+    return known.some((at) => this.inForce(at, now)?.id === version);
+  }
+
+  private inForce(knownAt: number, now: number): PriceVersion | null {
+    let found: PriceVersion | null = null;
+    for (const one of this.versions) {
+      const isOn =
+        one.createdAt <= Math.max(knownAt, this.versions[0]?.createdAt ?? 0) && one.startsAt <= now && (one.endsAt ?? Infinity) > now;
+      if (isOn && (found === null || one.startsAt >= found.startsAt)) found = one;
+    }
+    return found;
   }
 
   /** Nano-USD of about one block of a call, by the newest price. */
   blockOf(timeoutMs: number): bigint {
-    const terms = this.history.at(-1)?.terms;
-    return terms === undefined ? 0n : mostOf(terms, { requestBytes: 300, maxTokens: 1_024, timeoutMs, images: 2, steps: 20 });
+    const newest = this.versions.at(-1);
+    if (newest === undefined) return 0n;
+    const terms = { ...newest, version: newest.id };
+    return mostOf(terms, { requestBytes: 300, maxTokens: 1_024, timeoutMs, images: 2, steps: 20 });
   }
 
   /** What an account pays: by a price of its own where it has one. */
@@ -120,6 +145,12 @@ export function mostOf(terms: Terms, { requestBytes, maxTokens, timeoutMs, image
   const dearest = Math.max(price.input_per_million, price.cached_per_million ?? 0);
   const bill = { tokensIn: requestBytes, cachedIn: 0, tokensOut: maxTokens, ms: timeoutMs, images, steps };
   return priced({ ...terms, price: { ...price, input_per_million: dearest } }, bill);
+}
+
+/** What an instance comes to that is paid by time. */
+export function rented(terms: Terms, ms: number): bigint {
+  const price = { ...FREE, per_second: terms.price.per_instance_second };
+  return priced({ ...terms, price }, { tokensIn: 0, cachedIn: 0, tokensOut: 0, ms, images: 0, steps: 0 });
 }
 
 /** The miner's part, rounded down. */

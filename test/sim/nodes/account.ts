@@ -1,5 +1,5 @@
 /** The shell of an Account object in the simulator: `functions/account/object.ts`, effect by effect. */
-import type { ExtendAnswer, InquiryAnswer, OpenAnswer, OpenAsk, Settlement } from '../../../functions/calls/ports.ts';
+import type { ExtendAnswer, InquiryAnswer, OpenAnswer, OpenAsk, RentAsk, Settlement } from '../../../functions/calls/ports.ts';
 import { AccountCore, type NewKey, type Short } from '../../../functions/account/core.ts';
 import type { Effect, Turn } from '../../../functions/account/effects.ts';
 import { ACCOUNT_LIMITS, type AccountLimits } from '../../../functions/account/limits.ts';
@@ -77,8 +77,11 @@ export class AccountNode extends ObjectHost {
 
   // ── as its owner has it ──
 
-  found(keys: NewKey[], overrides: Override[]): void {
+  register(): void {
     this.run(this.core.register({ account: this.account, hotkey: `hotkey-${this.account}`, handle: 'demo' }, this.now));
+  }
+
+  found(keys: NewKey[], overrides: Override[]): void {
     for (const key of keys) this.run(this.core.createKey(key, this.now));
     this.run(this.core.setOverrides(overrides));
   }
@@ -110,6 +113,18 @@ export class AccountNode extends ObjectHost {
         this.sim.trace.add(this.sim.now, `extend.${extended.ok ? 'ok' : 'refused'}`, `${call} ${tokens}`);
         this.sim.books.extended(this, asked, extended);
         answer(structuredClone(extended));
+      },
+    );
+  }
+
+  rent(ask: RentAsk, answer: (held: boolean | null) => void): void {
+    const since = this.sim.now;
+    this.covered<boolean | null>(
+      () => this.core.rent(ask, this.now),
+      null,
+      (held) => {
+        this.sim.books.rented(this, ask, held, since);
+        answer(held);
       },
     );
   }

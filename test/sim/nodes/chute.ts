@@ -11,7 +11,9 @@ import type {
   WaitAnswer,
 } from '../../../functions/calls/ports.ts';
 import { ChuteCore, type Outcome } from '../../../functions/chute/core.ts';
-import type { Effect, StoredRow } from '../../../functions/chute/state.ts';
+import { rentAsk, rentSettlement } from '../../../functions/chute/rent-call.ts';
+import type { Effect, RentRow, StoredRow } from '../../../functions/chute/state.ts';
+import type { PriceVersion } from '../../../functions/prices/history.ts';
 import { ObjectHost } from '../network.ts';
 import type { Sim } from '../sim.ts';
 
@@ -57,11 +59,14 @@ export class ChuteNode extends ObjectHost {
     this.run(this.core.deploy({ spec, slug: 'demo-chat' }, this.sim.now));
   }
 
+  price(versions: readonly PriceVersion[]): void {
+    this.run(this.core.setPrices(versions, this.sim.now));
+  }
+
   // ── calls ──
 
   snapshot(): Snapshot | null {
-    const snapshot = this.core.snapshot(this.sim.now);
-    return snapshot === null ? null : { ...structuredClone(snapshot), terms: [...this.sim.tariff.history] };
+    return structuredClone(this.core.snapshot(this.sim.now));
   }
 
   enqueue(ticket: Ticket): QueueAnswer {
@@ -135,10 +140,6 @@ export class ChuteNode extends ObjectHost {
       case 'post':
         this.offer = effect.offer;
         return;
-      case 'rent':
-      case 'settle':
-        this.sim.fail('only what is asked for happens', `effect ${effect.do} of ${this.name}`);
-        return;
       case 'watch':
       case 'unwatch':
       case 'reserve':
@@ -146,7 +147,59 @@ export class ChuteNode extends ObjectHost {
       case 'stop':
         this.ask(effect);
         return;
+      case 'rent':
+        this.rent(effect.key, effect.rent);
+        return;
+      case 'settle':
+        this.settle(effect.key, effect.rent);
+        return;
     }
+  }
+
+  /** Without calls nobody else looks whether the agent is still there. */
+  private rent(key: string, rent: RentRow): void {
+    const { sim, core } = this;
+    if (rent.agent !== '') sim.miner(rent.agent).knock();
+    const ask = rentAsk(rent, this.idOf(rent));
+    const account = sim.account(rent.owner);
+    const told = (held: boolean | null): void => this.run(core.rentAnswered(key, held, sim.now));
+    sim.network.ask<boolean | null>(
+      this,
+      account,
+      'rent',
+      (answer) => account.rent(ask, answer),
+      told,
+      () => told(null),
+    );
+  }
+
+  /** Where nothing came of a period its hold goes back, and no miner is named. */
+  private settle(key: string, rent: RentRow): void {
+    const { sim, core } = this;
+    const id = this.idOf(rent);
+    const account = sim.account(rent.owner);
+    const settle = (): boolean => {
+      if (rent.end !== rent.start) return account.settle([rentSettlement(rent, id)]).includes(`${id}/0`);
+      account.close(id, 0, '');
+      return true;
+    };
+    const told = (taken: boolean): void => this.run(core.rentSettled(key, taken, sim.now));
+    sim.network.ask<boolean>(
+      this,
+      account,
+      'settle',
+      (answer) => answer(settle()),
+      told,
+      () => told(false),
+    );
+  }
+
+  /** A UUID that follows from instance and start. */
+  private idOf({ instance, start }: RentRow): string {
+    const hex = [...this.sim.mac(new TextEncoder().encode(`${instance}/${start}`))]
+      .map((byte) => byte.toString(16).padStart(2, '0'))
+      .join('');
+    return [hex.slice(0, 8), hex.slice(8, 12), `8${hex.slice(13, 16)}`, `8${hex.slice(17, 20)}`, hex.slice(20)].join('-');
   }
 
   private ask(effect: Asked): void {

@@ -176,6 +176,12 @@ export class MinerNode extends ObjectHost {
     this.run(core.onClose(epoch, this.sim.now));
   }
 
+  /** Looks whether the agent is still there. */
+  knock(): void {
+    this.boot();
+    this.dropSilent();
+  }
+
   private dropSilent(): void {
     if (this.wire !== null && this.sim.now - Math.max(this.heardAt, this.wire.pingedAt) > LIMITS.silenceMs) this.closeWire(CLOSE.goaway);
   }

@@ -27,7 +27,7 @@ interface Draw {
 
 export class PostgresNode {
   readonly bank = new Bank();
-  /** By `call/attempt`. */
+  /** Of calls, by `call/attempt`. */
   readonly usage = new Map<string, UsageRecord>();
   /** Unix milliseconds until when it does not answer. */
   downUntil = 0;
@@ -87,7 +87,8 @@ export class PostgresNode {
       if (this.told.has(callId)) this.sim.fail('a call is flushed until it is acknowledged', `${callId} is sent again`);
     const flush = (): void => {
       this.bank.flushCalls(records);
-      for (const { attempts } of records) for (const row of attempts) this.usage.set(`${row.callId}/${row.attempt}`, row);
+      const calls = records.filter(({ kind }) => kind === 'call');
+      for (const { attempts } of calls) for (const row of attempts) this.usage.set(`${row.callId}/${row.attempt}`, row);
     };
     const acknowledged = (): void => {
       if (done()) for (const { callId } of records) this.told.add(callId);
