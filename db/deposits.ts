@@ -1,7 +1,7 @@
 /** Money in from the chain. A block's deposits and the step of the cursor are one statement, so that neither is without the other. */
 import { and, desc, eq, sql } from 'drizzle-orm';
 import type { Database } from './client.ts';
-import { rowsOf } from './rows.ts';
+import { answerOf, rowsOf } from './rows.ts';
 import { chainCursors, deposits } from './schema.ts';
 
 /** The last block that was read to its end. */
@@ -128,6 +128,20 @@ export async function freshRate(db: Database, asset: string, maxAgeMs: number): 
   return row === undefined
     ? null
     : { nanousd: BigInt(String(row['nanousd'])), source: String(row['source']), at: new Date(Number(row['at_ms'])) };
+}
+
+/** Whether the feed's newest rate is older than this. */
+export async function feedDue(db: Database, asset: string, restMs: number): Promise<boolean> {
+  return answerOf(await db.execute(sql`select feed_due(${asset}, ${restMs})`)) === true;
+}
+
+/** Inserts a rate by the feed, as of now, `feeds` being what it is the median of. False: there is one younger than this already. */
+export async function feedRate(
+  db: Database,
+  of: { asset: string; nanousd: bigint; feeds: readonly string[]; restMs: number },
+): Promise<boolean> {
+  const { asset, nanousd, feeds, restMs } = of;
+  return answerOf(await db.execute(sql`select feed_rate(${asset}, ${nanousd}::bigint, ${feeds.join(', ')}, ${restMs})`)) === true;
 }
 
 /** Whether a rate is of the last `maxAgeMs` milliseconds; one of the future is not. */
