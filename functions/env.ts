@@ -4,6 +4,7 @@ import type { AccountObject } from './account/object.ts';
 import type { ChuteObject } from './chute/object.ts';
 import type { MarketObject } from './market/object.ts';
 import type { MinerObject } from './miner/object.ts';
+import { feeBpsOf } from './prices/fee.ts';
 
 /** What wrangler.toml (or the local workerd config) binds. */
 export interface Env {
@@ -60,8 +61,9 @@ export interface Env {
 
 const REQUIRED = ['EDGE_SECRET', 'PUBLIC_ORIGIN', 'HOST_SUFFIX', 'DATABASE_URL'] as const;
 
-export function feeBps(env: Pick<Env, 'FEE_BPS'>): number {
-  return Number(env.FEE_BPS ?? 1500);
+/** What prices made now will keep for the platform; `checkEnv` has seen that it is one. */
+export function feeBps(env: Env): number {
+  return feeBpsOf(env.FEE_BPS) ?? 0;
 }
 
 export function topUpUrl(env: Env): string {
@@ -74,6 +76,6 @@ export function checkEnv(env: Env): void {
   if (missing.length > 0) throw new RipcordError('unavailable', { message: `The edge is not configured: ${missing.join(', ')} missing.` });
   if (!/^[0-9a-f]{64,}$/.test(env.EDGE_SECRET))
     throw new RipcordError('unavailable', { message: 'The edge is not configured: EDGE_SECRET must be at least 64 hex digits.' });
-  if (env.FEE_BPS !== undefined && !/^(\d{1,4}|10000)$/.test(env.FEE_BPS))
+  if (feeBpsOf(env.FEE_BPS) === null)
     throw new RipcordError('unavailable', { message: 'The edge is not configured: FEE_BPS must be a whole number from 0 to 10000.' });
 }

@@ -123,14 +123,11 @@ export class AccountObject extends DurableObject<Env> implements AccountPort {
   }
 
   extend(call: CallId, tokens: number): Promise<ExtendAnswer> {
-    return this.covered(() => this.run(this.core.extend(call, tokens, Date.now())), { ok: false });
+    return this.known(() => this.run(this.core.extend(call, tokens, Date.now())));
   }
 
-  /** Throws while it cannot be said whether the account can pay. */
-  async rent(ask: RentAsk): Promise<boolean> {
-    const held = await this.covered<boolean | null>(() => this.run(this.core.rent(ask, Date.now())), null);
-    if (held === null) throw new Error('the credit of the account is not known now');
-    return held;
+  rent(ask: RentAsk): Promise<boolean> {
+    return this.known(() => this.run(this.core.rent(ask, Date.now())));
   }
 
   settle(settlements: Settlement[]): Promise<string[]> {
@@ -180,6 +177,13 @@ export class AccountObject extends DurableObject<Env> implements AccountPort {
       if (answer !== 'short') return answer;
       if (Date.now() >= until || !(await this.waiters.wait(seen))) return otherwise;
     }
+  }
+
+  /** Throws while it cannot be said whether the account can pay: who asked asks again. */
+  private async known<A>(ask: () => Promise<A | Short | null>): Promise<A> {
+    const answer = await this.covered<A | null>(ask, null);
+    if (answer === null) throw new Error('the credit of the account is not known now');
+    return answer;
   }
 
   private async draw({ epoch, n, want, cash, promo }: Draw): Promise<void> {

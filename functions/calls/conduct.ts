@@ -2,9 +2,9 @@
  * The path of a call, top to bottom: find, quote, pick, open, reach an instance (relay, or wait in the queue), reply. What
  * is decided is decided by the files beside this one; money is the Account's, slots are the Miner's, waiting is the Chute's.
  */
-import { cordDeclared } from '#protocol';
+import { LIMITS, cordDeclared } from '#protocol';
 import { RipcordError } from '../errors.ts';
-import { factsOf } from '../prices/facts.ts';
+import { countsUnits, factsOf } from '../prices/facts.ts';
 import { FREE, termsAt } from '../prices/now.ts';
 import type { Call, World } from './call.ts';
 import { Dispatch } from './dispatch.ts';
@@ -21,6 +21,7 @@ export async function conduct(call: Call, world: World): Promise<Reply> {
   const dispatch = await open(call, world);
   try {
     if (!cordDeclared(dispatch.snapshot.config, call.method, call.path)) throw new RipcordError('cord_not_found');
+    if (call.body instanceof ReadableStream && countsUnits(dispatch.money.terms)) throw unreadable();
     const reached = await dispatch.reach(call.stream ? 'early' : 'wait');
     return reached === 'queued' ? earlyReply(dispatch) : replyOf(dispatch, reached);
   } catch (error) {
@@ -28,6 +29,14 @@ export async function conduct(call: Call, world: World): Promise<Reply> {
     if (error instanceof RipcordError) error.detail.rate = dispatch.money.rate;
     throw error;
   }
+}
+
+/** Images and steps are read from the request, so it must be at hand. */
+function unreadable(): RipcordError {
+  return new RipcordError('invalid_request', {
+    message: 'This chute is paid by images or steps, which are read from the request: it may not be streamed.',
+    hint: `Send it with a Content-Length, and at most ${LIMITS.bufferedBodyBytes} bytes.`,
+  });
 }
 
 /** Find, quote, pick, open. Nothing about the chute is disclosed before the Account has agreed. */

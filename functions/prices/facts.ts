@@ -16,10 +16,14 @@ export interface RequestFacts {
 }
 
 export function factsOf(terms: Terms, { body, bodyBytes, maxTokens, timeoutMs }: RequestFacts): QuoteFacts {
-  const { price } = terms;
-  const units = price.per_image > 0 || price.per_step > 0 ? unitsOf(body) : { images: 0, steps: 0 };
+  const units = countsUnits(terms) ? unitsOf(body) : { images: 0, steps: 0 };
   const most = maxTokens === null ? null : Math.min(maxTokens, MOST_TOKENS);
   return { requestBytes: body?.byteLength ?? bodyBytes ?? 0, maxTokens: most, timeoutMs, ...units };
+}
+
+/** Whether images or steps cost something: then the request must be at hand to be read. */
+export function countsUnits({ price }: Terms): boolean {
+  return price.per_image > 0 || price.per_step > 0;
 }
 
 /** `n` or `num_images`, and `steps` or `num_inference_steps`; one image of one step where the request does not say. */

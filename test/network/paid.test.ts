@@ -422,8 +422,8 @@ describe('sizes', () => {
         duplex: 'half',
       } as RequestInit);
     const pictures = await upload('/call/demo/pictures/run');
-    expect(pictures.status).toBe(200);
-    expect(header(pictures, 'x-ripcord-cost-nanousd')).toBe(110n);
+    expect(pictures.status).toBe(400);
+    expect(await pictures.json()).toMatchObject({ code: 'invalid_request', detail: expect.stringContaining('images or steps') as string });
     const tokens = await upload('/call/demo/tokens/v1/chat/completions');
     const { story } = await costOf(tokens);
     expect(BigInt(story.hold_nanousd)).toBe(TOKEN.request + 100n * 1024n * 1024n * TOKEN.in + 1n + 4_096n * TOKEN.out);

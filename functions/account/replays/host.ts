@@ -42,7 +42,8 @@ export function hostOf(ctx: DurableObjectState, env: Env, owner: Owner): Host {
       const answer = await owner.authorize(claim, scope === 'any' ? 'read' : scope);
       // What a key may do is the route's to check; that it lives is known when its scope is looked at.
       if (answer.ok || (scope === 'any' && answer.code === 'insufficient_scope')) return null;
-      return { code: answer.code, detail: answer.retryAfterMs === undefined ? {} : { retryAfterMs: answer.retryAfterMs } };
+      const { code, retryAfterMs, rate } = answer;
+      return { code, detail: { ...(retryAfterMs === undefined ? {} : { retryAfterMs }), ...(rate === undefined ? {} : { rate }) } };
     },
     conduct: (call, opened, attempted) => conductHere(call, env, owner, { opened, attempted, background }),
     background,

@@ -13,8 +13,8 @@ export const REPLAY_LIMITS = {
   /** Clients that may read answers at a time. */
   readers: 2_000,
   /** Answers kept, and their bytes; above that new keys are refused, since forgetting one early would run it again. */
-  answers: 1_000,
-  keptBytes: 64 * 1024 * 1024,
+  answers: 10_000,
+  keptBytes: 256 * 1024 * 1024,
   /** Bytes that an answer too large to keep may be ahead of its fastest reader, and a reader behind its end. */
   aheadBytes: 256 * 1024,
   behindBytes: 1024 * 1024,
