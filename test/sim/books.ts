@@ -49,8 +49,8 @@ interface Ledger {
   left: { at: number; amount: bigint }[];
 }
 
-/** Milliseconds within which a closed call is on record, with an alarm that is late; and after a statement went wrong. */
-const RECORDED_MS = 10_000;
+/** Milliseconds within which a closed call is on record, with an answer that got lost; and after a statement went wrong. */
+const RECORDED_MS = 45_000;
 const RETRIED_MS = 150_000;
 const SQL_FAULTS = ['sql_lost', 'sql_unknown', 'sql_late', 'sql_reply_late', 'sql_twice', 'postgres_down', 'lease_fenced'] as const;
 
@@ -201,12 +201,17 @@ export class Books {
     return sumOf(lease.amount) - cash - promo - held;
   }
 
+  /** A conductor asks for a call, for the first time. */
+  asked({ call, chute, terms }: OpenAsk): void {
+    const { sim } = this;
+    if (chute !== null && !sim.tariff.isAsked(terms.version, sim.now))
+      sim.fail('a call is asked for by a price in force', `${call} by ${terms.version}`);
+  }
+
   /** What an Account answered to an ask that came at `since` (unix ms of the run's own clock). */
   answered(account: AccountNode, ask: OpenAsk, answer: OpenAnswer, since: number): void {
     const { sim } = this;
     const terms = sim.tariff.termsFor(account.account, ask.terms);
-    if (!sim.tariff.isAsked(ask.terms.version, sim.now))
-      sim.fail('a call is asked for by a price in force', `${ask.call} by ${ask.terms.version}`);
     if (answer.ok) {
       const call = this.ledger(account.account).calls.get(ask.call);
       if (call === undefined) return sim.fail('an open call is written', ask.call);

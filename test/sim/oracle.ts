@@ -141,11 +141,23 @@ export class Oracle {
     tried.pushed = 0;
   }
 
-  handedOn(key: string, bytes: number): void {
+  /** `refused`: its Miner object knows that there is no more credit. */
+  handedOn(key: string, bytes: number, refused: boolean): void {
     const tried = this.tried(key);
+    const before = tried.base + tried.pushed;
     tried.pushed += bytes;
-    tried.handed = Math.max(tried.handed, tried.base + tried.pushed);
+    tried.handed = Math.max(tried.handed, before + bytes);
     tried.handedAt = this.sim.now;
+    if (refused && tried.script !== null) this.checkCredit(key, tried.script.marks, before, before + bytes);
+  }
+
+  private checkCredit(key: string, marks: readonly Mark[], before: number, after: number): void {
+    const { allowance } = this.sim.books.opened(key.slice(0, 36));
+    const at = (offset: number): Mark | undefined => marks.findLast(({ bytes }) => bytes <= offset);
+    const [start, end] = [at(before), at(after)];
+    if (allowance === null || start === undefined || end === undefined || end.bytes !== after) return;
+    if (start.tokensOut >= allowance && end.text > start.text)
+      this.sim.fail('nothing is given once the credit has ended', `${key} after ${start.tokensOut} tokens of ${allowance}`);
   }
 
   // ── what the client sees ──
@@ -265,8 +277,11 @@ export class Oracle {
     const unsettled = sim.books.unrest();
     if (unsettled !== null) return unsettled;
     const snapshot = sim.chute.core.snapshot(sim.now);
-    for (const agent of sim.agents)
-      if (agent.lost && snapshot?.instances.some((i) => i.agent === agent.agent)) return `the chute counts on ${agent.name}, which is gone`;
+    for (const { agent, name, lost } of sim.agents) {
+      // An object that went down with the edge learns nothing before somebody asks it.
+      if (lost && sim.miner(agent).core !== null && snapshot?.instances.some((i) => i.agent === agent) === true)
+        return `the chute counts on ${name}, which is gone`;
+    }
     for (const agent of sim.agents) if (!agent.lost && agent.core.calls.size > 0) return `${agent.name} keeps streams`;
     return null;
   }

@@ -23,6 +23,8 @@ export interface Mark {
   /** Bytes of what the client sees up to here; the same as text. */
   bytes: number;
   chars: number;
+  /** Bytes of generated text up to here. */
+  text: number;
   tokensIn: number;
   cachedIn: number;
   tokensOut: number;
@@ -63,7 +65,7 @@ export function plainScript(random: Random, wishes: Wishes): Script {
   if (!wishes.stream) return whole(random, wishes);
   const count = random.chance(0.05) ? random.int(40, 120) : random.int(1, 14);
   const large = random.chance(0.02);
-  const long = !large && wishes.template === 'openai' && random.chance(0.08);
+  const long = !large && wishes.template === 'openai' && random.chance(0.2);
   const reply = new Reply(wishes);
   let tokens = 0;
   for (let i = 0; i < count; i++) {
@@ -157,7 +159,13 @@ class Reply {
     const { told } = this;
     const last = this.marks.at(-1);
     const bytes = (last?.bytes ?? 0) + encoder.encode(this.visible.slice(last?.chars ?? 0)).byteLength;
-    this.marks.push({ bytes, chars: this.visible.length, ...told, end: (paid) => this.endOfCredit(boundedBy(told, paid)) });
+    this.marks.push({
+      bytes,
+      chars: this.visible.length,
+      text: this.text,
+      ...told,
+      end: (paid) => this.endOfCredit(boundedBy(told, paid)),
+    });
   }
 
   private endOfCredit(told: Told): string {
@@ -190,8 +198,8 @@ function whole(random: Random, wishes: Wishes): Script {
 /** A body that is no stream says what it came to at its end. */
 function plainMarks(text: string, size: number, usage: Claim | null, { template, requestBytes }: Wishes): Mark[] {
   const nothing = { tokensIn: 0, cachedIn: 0, tokensOut: 0, end: NO_END };
-  const start = { bytes: 0, chars: 0, ...nothing };
-  const end = { bytes: text.length, chars: text.length };
+  const start = { bytes: 0, chars: 0, text: 0, ...nothing };
+  const end = { bytes: text.length, chars: text.length, text: size };
   if (template === 'http') return [start, { ...end, ...nothing }];
   const tokensIn = Math.min(usage?.prompt_tokens ?? 0, requestBytes);
   const cachedIn = Math.min(usage?.prompt_tokens_details?.cached_tokens ?? 0, tokensIn);

@@ -40,6 +40,8 @@ export class MinerNode extends ObjectHost {
   private wire: Wire | null = null;
   private heardAt = 0;
   private rebuilt = false;
+  /** Extensions of an attempt that were refused, one after the other. */
+  private readonly refusals = new Map<string, number>();
   private readonly readers = new Map<string, SimReader>();
   private readonly answers = new Map<string, (answer: Answer) => void>();
 
@@ -100,6 +102,7 @@ export class MinerNode extends ObjectHost {
     const readers = [...this.readers.values()];
     this.readers.clear();
     this.answers.clear();
+    this.refusals.clear();
     for (const reader of readers) reader.breakOff();
   }
 
@@ -300,7 +303,7 @@ export class MinerNode extends ObjectHost {
         this.answer(effect.attempt, effect.answer);
         return;
       case 'push':
-        sim.oracle.handedOn(effect.attempt, effect.bytes.byteLength);
+        sim.oracle.handedOn(effect.attempt, effect.bytes.byteLength, (this.refusals.get(effect.attempt) ?? 0) > 1);
         this.readers.get(effect.attempt)?.push(effect.bytes);
         return;
       case 'end':
@@ -344,7 +347,10 @@ export class MinerNode extends ObjectHost {
     if (effect.do === 'extend') {
       const { attempt, call, tokens } = effect;
       const account = sim.account(effect.account);
-      const told = (answer: ExtendAnswer | null): void => this.run(core.onExtended(attempt, answer, sim.now));
+      const told = (answer: ExtendAnswer | null): void => {
+        if (answer !== null) this.refusals.set(attempt, answer.ok ? 0 : (this.refusals.get(attempt) ?? 0) + 1);
+        this.run(core.onExtended(attempt, answer, sim.now));
+      };
       sim.network.ask<ExtendAnswer>(
         this,
         account,
@@ -423,7 +429,7 @@ export class MinerNode extends ObjectHost {
         done: () => this.readers.delete(key),
       });
       this.readers.set(key, reader);
-    } else if (answer.kind === 'reply') this.sim.oracle.handedOn(key, answer.body?.byteLength ?? 0);
+    } else if (answer.kind === 'reply') this.sim.oracle.handedOn(key, answer.body?.byteLength ?? 0, false);
     resolve?.(answer);
   }
 }

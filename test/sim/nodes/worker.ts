@@ -67,6 +67,7 @@ export class WorkerNode implements Host {
         const account = sim.account(id);
         return {
           open: (open) => {
+            if (call.asked === null) sim.books.asked(open);
             call.asked ??= structuredClone(open);
             return ask<OpenAnswer>(account, 'open', (answer) => account.open(structuredClone(open), answer));
           },

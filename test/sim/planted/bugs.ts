@@ -206,4 +206,16 @@ export const BUGS: PlantedBug[] = [
     find: 'const refused = row.closedAt !== null ||',
     replace: 'const refused = ',
   },
+  {
+    name: 'a call that its conductor closes is not flushed before something else is',
+    file: 'functions/account/core.ts',
+    find: 'this.#calls.close(call, attempts, code, now, effects);\n      this.#arm(this.#outbox.due(), effects);',
+    replace: 'this.#calls.close(call, attempts, code, now, effects);',
+  },
+  {
+    name: 'rent is paid on after the instance stopped',
+    file: 'functions/chute/rent-call.ts',
+    find: 'lastByteMs: (rent.end ?? start) - start,',
+    replace: 'lastByteMs: rent.ms,',
+  },
 ];
