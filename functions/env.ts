@@ -44,6 +44,8 @@ export interface Env {
   CHAIN_GENESIS?: string;
   /** Public sr25519 key, 64 hex digits, that deposit addresses are derived from; its secret stays offline. */
   DEPOSIT_MASTER?: string;
+  /** Where the price of TAO is read, `name=https://host/path#keys.to.the.price`, comma separated (docs/deposits.md). Absent: nowhere. */
+  TAO_USD_FEEDS?: string;
   /** The program that signs payouts (docs/payouts.md), and its bearer. Absent: payouts in TAO wait. */
   PAYOUT_SIGNER_URL?: string;
   PAYOUT_SIGNER_TOKEN?: string;
@@ -55,6 +57,8 @@ export interface Env {
   MAX_AGENTS?: string;
   /** `1` lets alerts go to any address. Never set in production. */
   ALLOW_LOCAL_WEBHOOKS?: string;
+  /** `1` lets a feed of TAO_USD_FEEDS be on this machine, by plain HTTP. Never set in production. */
+  ALLOW_LOCAL_FEEDS?: string;
   /** `1` lets an internal route reset objects, for fault tests. Never set in production. */
   FAULTS?: string;
 }

@@ -18,7 +18,10 @@ export type EventName =
   | 'payout_failed'
   | 'payout_paid'
   | 'payout_stuck'
-  | 'payout_submitted';
+  | 'payout_submitted'
+  | 'rate_feed_failed'
+  | 'rate_feed_invalid'
+  | 'rate_refused';
 
 export function event(name: EventName, fields: Record<string, string | number | boolean>): void {
   console.log(JSON.stringify({ event: name, ...fields }));

@@ -8,6 +8,7 @@ import { followDeposits } from './deposits/follow.ts';
 import type { Env } from './env.ts';
 import { event } from './events.ts';
 import { runPayouts } from './payouts/run.ts';
+import { feedRates } from './rates/run.ts';
 
 /** Entries folded by one statement, and statements of one minute. */
 const FOLD = 5_000;
@@ -26,6 +27,7 @@ export async function housekeeping(env: Env, now: number): Promise<{ ok: boolean
     fold: () => repeat(FOLD, FOLDS, () => db.foldEntries(base, FOLD)),
     mature: () => db.matureEarnings(base, new Date(now), MATURE),
     deposits: () => followDeposits(env),
+    rates: () => feedRates(env),
     credit: () => creditDeposits(env),
     payouts: () => runPayouts(env),
     check: () => checkBooks(base),
