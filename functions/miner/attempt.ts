@@ -326,7 +326,7 @@ export class Attempt {
         ? { tokensIn: null, cachedIn: null, tokensOut: null }
         : meteredTokens(meter, this.row.requestBytes || this.requestTotal, paid);
     return {
-      status: this.head?.status ?? known?.status ?? null,
+      status: this.head?.status ?? this.resumedFrom?.status ?? known?.status ?? null,
       bytes: meter?.bytes ?? 0,
       ...tokens,
       // A complete reply without a byte took its time too.
