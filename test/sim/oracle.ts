@@ -278,8 +278,11 @@ export class Oracle {
     if (unsettled !== null) return unsettled;
     const snapshot = sim.chute.core.snapshot(sim.now);
     for (const { agent, name, lost } of sim.agents) {
-      // An object that went down with the edge learns nothing before somebody asks it.
-      if (lost && sim.miner(agent).core !== null && snapshot?.instances.some((i) => i.agent === agent) === true)
+      // Nobody may have looked since: an object that is down or has a silent socket learns it with the next call; one that
+      // knew of an end and went down before it could tell is not asked again.
+      const { core } = sim.miner(agent);
+      const known = new Set(core?.connected === false ? core.listInstances().map(({ instance }) => instance) : []);
+      if (lost && snapshot?.instances.some((i) => i.agent === agent && known.has(i.instance)) === true)
         return `the chute counts on ${name}, which is gone`;
     }
     for (const agent of sim.agents) if (!agent.lost && agent.core.calls.size > 0) return `${agent.name} keeps streams`;
