@@ -8,6 +8,8 @@ const processes = { testTimeout: 120_000, hookTimeout: 120_000, fileParallelism:
 export default defineConfig({
   test: {
     reporters: ['default'],
+    // What a test prints is told where it failed.
+    silent: 'passed-only',
     projects: [
       { test: { name: 'unit', include: ['test/unit/**/*.test.ts'], sequence: { groupOrder: 0 } } },
       {
