@@ -1,5 +1,6 @@
 /** A shaped call, and everything it touches on its way. */
 import type { AccountPort, CallId, ChutePort, KeyClaim, MinerPort, Snapshot, StreamAsk } from './ports.ts';
+import type { TokenShape } from './shape.ts';
 
 /** A request that was shaped: parsed, bounded, its key checked for form. */
 export interface Call {
@@ -20,6 +21,8 @@ export interface Call {
   stream: boolean;
   /** The reply is a stream of tokens, if the chute speaks of tokens: it can end early, and tells what it cost. */
   tokens: StreamAsk | null;
+  /** Why neither could be read. */
+  unread?: TokenShape['unread'];
   affinity: string;
   /** `X-Ripcord-Instance`. */
   instance: string | null;

@@ -2,9 +2,9 @@
  * The path of a call, top to bottom: find, quote, pick, open, reach an instance (relay, or wait in the queue), reply. What
  * is decided is decided by the files beside this one; money is the Account's, slots are the Miner's, waiting is the Chute's.
  */
-import { LIMITS, cordDeclared } from '#protocol';
+import { cordDeclared } from '#protocol';
 import { RipcordError } from '../errors.ts';
-import { countsUnits, factsOf } from '../prices/facts.ts';
+import { factsOf } from '../prices/facts.ts';
 import { FREE, termsAt } from '../prices/now.ts';
 import type { Call, World } from './call.ts';
 import { Dispatch } from './dispatch.ts';
@@ -15,13 +15,15 @@ import type { OpenAnswer, OpenAsk, Snapshot } from './ports.ts';
 import type { Reply } from './pump.ts';
 import { earlyReply, replyOf } from './replies.ts';
 import { wantUsage } from './shape.ts';
+import { unreadOf } from './unread.ts';
 
 /** Conducts a call to its reply. Throws `RipcordError` for every refusal and failure before a reply. */
 export async function conduct(call: Call, world: World): Promise<Reply> {
   const dispatch = await open(call, world);
   try {
     if (!cordDeclared(dispatch.snapshot.config, call.method, call.path)) throw new RipcordError('cord_not_found');
-    if (call.body instanceof ReadableStream && countsUnits(dispatch.money.terms)) throw unreadable();
+    const unread = unreadOf(call, dispatch.snapshot.config, dispatch.money.terms);
+    if (unread !== null) throw unread;
     const reached = await dispatch.reach(call.stream ? 'early' : 'wait');
     return reached === 'queued' ? earlyReply(dispatch) : replyOf(dispatch, reached);
   } catch (error) {
@@ -29,14 +31,6 @@ export async function conduct(call: Call, world: World): Promise<Reply> {
     if (error instanceof RipcordError) error.detail.rate = dispatch.money.rate;
     throw error;
   }
-}
-
-/** Images and steps are read from the request, so it must be at hand. */
-function unreadable(): RipcordError {
-  return new RipcordError('invalid_request', {
-    message: 'This chute is paid by images or steps, which are read from the request: it may not be streamed.',
-    hint: `Send it with a Content-Length, and at most ${LIMITS.bufferedBodyBytes} bytes.`,
-  });
 }
 
 /** Find, quote, pick, open. Nothing about the chute is disclosed before the Account has agreed. */

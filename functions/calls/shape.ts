@@ -1,6 +1,6 @@
 /** From a request to a call: what is parsed and bounded before anything else happens. */
 import { INFERENCE, LIMITS, encodeJson, headersSchema } from '#protocol';
-import { RipcordError } from '../errors.ts';
+import { RipcordError, type ErrorDetail } from '../errors.ts';
 import { DEFAULT_MAX_TOKENS } from '../prices/cost.ts';
 import type { StreamAsk } from './ports.ts';
 
@@ -74,6 +74,8 @@ export interface TokenShape {
   /** Output tokens over all answers; null: the engine's default for one. */
   maxTokens: number | null;
   tokens: StreamAsk | null;
+  /** Why it could not be read: a chute that is paid by tokens does not take it. */
+  unread?: Pick<ErrorDetail, 'message' | 'hint' | 'param'>;
 }
 
 export interface ChatShape extends TokenShape {
@@ -92,29 +94,34 @@ export function chatShape(path: string, body: Uint8Array): ChatShape {
       hint: 'Name a chute as owner/name; GET /v1/models lists them.',
       param: 'model',
     });
-  const stream = fields['stream'] ?? false;
-  if (typeof stream !== 'boolean')
-    throw new RipcordError('invalid_request', { message: 'The field stream must be true or false.', param: 'stream' });
-  return { model, stream, affinity: prefixOf(fields), ...tokenShape(path, fields) };
+  return { model, stream: streamOf(fields), affinity: prefixOf(fields), ...tokenShape(path, fields) };
 }
 
-/** The same of an inference route under a chute's own name, where what cannot be read is the engine's business. */
+/** The same of an inference route under a chute's own name, where not every chute is paid by tokens. */
 export function ownTokenShape(path: string, body: unknown): TokenShape {
   const route = path.split('?', 1)[0] ?? path;
   const nothing = { maxTokens: null, tokens: null };
   if (!INFERENCE.has(route) || !(body instanceof Uint8Array)) return nothing;
   try {
     return tokenShape(route, parseObject(body));
-  } catch {
-    return nothing;
+  } catch (error) {
+    if (error instanceof RipcordError) return { ...nothing, unread: error.detail };
+    throw error;
   }
+}
+
+function streamOf(fields: Record<string, unknown>): boolean {
+  const stream = fields['stream'] ?? false;
+  if (typeof stream !== 'boolean')
+    throw new RipcordError('invalid_request', { message: 'The field stream must be true or false.', param: 'stream' });
+  return stream;
 }
 
 function tokenShape(path: string, fields: Record<string, unknown>): TokenShape {
   const choices = choicesOf(fields);
-  const most = maxTokens(fields);
+  const most = maxTokens(path, fields);
   const total = choices === 1 ? most : Math.min(choices * (most ?? DEFAULT_MAX_TOKENS), Number.MAX_SAFE_INTEGER);
-  if (fields['stream'] !== true) return { maxTokens: total, tokens: null };
+  if (!streamOf(fields)) return { maxTokens: total, tokens: null };
   const object = path === '/v1/completions' ? 'text_completion' : 'chat.completion.chunk';
   const model = typeof fields['model'] === 'string' ? fields['model'].slice(0, 128) : '';
   const options = fields['stream_options'];
@@ -131,9 +138,8 @@ export function wantUsage(body: Uint8Array, tokens: StreamAsk): Uint8Array {
   if (tokens.options === true) {
     const fields = parseObject(body);
     const options: unknown = fields['stream_options'] ?? {};
-    // What makes no sense is for the engine to refuse.
-    const wanted = typeof options === 'object' && options !== null && 'include_usage' in options ? options.include_usage : false;
-    if (typeof options !== 'object' || Array.isArray(options) || wanted !== false) return body;
+    // What makes no sense is for the engine to refuse; what it might read as a no is not left to it.
+    if (typeof options !== 'object' || Array.isArray(options)) return body;
     return new TextEncoder().encode(JSON.stringify({ ...fields, stream_options: { ...options, include_usage: true } }));
   }
   const end = body.lastIndexOf(CLOSING_BRACE);
@@ -157,8 +163,15 @@ function parseObject(body: Uint8Array): Record<string, unknown> {
   });
 }
 
-function maxTokens(fields: Record<string, unknown>): number | null {
-  const param = fields['max_completion_tokens'] == null ? 'max_tokens' : 'max_completion_tokens';
+/** The larger of two names: engines differ in which one they go by, and none of text completions goes by the newer. */
+function maxTokens(path: string, fields: Record<string, unknown>): number | null {
+  const most = tokensOf(fields, 'max_tokens');
+  const newer = tokensOf(fields, 'max_completion_tokens');
+  if (newer === null || path === '/v1/completions') return most;
+  return Math.max(newer, most ?? 0);
+}
+
+function tokensOf(fields: Record<string, unknown>, param: string): number | null {
   const value = fields[param] ?? null;
   if (value === null) return null;
   if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 1)

@@ -64,10 +64,15 @@ export function generatedText(object: Record<string, unknown>): number {
     bytes += textBytes(choice['text']);
     for (const part of [choice['delta'], choice['message']]) {
       if (!isObject(part)) continue;
-      bytes += textBytes(part['content']) + textBytes(part['reasoning_content']) + toolBytes(part['tool_calls']);
+      bytes += textBytes(part['content']) + reasoningBytes(part) + toolBytes(part['tool_calls']);
     }
   }
   return bytes;
+}
+
+/** Engines call it by either name, some by both. */
+function reasoningBytes(part: Record<string, unknown>): number {
+  return Math.max(textBytes(part['reasoning_content']), textBytes(part['reasoning']));
 }
 
 function toolBytes(calls: unknown): number {

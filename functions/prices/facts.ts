@@ -26,12 +26,20 @@ export function countsUnits({ price }: Terms): boolean {
   return price.per_image > 0 || price.per_step > 0;
 }
 
-/** `n` or `num_images`, and `steps` or `num_inference_steps`; one image of one step where the request does not say. */
+/** Whether tokens cost something: then what they are counted by must be known. */
+export function countsTokens({ price }: Terms): boolean {
+  return price.input_per_million > 0 || (price.cached_per_million ?? 0) > 0 || price.output_per_million > 0;
+}
+
+/**
+ * `n` or `num_images`, and `steps` or `num_inference_steps`: the larger of two, for who makes the images may go by either;
+ * one image of one step where the request does not say.
+ */
 function unitsOf(body: Uint8Array | null): Pick<QuoteFacts, 'images' | 'steps'> {
   const fields = fieldsOf(body);
   return {
-    images: whole(fields['n'] ?? fields['num_images'], MOST_IMAGES),
-    steps: whole(fields['steps'] ?? fields['num_inference_steps'], MOST_STEPS),
+    images: Math.max(whole(fields['n'], MOST_IMAGES), whole(fields['num_images'], MOST_IMAGES)),
+    steps: Math.max(whole(fields['steps'], MOST_STEPS), whole(fields['num_inference_steps'], MOST_STEPS)),
   };
 }
 

@@ -15,7 +15,9 @@ describe('tokens wanted', () => {
     ['none said', {}, null],
     ['null', { max_tokens: null }, null],
     ['max_tokens', { max_tokens: 7 }, 7],
-    ['the newer name wins', { max_tokens: 7, max_completion_tokens: 9 }, 9],
+    ['by the newer name', { max_completion_tokens: 9 }, 9],
+    ['the larger of two names', { max_tokens: 7, max_completion_tokens: 9 }, 9],
+    ['the larger of two names, if it is the older', { max_tokens: 9, max_completion_tokens: 7 }, 9],
     ['the newer name is null', { max_tokens: 7, max_completion_tokens: null }, 7],
     ['the largest that can be said', { max_tokens: Number.MAX_SAFE_INTEGER }, Number.MAX_SAFE_INTEGER],
     ['several answers', { max_tokens: 7, n: 3 }, 21],
@@ -28,6 +30,13 @@ describe('tokens wanted', () => {
     ['more than can be counted', { max_tokens: Number.MAX_SAFE_INTEGER, n: 128 }, Number.MAX_SAFE_INTEGER],
   ])('%s', (_, fields, tokens) => {
     expect(chatShape(CHAT, bodyOf(fields)).maxTokens).toBe(tokens);
+  });
+
+  test.each<[string, Record<string, unknown>, number | null]>([
+    ['beside the one it has', { max_tokens: 100_000, max_completion_tokens: 1 }, 100_000],
+    ['alone', { max_completion_tokens: 1 }, null],
+  ])('text completions know no max_completion_tokens: %s', (_, fields, tokens) => {
+    expect(chatShape('/v1/completions', bodyOf(fields)).maxTokens).toBe(tokens);
   });
 
   const bad: [string, string, string][] = [
@@ -45,6 +54,8 @@ describe('tokens wanted', () => {
     ['negative', 'n', '-3'],
     ['too many', 'n', '129'],
     ['a text', 'best_of', '"2"'],
+    ['a number', 'stream', '1'],
+    ['a text', 'stream', '"true"'],
   ];
   test.each(bad)('%s is refused: %s', (_, param, value) => {
     const error = thrown(() => chatShape(CHAT, utf8(`{"model":"o/x","${param}":${value}}`)));
@@ -52,8 +63,9 @@ describe('tokens wanted', () => {
     expect(error.message).toContain(param);
   });
 
-  test.each(bad)('%s under the own name of a chute is the business of its engine: %s', (_, param, value) => {
-    expect(ownTokenShape(CHAT, utf8(`{"model":"o/x","${param}":${value}}`))).toEqual({ maxTokens: null, tokens: null });
+  test.each(bad)('%s under the own name of a chute is told to who is paid by tokens: %s', (_, param, value) => {
+    const shape = ownTokenShape(CHAT, utf8(`{"model":"o/x","${param}":${value}}`));
+    expect(shape).toMatchObject({ maxTokens: null, tokens: null, unread: { param } });
   });
 
   test('no request makes a quote that cannot be held in 64 bits, at prices per token', () => {
@@ -119,9 +131,14 @@ describe('a stream of tokens', () => {
     ],
     ['options of nonsense', '{"stream":true,"stream_options":"x"}', '{"stream":true,"stream_options":"x"}'],
     [
-      'options that ask in nonsense',
-      '{"stream":true,"stream_options":{"include_usage":"x"}}',
-      '{"stream":true,"stream_options":{"include_usage":"x"}}',
+      'options that an engine may read as a no',
+      '{"stream":true,"stream_options":{"include_usage":"off"}}',
+      '{"stream":true,"stream_options":{"include_usage":true}}',
+    ],
+    [
+      'usage that is null',
+      '{"stream":true,"stream_options":{"include_usage":null}}',
+      '{"stream":true,"stream_options":{"include_usage":true}}',
     ],
   ])('the engine is asked for usage: %s', (_, body, asking) => {
     const { tokens } = ownTokenShape(CHAT, utf8(body));
@@ -132,9 +149,16 @@ describe('a stream of tokens', () => {
     ['on another route', '/run', bodyOf({ stream: true, max_tokens: 3 })],
     ['of a body that is not in memory', CHAT, new ReadableStream()],
     ['of no body', CHAT, null],
-    ['of a body that is no JSON', CHAT, utf8('{')],
   ])('under the own name of a chute, not %s', (_, path, body) => {
     expect(ownTokenShape(path, body)).toEqual({ maxTokens: null, tokens: null });
+  });
+
+  test('under the own name of a chute, a body that is no JSON is told', () => {
+    expect(ownTokenShape(CHAT, utf8('{'))).toMatchObject({
+      maxTokens: null,
+      tokens: null,
+      unread: { message: expect.any(String) as string },
+    });
   });
 
   test('under the own name of a chute, whatever the query', () => {

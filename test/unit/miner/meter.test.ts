@@ -19,6 +19,13 @@ describe('tokens', () => {
     ['an honest claim', [delta('four'), delta('five!'), usage(9, 3)], 100, { tokensIn: 9, tokensOut: 3 }],
     ['ten times the text', [delta('0123456789'), usage(9, 100)], 100, { tokensIn: 9, tokensOut: 11 }],
     ['the last claim counts', [delta('abc'), usage(1, 1), usage(2, 2)], 100, { tokensIn: 2, tokensOut: 2 }],
+    ['reasoning by its newer name', [{ choices: [{ delta: { reasoning: 'four' } }] }, usage(9, 3)], 100, { tokensIn: 9, tokensOut: 3 }],
+    [
+      'reasoning by both names, once',
+      [{ choices: [{ delta: { reasoning: 'four', reasoning_content: 'four' } }] }, usage(9, 100)],
+      100,
+      { tokensIn: 9, tokensOut: 5 },
+    ],
     ['a claim without any text', [usage(9, 1_000_000)], 100, { tokensIn: 9, tokensOut: 1 }],
     ['a prompt larger than the request', [usage(1_000_000, 0)], 100, { tokensIn: 100, tokensOut: 0 }],
     ['a prompt of a request without bytes', [usage(5, 0)], 0, { tokensIn: 0, tokensOut: 0 }],

@@ -18,6 +18,8 @@ describe('images and steps of a request', () => {
   test.each([
     ['n and steps', { n: 4, steps: 28 }, 4, 28],
     ['their longer names', { num_images: 3, num_inference_steps: 50 }, 3, 50],
+    ['by both names, the larger', { n: 1, num_images: 4, steps: 2, num_inference_steps: 50 }, 4, 50],
+    ['by both names, the larger first', { n: 4, num_images: 1, steps: 50, num_inference_steps: 2 }, 4, 50],
     ['nothing said', { prompt: 'a fox' }, 1, 1],
     ['too many', { n: 1_000_000, steps: 1e300 }, 100, 1000],
     ['none', { n: 0, steps: -5 }, 1, 1],
