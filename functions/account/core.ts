@@ -216,7 +216,7 @@ export class AccountCore {
     });
   }
 
-  /** Holds a running call for so many output tokens in all. Never less than before; the same again is harmless. */
+  /** Holds a running call for so many output tokens in all, not for a key that was revoked. Never less than before; the same again is harmless. */
   extend(call: CallId, tokens: number, now: number): Turn<ExtendAnswer | Short> {
     return this.#turn((effects): ExtendAnswer | Short => {
       const row = this.#calls.get(call);
@@ -224,8 +224,9 @@ export class AccountCore {
       if (row.allowance === null || tokens <= row.allowance) return { ok: true, allowance: row.allowance };
       const hold = heldFor(row.terms, row.facts, tokens);
       const more = hold.amount - row.hold;
-      if (!this.#leases.isCurrent(row.epoch)) return { ok: false };
-      if (this.#overCap(row.key, this.#keys.get(row.key)?.cap ?? null, more, now) !== null) return { ok: false };
+      const key = this.#keys.get(row.key);
+      if (key === null || !this.#leases.isCurrent(row.epoch)) return { ok: false };
+      if (this.#overCap(row.key, key.cap ?? null, more, now) !== null) return { ok: false };
       const refused = this.#uncovered(more, now, effects);
       if (refused !== null) return refused === 'short' ? refused : { ok: false };
       this.#calls.extend(row, hold, now, effects);

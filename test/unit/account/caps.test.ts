@@ -219,6 +219,14 @@ describe('block by block', () => {
     expect(extend(lost, 1_000_000)).toEqual({ ok: false });
     expect(extend(lost, 2_000)).toEqual({ ok: false });
   });
+
+  test('a key that is revoked holds no more, and keeps what it holds', () => {
+    const bench = capped(2n * BLOCK);
+    bench.open('c1', long(null));
+    bench.run(bench.core.revokeKey(CLAIM.key, bench.now));
+    expect([extend(bench, 1_024), extend(bench, 1_025)]).toEqual([{ ok: true, allowance: 1_024 }, { ok: false }]);
+    expect(bench.core.money().held).toBe(BLOCK);
+  });
 });
 
 describe('500 parallel calls, each quoted twice its real cost, against a cap that fits 50 real costs', () => {
