@@ -13,6 +13,7 @@ const HINTS: Record<string, string> = {
   key_expired: 'ripcord keys create makes a new one.',
   insufficient_scope: 'ripcord keys create --scopes … makes a key that may.',
   insufficient_credit: 'ripcord balance shows what there is; ripcord topup 20 adds to it by card.',
+  key_cap_reached: 'ripcord keys list shows the caps; ripcord keys cap raises one, by a key without a cap.',
   invalid_signature: 'Is the clock of this machine right, and the address of the API the one it calls itself?',
   chute_not_found: 'ripcord chutes list shows what there is.',
   name_taken: 'Choose another name, or use the hotkey that holds this one.',

@@ -15,6 +15,12 @@ export function isRowFault(error: unknown): boolean {
   return state !== null && (state.startsWith('22') || state.startsWith('23'));
 }
 
+/** Whether a text holds what Postgres takes in none: U+0000. */
+export function isBadText(error: unknown): boolean {
+  const state = sqlState(error);
+  return state === '22021' || state === '22P05';
+}
+
 /** Whether Postgres did not answer at all: the same statement may work later. */
 export function isUnanswered(error: unknown): boolean {
   return error instanceof DrizzleQueryError && sqlState(error) === null;

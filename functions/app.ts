@@ -1,6 +1,6 @@
 /** The edge's table of contents: what a request meets, in order. */
 import { Hono } from 'hono';
-import { isUnanswered } from '#db';
+import { isBadText, isUnanswered } from '#db';
 import { accountsApi } from './api/accounts.ts';
 import { agentsApi } from './api/agents.ts';
 import { alertsApi } from './api/alerts.ts';
@@ -71,6 +71,10 @@ app.onError(async (error, c) => {
   if (isUnanswered(error)) {
     const down = new RipcordError('unavailable', { message: 'The record does not answer.', retryAfterMs: 5_000 });
     return errorResponse(down, shapeOf(c.req.path), requestId);
+  }
+  if (isBadText(error)) {
+    const wrong = new RipcordError('invalid_request', { message: 'A text holds the character U+0000.' });
+    return errorResponse(wrong, shapeOf(c.req.path), requestId);
   }
   if (!(error instanceof RipcordError)) event('internal_error', { call: requestId, why: `${error.name}: ${error.message}`.slice(0, 300) });
   return errorResponse(error, shapeOf(c.req.path), requestId);

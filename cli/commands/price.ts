@@ -45,7 +45,9 @@ export function addPrice(program: Command, io: Io): void {
     });
   const set = price
     .command('set')
-    .description('Sets what a chute of yours costs, in USD. What is not named stays as it is; a minute goes by before it counts.')
+    .description(
+      'Sets what a chute of yours costs, in USD. Prices that are not named stay as they are, a discount does not; a minute goes by before it counts.',
+    )
     .argument('<name>', 'a name of your own, or an id (cht_…)');
   for (const [name, , unit] of UNITS) set.option(`--${kebab(name)} <usd>`, `USD per ${unit}`);
   set

@@ -8,7 +8,7 @@ import type { Env } from '../env.ts';
 import { RipcordError } from '../errors.ts';
 import { authenticate, authenticateAccount } from '../gate/authenticate.ts';
 import { accountStub } from '../stubs.ts';
-import { readJson } from './body.ts';
+import { readJson, smallBody } from './body.ts';
 import type { Vars } from './vars.ts';
 
 const registerSchema = z.strictObject({ handle: z.string().check(z.regex(HANDLE)) });
@@ -16,7 +16,7 @@ const registerSchema = z.strictObject({ handle: z.string().check(z.regex(HANDLE)
 export const accountsApi = new Hono<{ Bindings: Env; Variables: Vars }>();
 
 /** Postgres decides whose a handle is; the Account object is told after it, and again by a repeat of the request. */
-accountsApi.post('/accounts', async (c) => {
+accountsApi.post('/accounts', smallBody, async (c) => {
   const caller = await authenticate(c, 'write');
   if (caller.claim !== null || caller.hotkey === null)
     throw new RipcordError('invalid_signature', { message: 'An account is registered by its hotkey, not by a key.' });

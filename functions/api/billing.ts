@@ -29,17 +29,23 @@ const checkoutSchema = z.strictObject({ amount_usd: z.optional(z.string()), amou
 
 /** On record before Stripe is asked; the same `Idempotency-Key` finds the same checkout, and Stripe the same session. */
 billingApi.post('/billing/checkout', smallBody, async (c) => {
-  const { account } = await authenticateAccount(c, 'write');
+  const { account, claim } = await authenticateAccount(c, 'write');
   const config = stripeConfig(c.env);
   const amount = cardAmount(await readJson(c, checkoutSchema));
   if (!amount.ok) throw new RipcordError('invalid_request', amount);
   const { nanousd } = amount;
-  const id = await checkoutIdOf(account, c.req.header('idempotency-key'));
+  const id = await checkoutIdOf(account, claim?.key ?? 'hotkey', c.req.header('idempotency-key'));
   const base = db.connect(c.env);
   const checkout = await db.insertCheckout(base, { id, accountId: account, nanousd });
   if (checkout === null)
     throw new RipcordError('rate_limited', { message: 'Too many checkouts of this account wait to be paid.', retryAfterMs: 600_000 });
   if (checkout.nanousd !== nanousd) throw new RipcordError('idempotency_key_reused');
+  // Answers are forgotten after a day, checkouts are not.
+  if (checkout.state !== 'open')
+    throw new RipcordError('idempotency_key_reused', {
+      message: 'The checkout of this Idempotency-Key is over.',
+      hint: 'Take another key.',
+    });
   if (checkout.url !== null) return c.json({ checkout_id: id, url: checkout.url }, 201);
   const answer = await createSession(config, { checkout: id, account, nanousd });
   if (answer.kind !== 'made') {

@@ -42,7 +42,8 @@ async function idOf(c: Ctx): Promise<string | null> {
 export async function recorded<T>(work: (base: db.Database) => Promise<T>, env: Env): Promise<T> {
   try {
     return await work(db.connect(env));
-  } catch {
+  } catch (error) {
+    if (db.isBadText(error)) throw error;
     throw new RipcordError('unavailable', { message: 'The record of chutes does not answer.', retryAfterMs: 5_000 });
   }
 }

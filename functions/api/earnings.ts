@@ -53,7 +53,7 @@ earningsApi.get('/miners/me/earnings/entries', async (c) => {
       call_id: row.callId,
       attempt: row.attempt,
       chute_id: row.chuteId,
-      agent: row.agentId,
+      agent_id: row.agentId,
       outcome: row.outcome,
       cost_nanousd: String(row.cost),
       share_nanousd: String(row.share),

@@ -6,18 +6,19 @@ import { ACCOUNT_LIMITS } from '../account/limits.ts';
 import type { KeyCap } from '../account/rows.ts';
 import type { Env } from '../env.ts';
 import { RipcordError } from '../errors.ts';
-import { authenticateAccount } from '../gate/authenticate.ts';
+import { authenticateAccount, type Caller } from '../gate/authenticate.ts';
 import { mintKey, parseKey } from '../gate/keys.ts';
 import { accountStub } from '../stubs.ts';
 import { readJson, smallBody } from './body.ts';
+import { moment } from './moment.ts';
 import type { Vars } from './vars.ts';
 
 /** What a bigint of Postgres holds. */
 const MOST_NANOUSD = 2n ** 63n - 1n;
 
 const name = z.string().check(z.regex(/^[\x20-\x7e\xa1-\uffff]{1,64}$/));
-/** ISO 8601; null: never. */
-const expiry = z.nullable(z.iso.datetime({ offset: true }));
+/** Null: never. */
+const expiry = z.nullable(moment);
 const cap = z.nullable(
   z.strictObject({
     limit_nanousd: z.string().check(z.refine(isAmount, 'A whole number of nano-USD, as text, is expected.')),
@@ -47,7 +48,9 @@ keysApi.get('/keys', async (c) => {
 });
 
 keysApi.post('/keys', smallBody, async (c) => {
-  const { account } = await authenticateAccount(c, 'keys');
+  const caller = await authenticateAccount(c, 'keys');
+  const { account } = caller;
+  await uncapped(c.env, caller);
   const ask = await readJson(c, createSchema);
   const rules = { expiresAt: expiryOf(ask.expires_at), cap: capOf(ask.cap) };
   const { key, secretKey, proof } = await mintKey(account, c.env);
@@ -62,7 +65,9 @@ keysApi.post('/keys', smallBody, async (c) => {
 
 /** What is left out stays. Calls that run keep what they hold; the next one sees the new cap. */
 keysApi.patch('/keys/:id', smallBody, async (c) => {
-  const { account } = await authenticateAccount(c, 'keys');
+  const caller = await authenticateAccount(c, 'keys');
+  const { account } = caller;
+  await uncapped(c.env, caller);
   const ask = await readJson(c, changeSchema);
   const changed = await accountStub(c.env, account).changeKey(c.req.param('id'), {
     ...(ask.name === undefined ? {} : { name: ask.name }),
@@ -87,6 +92,17 @@ keysApi.get('/key', async (c) => {
   if (!answer.ok) throw new RipcordError(answer.code, { retryAfterMs: answer.retryAfterMs });
   return c.json(keyView(answer.key));
 });
+
+/** A cap that its own key could raise, or get round by a key without one, would hold nothing. */
+async function uncapped(env: Env, { account, claim }: Caller): Promise<void> {
+  if (claim === null) return;
+  const own = (await accountStub(env, account).listKeys()).find(({ key }) => key === claim.key);
+  if (own !== undefined && own.cap === null) return;
+  throw new RipcordError('insufficient_scope', {
+    message: 'A key with a cap makes and changes no keys.',
+    hint: 'Use a key without a cap, or the hotkey.',
+  });
+}
 
 function isAmount(text: string): boolean {
   return /^(0|[1-9]\d{0,18})$/.test(text) && BigInt(text) <= MOST_NANOUSD;

@@ -1,6 +1,7 @@
 /** `?limit=&before=` of lists. Pure. */
 import type { PageEnd } from '#db';
 import { RipcordError } from '../errors.ts';
+import { isMoment } from './moment.ts';
 
 /** Whole, from 1 to `most`; what is no number means the default. */
 export function readLimit(text: string | undefined, usual: number, most: number): number {
@@ -11,7 +12,7 @@ export function readLimit(text: string | undefined, usual: number, most: number)
 export function readCursor(text: string | undefined): PageEnd | null {
   if (text === undefined) return null;
   const [, at, id] = /^(\d{1,15})\.([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/.exec(text) ?? [];
-  if (at === undefined || id === undefined)
+  if (at === undefined || id === undefined || !isMoment(Number(at)))
     throw new RipcordError('invalid_request', { message: 'before: the next of the page before is expected.', param: 'before' });
   return { at: Number(at), id };
 }

@@ -1,6 +1,7 @@
 /** `?from=&to=` of reports. Pure. */
 import * as z from 'zod/mini';
 import { RipcordError } from '../errors.ts';
+import { isMoment, moment } from './moment.ts';
 
 const DAY_MS = 86_400_000;
 
@@ -28,9 +29,10 @@ export function readRange(ask: { from?: string | undefined; to?: string | undefi
 }
 
 function momentOf(param: string, text: string, dayEndMs: number): number {
-  if (z.iso.date().safeParse(text).success) return Date.parse(`${text}T00:00:00Z`) + dayEndMs;
-  if (z.iso.datetime({ offset: true }).safeParse(text).success) return Date.parse(text);
-  throw new RipcordError('invalid_request', { message: `${param}: a date or a time in ISO 8601 is expected.`, param });
+  const isDate = z.iso.date().safeParse(text).success;
+  const at = isDate ? Date.parse(`${text}T00:00:00Z`) + dayEndMs : Date.parse(text);
+  if ((isDate && isMoment(at)) || moment.safeParse(text).success) return at;
+  throw new RipcordError('invalid_request', { message: `${param}: a date or a time in ISO 8601, from 1970 to 9998, is expected.`, param });
 }
 
 function startOfDay(ms: number): number {

@@ -57,7 +57,7 @@ async function post(url: string, body: string): Promise<string> {
   const timer = setTimeout(() => controller.abort(), RPC_LIMITS.batchMs);
   try {
     const headers = { 'content-type': 'application/json' };
-    const reply = await fetch(url, { method: 'POST', headers, body, signal: controller.signal });
+    const reply = await fetch(url, { method: 'POST', headers, body, redirect: 'manual', signal: controller.signal });
     if (!reply.ok) throw new ChainError('unreachable', `the node answered ${reply.status}`);
     return await readBounded(reply);
   } catch (error) {

@@ -51,6 +51,8 @@ async function post(origin: string, token: string, { id, to, rao }: { id: string
       method: 'POST',
       headers: { 'content-type': 'application/json', authorization: `Bearer ${token}` },
       body: JSON.stringify({ id, to, rao: String(rao) }),
+      // The bearer goes to the signer and nowhere else.
+      redirect: 'manual',
       signal: controller.signal,
     });
     if (!reply.ok) throw new SignerError(`the signer answered ${reply.status}`);

@@ -114,8 +114,10 @@ test('what is available can be spent to the last call, and not one more until so
 test('the cap of a key: 402 with what is left and when it starts anew; raised, the call passes', async () => {
   const payer = await newPayer(network, USD);
   const { key_id: id } = (await (await ask(payer, '/key')).json()) as { key_id: string };
+  const made = await ask(payer, '/keys', { method: 'POST', body: JSON.stringify({ name: 'admin', scopes: ['keys'] }) });
+  const admin = { ...payer, key: ((await made.json()) as { secret_key: string }).secret_key };
   const cap = (limit: bigint) =>
-    ask(payer, `/keys/${id}`, { method: 'PATCH', body: JSON.stringify({ cap: { limit_nanousd: limit.toString(), period: 'day' } }) });
+    ask(admin, `/keys/${id}`, { method: 'PATCH', body: JSON.stringify({ cap: { limit_nanousd: limit.toString(), period: 'day' } }) });
   expect((await cap(2n * COST + 1n)).status).toBe(200);
   for (let k = 0; k < 2; k++) expect(await call(payer)).toBe(200);
   const refused = await ask(payer, '/call/demo/flat/run', { method: 'POST', body: '{}' });

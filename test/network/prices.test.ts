@@ -132,6 +132,7 @@ describe('the history of a price', () => {
     ['a start too far away', { price: {}, starts_at: far }, 'starts_at'],
     ['an end before its start', { price: {}, ends_at: new Date(Date.now() + 30_000).toISOString() }, 'ends_at'],
     ['a note too long', { price: {}, note: 'x'.repeat(201) }, 'note'],
+    ['a note that Postgres cannot hold', { price: {}, note: 'a\0b' }, 'note'],
   ])('a price is refused: %s', async (_, body, param) => {
     const reply = await ask('PUT', '/chutes/demo/tokens/price', body);
     expect(reply).toMatchObject({ status: 400, body: { code: 'invalid_request', param } });

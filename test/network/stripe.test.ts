@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import * as db from '../../db/index.ts';
 import { startBridge, type Bridge } from '../../dev/bridge.ts';
+import { checkoutIdOf } from '../../functions/billing/checkout-id.ts';
 import { startNetwork, type TestNetwork } from '../harness/network.ts';
 import { StripeStandIn, type Delivery } from '../harness/stripe.ts';
 import { until } from '../harness/until.ts';
@@ -145,6 +146,17 @@ describe('a checkout', () => {
     expect(stripe.sessions.length).toBe(sessions + 1);
     const other = await checkout({ amount_usd: '21' }, key);
     expect([other.status, other.body.code]).toEqual([422, 'idempotency_key_reused']);
+  });
+
+  test('that is over is not shown again to who comes with its Idempotency-Key when answers are forgotten', async () => {
+    const key = randomUUID();
+    const { key_id: asker } = (await (await network.request('/key')).json()) as { key_id: string };
+    const id = await checkoutIdOf(network.account, asker, key);
+    await db.insertCheckout(d, { id, accountId: network.account, nanousd: 20n * USD });
+    await db.nameCheckout(d, id, 'cs_over', 'https://pay.example/over');
+    await db.expireCheckout(d, { id: `evt_${key}`, type: 'checkout.session.expired' }, id);
+    const again = await checkout({ amount_usd: '20' }, { 'idempotency-key': key });
+    expect([again.status, again.body.code]).toEqual([422, 'idempotency_key_reused']);
   });
 
   test('that Stripe refuses is told without its words', async () => {

@@ -170,6 +170,11 @@ describe('usage', () => {
     ['by=miner', 'by'],
     ['format=xml', 'format'],
     ['by=call&before=now', 'before'],
+    // Beyond what Postgres or four digits of a year hold.
+    ['from=0000-01-01&to=0000-02-01', 'to'],
+    ['from=9999-12-01&to=9999-12-31', 'to'],
+    ['to=9999-12-31T23:59:59-01:00', 'to'],
+    ['by=call&before=999999999999999.00000000-0000-4000-8000-000000000000', 'before'],
   ])('%s is refused', async (query, param) => {
     const reply = await request(`/accounts/me/usage?${query}`);
     expect([reply.status, await reply.json()]).toMatchObject([400, { code: 'invalid_request', param }]);

@@ -6,7 +6,7 @@ import type { AccountPort, ByteSource, KeyClaim, RelayAnswer, Scope } from '../.
 import type { Reply } from '../../calls/pump.ts';
 import { worldOf } from '../../calls/world.ts';
 import type { Env } from '../../env.ts';
-import type { AuthorizeAnswer } from '../core.ts';
+import type { AuthorizeAnswer, KeyAnswer } from '../core.ts';
 import type { Answered, Streamed, Unanswered } from './ask.ts';
 import type { Host } from './replays.ts';
 import type { ReplayRow, ReplayState } from './table.ts';
@@ -14,6 +14,7 @@ import type { ReplayRow, ReplayState } from './table.ts';
 /** The object that all of it happens in. */
 export interface Owner extends AccountPort {
   authorize(claim: KeyClaim, scope: Scope): Promise<AuthorizeAnswer>;
+  thisKey(claim: KeyClaim): Promise<KeyAnswer>;
   readonly registered: boolean;
   /** The alarm may have to ring earlier. */
   arm(): void;
@@ -39,9 +40,9 @@ export function hostOf(ctx: DurableObjectState, env: Env, owner: Owner): Host {
     arm: () => owner.arm(),
     registered: () => owner.registered,
     refusal: async (claim, scope) => {
-      const answer = await owner.authorize(claim, scope === 'any' ? 'read' : scope);
-      // What a key may do is the route's to check; that it lives is known when its scope is looked at.
-      if (answer.ok || (scope === 'any' && answer.code === 'insufficient_scope')) return null;
+      // What else a key may do is the route's to check.
+      const answer = scope === 'any' ? await owner.thisKey(claim) : await owner.authorize(claim, scope);
+      if (answer.ok) return null;
       const { code, retryAfterMs, rate } = answer;
       return { code, detail: { ...(retryAfterMs === undefined ? {} : { retryAfterMs }), ...(rate === undefined ? {} : { rate }) } };
     },

@@ -284,6 +284,13 @@ describe('a miner', () => {
     });
   });
 
+  test('a chute with a character that no text of Postgres holds is refused', async () => {
+    expect(await signed('GET', '/miners/me/earnings/entries?chute=cht_%00')).toMatchObject({
+      status: 400,
+      body: { code: 'invalid_request' },
+    });
+  });
+
   test('wrong use and an edge that is not there', async () => {
     const args = ['--disable-warning=ExperimentalWarning', join(ROOT, 'miner-agent/bin.ts'), 'earnings', '--json'];
     const run = (...more: string[]) =>

@@ -115,15 +115,16 @@ describe('what an event means', () => {
   ])('%s %j', (type, object, meaning) => expect(told(type, object)).toEqual(meaning));
 });
 
-test('a checkout is the same for the same account and key, and a UUID', async () => {
+test('a checkout is the same for the same account, asker and Idempotency-Key, and a UUID', async () => {
   const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[78][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
-  const [a, again, other, third] = await Promise.all([
-    checkoutIdOf('acc_1', 'k'),
-    checkoutIdOf('acc_1', 'k'),
-    checkoutIdOf('acc_2', 'k'),
-    checkoutIdOf('acc_1', undefined),
+  const [a, again, ...others] = await Promise.all([
+    checkoutIdOf('acc_1', 'key_1', 'k'),
+    checkoutIdOf('acc_1', 'key_1', 'k'),
+    checkoutIdOf('acc_2', 'key_1', 'k'),
+    checkoutIdOf('acc_1', 'hotkey', 'k'),
+    checkoutIdOf('acc_1', 'key_1', undefined),
   ]);
   expect(again).toBe(a);
-  expect(new Set([a, other, third]).size).toBe(3);
-  for (const id of [a, other, third]) expect(id).toMatch(uuid);
+  expect(new Set([a, ...others]).size).toBe(4);
+  for (const id of [a, ...others]) expect(id).toMatch(uuid);
 });

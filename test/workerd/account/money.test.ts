@@ -230,6 +230,20 @@ describe('caps', () => {
     expect(await ask('PATCH', `/keys/${id}`, '{"cap":null}', withKey(key))).toMatchObject({ status: 403 });
   });
 
+  test('a key with a cap neither raises it nor makes or changes other keys; it may revoke them', async () => {
+    const cap = { limit_nanousd: '3000', period: 'month' };
+    const { developer, key, get } = await customer({ scopes: ['invoke', 'keys'], cap });
+    const other = await developer.ask('POST', '/keys', { name: 'other' });
+    const asKey = (method: string, path: string, body: object) => ask(method, path, JSON.stringify(body), withKey(key));
+    const own = (await get('/key')) as { key_id: string };
+    const refusal = { status: 403, json: { code: 'insufficient_scope', hint: 'Use a key without a cap, or the hotkey.' } };
+    expect(await asKey('PATCH', `/keys/${own.key_id}`, { cap: null })).toMatchObject(refusal);
+    expect(await asKey('PATCH', `/keys/${String(other.json['key_id'])}`, { cap: null })).toMatchObject(refusal);
+    expect(await asKey('POST', '/keys', { name: 'free', cap: { limit_nanousd: '1' } })).toMatchObject(refusal);
+    expect((await get('/key')) as object).toMatchObject({ cap });
+    expect(await ask('DELETE', `/keys/${String(other.json['key_id'])}`, '', withKey(key))).toMatchObject({ status: 204 });
+  });
+
   test.each<[string, object, string]>([
     ['negative', { cap: { limit_nanousd: '-1' } }, 'cap.limit_nanousd'],
     ['a fraction', { cap: { limit_nanousd: '1.5' } }, 'cap.limit_nanousd'],
@@ -240,6 +254,7 @@ describe('caps', () => {
     ['a period nobody knows', { cap: { limit_nanousd: '1', period: 'year' } }, 'cap.period'],
     ['a currency', { cap: { limit_nanousd: '1', currency: 'EUR' } }, 'cap'],
     ['an expiry in the past', { expires_at: '2020-01-01T00:00:00Z' }, 'expires_at'],
+    ['an expiry that no record holds', { expires_at: '9999-12-31T23:59:59-01:00' }, 'expires_at'],
   ])('%s is refused', async (_, body, param) => {
     const developer = new Developer();
     await developer.register();
