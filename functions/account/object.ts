@@ -359,9 +359,15 @@ export class AccountObject extends DurableObject<Env> implements AccountPort {
     return earliest(this.core.alarmAt, this.replays.due);
   }
 
-  /** The platform keeps an alarm over restarts; this is for one that was lost with a failed handler. */
+  /**
+   * The platform keeps an alarm over restarts; this is for one that was lost with a failed handler, or that is later than
+   * what is due by the rows: the core takes it for set, and would not bring it forward.
+   */
   private async restoreAlarm(): Promise<void> {
-    if (this.due !== null && (await this.ctx.storage.getAlarm()) === null) this.arm();
+    const { due } = this;
+    if (due === null) return;
+    const set = await this.ctx.storage.getAlarm();
+    if (set === null || set > alarmTime(due)) this.arm();
   }
 
   /** Only nonces of a hotkey without an account were here, and they expired. */

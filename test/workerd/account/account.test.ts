@@ -172,6 +172,20 @@ test('a closed call reaches Postgres once, after an eviction and while it was do
   expect(sentCalls()).toHaveLength(before);
 });
 
+test('an alarm that is later than what is due by the rows is brought forward by an object that starts again', async () => {
+  const developer = new Developer();
+  const account = await developer.register();
+  const stub = accountStub(env, account);
+  const call = await openAsk(await developer.key());
+  await stub.open(call);
+  await stub.settle([settlement(call)]);
+  await runInDurableObject(stub, (_, state) => state.storage.setAlarm(Date.now() + 3_600_000));
+  await evictDurableObject(stub);
+  await stub.money();
+  await vi.waitUntil(() => sentCalls().length > 0, { timeout: 10_000, interval: 50 });
+  expect(sentCalls()[0]).toMatchObject([{ callId: call.call }]);
+});
+
 test('what was answered survives a crash', async () => {
   const developer = new Developer();
   const account = await developer.register();
