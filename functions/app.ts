@@ -26,7 +26,7 @@ import { newCallId } from './calls/call-id.ts';
 import { rateHeaders } from './calls/rate.ts';
 import { checkEnv, type Env } from './env.ts';
 import { RipcordError, errorResponse } from './errors.ts';
-import { event } from './events.ts';
+import { event, whyOf } from './events.ts';
 
 export const app = new Hono<{ Bindings: Env; Variables: Vars }>();
 
@@ -76,7 +76,7 @@ app.onError(async (error, c) => {
     const wrong = new RipcordError('invalid_request', { message: 'A text holds the character U+0000.' });
     return errorResponse(wrong, shapeOf(c.req.path), requestId);
   }
-  if (!(error instanceof RipcordError)) event('internal_error', { call: requestId, why: `${error.name}: ${error.message}`.slice(0, 300) });
+  if (!(error instanceof RipcordError)) event('internal_error', { call: requestId, why: whyOf(error, 300) });
   return errorResponse(error, shapeOf(c.req.path), requestId);
 });
 

@@ -1,3 +1,5 @@
+import { sqlState } from '#db';
+
 /** One line per business event. Ids and codes only: never a prompt, an answer, a key, or a miner's text. */
 export type EventName =
   | 'agent_closed'
@@ -22,6 +24,13 @@ export type EventName =
   | 'rate_feed_failed'
   | 'rate_feed_invalid'
   | 'rate_refused';
+
+/** What a failure says of itself, without the values of its statement: those are what clients sent. */
+export function whyOf(error: unknown, most: number): string {
+  if (!(error instanceof Error)) return 'unknown';
+  const [what] = error.message.split('\nparams:');
+  return [sqlState(error) ?? '', `${error.name}: ${what}`].join(' ').trim().slice(0, most);
+}
 
 export function event(name: EventName, fields: Record<string, string | number | boolean>): void {
   console.log(JSON.stringify({ event: name, ...fields }));

@@ -6,7 +6,7 @@ import * as db from '#db';
 import { creditDeposits } from './deposits/credit.ts';
 import { followDeposits } from './deposits/follow.ts';
 import type { Env } from './env.ts';
-import { event } from './events.ts';
+import { event, whyOf } from './events.ts';
 import { runPayouts } from './payouts/run.ts';
 import { feedRates } from './rates/run.ts';
 
@@ -40,7 +40,7 @@ export async function housekeeping(env: Env, now: number): Promise<{ ok: boolean
     } catch (error) {
       ok = false;
       came[name] = db.isUnanswered(error) ? 'unanswered' : 'failed';
-      event('errand_failed', { of: name, why: (error instanceof Error ? `${error.name}: ${error.message}` : 'unknown').slice(0, 200) });
+      event('errand_failed', { of: name, why: whyOf(error, 200) });
     }
   }
   return { ok, errands: came };

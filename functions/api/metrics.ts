@@ -4,6 +4,7 @@ import * as db from '#db';
 import type { Env } from '../env.ts';
 import { RipcordError } from '../errors.ts';
 import { CHUTE_PATHS, owned } from './chute-access.ts';
+import { report } from './reports.ts';
 import { PROMETHEUS_TYPE, prometheusText, type Family, type Sample } from './prometheus.ts';
 import { usdText } from './usd.ts';
 import type { Vars } from './vars.ts';
@@ -27,7 +28,9 @@ for (const at of CHUTE_PATHS) {
       throw new RipcordError('invalid_request', { message: 'window: 5m, 1h, 24h or 7d is expected.', param: 'window' });
     const now = Date.now();
     const from = new Date(now - windowMs);
-    const { rows, since } = await db.chuteMetrics(db.connect(c.env), { chuteId: view.chute, from, by, most: MOST_CALLS });
+    const { rows, since } = await report(view.owner, now, () =>
+      db.chuteMetrics(db.connect(c.env), { chuteId: view.chute, from, by, most: MOST_CALLS }),
+    );
     if (by === 'total' && rows.length === 0) rows.push(NOTHING);
     if (wantsText(c.req.header('accept')))
       return c.body(metricsText(rows, { chute: view.name, window }, by), 200, {

@@ -8,6 +8,7 @@ import { authenticateAccount } from '../gate/authenticate.ts';
 import { csvOf } from './csv.ts';
 import { cursorText, readCursor, readLimit } from './page.ts';
 import { readRange, type Range } from './range.ts';
+import { report } from './reports.ts';
 import { usdText } from './usd.ts';
 import type { Vars } from './vars.ts';
 
@@ -28,8 +29,9 @@ export const usageApi = new Hono<{ Bindings: Env; Variables: Vars }>();
 usageApi.get('/accounts/me/usage', async (c) => {
   const { account } = await authenticateAccount(c, 'read');
   const by = readBy(c.req.query('by') ?? 'day');
-  const range = readRange({ from: c.req.query('from'), to: c.req.query('to') }, Date.now());
-  return by === 'call' ? callReport(c, account, range) : sumReport(c, account, by, range);
+  const now = Date.now();
+  const range = readRange({ from: c.req.query('from'), to: c.req.query('to') }, now);
+  return report(account, now, () => (by === 'call' ? callReport(c, account, range) : sumReport(c, account, by, range)));
 });
 
 async function sumReport(c: Ctx, accountId: string, by: db.UsageBy, range: Range): Promise<Response> {

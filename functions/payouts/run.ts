@@ -6,7 +6,7 @@
 import * as db from '#db';
 import { openChain, type Chain, type ChainEnv } from '../chain/chain.ts';
 import { hexOf } from '../chain/rpc.ts';
-import { event } from '../events.ts';
+import { event, whyOf } from '../events.ts';
 import { decodeSs58 } from '../gate/ss58.ts';
 import { readOutcomes, type Outcome } from './outcomes.ts';
 import { SignerError, askSigner, type SignerEnv } from './signer.ts';
@@ -41,7 +41,7 @@ export async function runPayouts(env: PayoutsEnv): Promise<number> {
     try {
       steps += await advance(run, payout);
     } catch (error) {
-      event('payout_stuck', { payout: payout.id, why: error instanceof Error ? error.message.slice(0, 200) : 'unknown' });
+      event('payout_stuck', { payout: payout.id, why: whyOf(error, 200) });
       failures.push(error);
     }
   }
