@@ -329,8 +329,8 @@ export type RelayRefusal = 'busy' | 'stale' | 'gated' | 'offline' | 'late';
 export type RelayAnswer =
   | ({ kind: 'reply'; body: Uint8Array | ByteSource; meter?: RelayMeter } & RelayHead)
   | { kind: 'refused'; code: RelayRefusal; busy: number }
-  /** `handed`: the engine may have seen the body. */
-  | { kind: 'failed'; code: string; handed: boolean };
+  /** `handed`: the engine may have seen the body. `final`: it is settled as the call's last attempt; there is no other. */
+  | { kind: 'failed'; code: string; handed: boolean; final?: boolean };
 
 export interface MinerPort {
   /** Dispatches one attempt. A `Uint8Array` body can be sent again by the conductor, a stream cannot. */
@@ -352,6 +352,8 @@ export interface MinerPort {
   release(instance: string, call: CallId): Promise<void>;
   /** Has the agent stop an instance. */
   stop(instance: string, reason: string, noticeMs: number): Promise<void>;
+  /** The agent as this object knows it, with what it runs; null for one that never said hello. */
+  facts(): Promise<(AgentFacts & { connected: boolean; instances: { instance: string }[] }) | null>;
   /** Milliseconds of one ping to the agent, or null if it is not connected. */
   ping(): Promise<number | null>;
 }

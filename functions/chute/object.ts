@@ -24,6 +24,7 @@ import type { Outcome } from './core.ts';
 import { Followers } from './followers.ts';
 import { LogBook } from './logs.ts';
 import type { Appended } from './logs.ts';
+import { untold } from './rent.ts';
 import { rentAsk, rentCall, rentSettlement } from './rent-call.ts';
 import type { Effect, RentRow } from './state.ts';
 import { ChuteStore } from './store.ts';
@@ -198,8 +199,8 @@ export class ChuteObject extends DurableObject<Env> {
         return this.#run(this.#core.stopTold(effect.instance, told, Date.now()));
       }
       case 'rent': {
-        // Without calls nobody looks whether the agent is still there: one that is silent loses its socket by this, and its rent.
-        if (effect.rent.agent !== '') this.#later(this.#ping(effect.rent.agent), 'ping');
+        // Without calls nobody looks whether the agent is there and runs it: one that does not loses its rent by this.
+        if (effect.rent.agent !== '') this.#later(this.#look(effect.rent), 'look');
         const ask = rentAsk(effect.rent, await rentCall(effect.rent));
         const held = await this.#account(effect.rent.owner).rent(ask).catch(failed('rent', null));
         return this.#run(this.#core.rentAnswered(effect.key, held, Date.now()));
@@ -223,8 +224,12 @@ export class ChuteObject extends DurableObject<Env> {
       .then(() => true, failed('stop', false));
   }
 
-  async #ping(agent: string): Promise<void> {
-    await this.#miner(agent).ping();
+  async #look(rent: RentRow): Promise<void> {
+    await this.#miner(rent.agent).ping();
+    const agent = await this.#miner(rent.agent).facts();
+    const news = untold(rent, agent);
+    if (news === 'gone') this.gone(rent.agent);
+    else if (news !== null && agent !== null) this.report(agent, news, 0);
   }
 
   async #settle(rent: RentRow): Promise<boolean> {

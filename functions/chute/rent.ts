@@ -3,6 +3,7 @@
  * when it ends, which is when it ran out or the instance stopped serving. Both are rows before they are said, and said
  * until they are answered. An account that cannot pay ends its instances, and is asked again before new ones start.
  */
+import type { InstanceReport } from '#protocol';
 import type { BOUNDS } from './bounds.ts';
 import { inForce, rented, termsOf } from '../prices/history.ts';
 import type { Terms } from '../prices/terms.ts';
@@ -42,6 +43,17 @@ export function follow(turn: Turn, bounds: typeof BOUNDS): void {
 }
 
 /** The account's answer; null: there was none, and it is asked again. */
+/** What an agent's Miner object may have failed to tell: that the agent went, or that the instance ended. Null: neither. */
+export function untold(
+  rent: RentRow,
+  agent: { connected: boolean; instances: { instance: string }[] } | null,
+): InstanceReport | 'gone' | null {
+  if (agent?.connected !== true) return 'gone';
+  const { instance, chute, version } = rent;
+  if (agent.instances.some((one) => one.instance === instance)) return null;
+  return { instance, chute, version, state: 'stopped', detail: 'its agent no longer runs it' };
+}
+
 export function answered(turn: Turn, key: string, ok: boolean | null, bounds: typeof BOUNDS): void {
   const { state, now } = turn;
   const row = state.rents.get(key);

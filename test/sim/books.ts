@@ -66,8 +66,6 @@ export class Books {
   private readonly ledgers = new Map<string, Ledger>();
   /** Leases that the operator took back, with the calls of them that were billed by then. */
   private readonly fenced = new Map<string, Set<string>>();
-  /** Instances that rents are for. */
-  private readonly rents = new Map<string, string>();
   /** Paid times of each instance (unix ms). */
   private readonly periods = new Map<string, { from: number; to: number }[]>();
   /** Those that their Account was told it has no more. */
@@ -239,7 +237,6 @@ export class Books {
     sim.trace.add(sim.now, `rent.${held === null ? 'unknown' : held ? 'held' : 'refused'}`, `${ask.instance} ${ask.ms}`);
     if (held === null) return this.checkAway(account.account, ask.call, since);
     if (!held) return this.checkPoor(account.account, ask.call, rented(terms, ask.ms), since);
-    this.rents.set(ask.call, ask.instance);
     const call = this.ledger(account.account).calls.get(ask.call);
     if (call === undefined || !sameTerms(call.terms, terms)) sim.fail('a rent that is held is written', ask.call);
   }
@@ -338,20 +335,6 @@ export class Books {
     return this.fenced.has(`${account}/${epoch}`);
   }
 
-  /** Rent of an instance that its Miner object does not know: it went down between an end and telling it. */
-  private paysForNothing(): boolean {
-    const { sim } = this;
-    const known = new Set([...sim.miners.values()].flatMap(({ core }) => core?.listInstances().map(({ instance }) => instance) ?? []));
-    for (const { calls } of this.ledgers.values())
-      for (const [id, { closedAt }] of calls) {
-        const instance = closedAt === null ? this.rents.get(id) : undefined;
-        if (instance === undefined || known.has(instance)) continue;
-        sim.trace.add(sim.now, 'rent.for_nothing', instance);
-        return true;
-      }
-    return false;
-  }
-
   /** After everything was idle for long. */
   private checkIdle(): void {
     const { sim } = this;
@@ -365,7 +348,7 @@ export class Books {
   }
 
   finish(): void {
-    if (!this.paysForNothing()) this.checkIdle();
+    this.checkIdle();
     this.checkSums();
     for (const record of this.sim.postgres.bank.calls.values()) this.checkRecord(record);
   }

@@ -11,6 +11,7 @@ import type {
   WaitAnswer,
 } from '../../../functions/calls/ports.ts';
 import { ChuteCore, type Outcome } from '../../../functions/chute/core.ts';
+import { untold } from '../../../functions/chute/rent.ts';
 import { rentAsk, rentSettlement } from '../../../functions/chute/rent-call.ts';
 import type { Effect, RentRow, StoredRow } from '../../../functions/chute/state.ts';
 import type { PriceVersion } from '../../../functions/prices/history.ts';
@@ -159,7 +160,7 @@ export class ChuteNode extends ObjectHost {
   /** Without calls nobody else looks whether the agent is still there. */
   private rent(key: string, rent: RentRow): void {
     const { sim, core } = this;
-    if (rent.agent !== '') sim.miner(rent.agent).knock();
+    if (rent.agent !== '') this.look(rent);
     const ask = rentAsk(rent, this.idOf(rent));
     const account = sim.account(rent.owner);
     const told = (held: boolean | null): void => this.run(core.rentAnswered(key, held, sim.now));
@@ -170,6 +171,25 @@ export class ChuteNode extends ObjectHost {
       (answer) => account.rent(ask, answer),
       told,
       () => told(null),
+    );
+  }
+
+  private look(rent: RentRow): void {
+    const miner = this.sim.miner(rent.agent);
+    type Facts = ReturnType<typeof miner.facts>;
+    miner.knock();
+    const told = (agent: Facts): void => {
+      const news = untold(rent, agent);
+      if (news === 'gone') this.gone(rent.agent);
+      else if (news !== null && agent !== null) this.report(agent, news, 0);
+    };
+    this.sim.network.ask<Facts>(
+      this,
+      miner,
+      'facts',
+      (answer) => answer(miner.facts()),
+      told,
+      () => {},
     );
   }
 

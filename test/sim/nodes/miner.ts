@@ -185,6 +185,12 @@ export class MinerNode extends ObjectHost {
     this.dropSilent();
   }
 
+  facts() {
+    const facts = this.core?.facts() ?? null;
+    if (facts === null || this.core === null) return null;
+    return { ...facts, connected: this.core.connected, instances: this.core.listInstances() };
+  }
+
   private dropSilent(): void {
     if (this.wire !== null && this.sim.now - Math.max(this.heardAt, this.wire.pingedAt) > LIMITS.silenceMs) this.closeWire(CLOSE.goaway);
   }

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { NO_PRICE } from '#protocol';
 import { BOUNDS } from '../../../functions/chute/bounds.ts';
 import { rentAsk, rentCall, rentSettlement } from '../../../functions/chute/rent-call.ts';
+import { untold } from '../../../functions/chute/rent.ts';
 import type { RentRow } from '../../../functions/chute/state.ts';
 import type { PriceVersion } from '../../../functions/prices/history.ts';
 import { CHUTE, T0, World } from './world.ts';
@@ -364,4 +365,22 @@ test('the call of a period is named by instance and start', async () => {
   expect(await rentCall({ ...row, instance: 'ins_2' })).not.toBe(call);
   expect(rentAsk(row, call)).toMatchObject({ call, ms: MINUTE, terms: { version: 'rent' } });
   expect(rentSettlement(row, call)).toMatchObject({ call, attempt: 0, final: true, status: 200, lastByteMs: 1500, hotkey: 'hot-m1' });
+});
+
+describe('before a period the agent’s own object is asked', () => {
+  const row = { instance: 'ins_1', chute: 'cht_1', version: 'v' } as RentRow;
+  test.each([
+    ['an agent that nobody knows is gone', null, 'gone'],
+    ['an agent without a connection is gone', { connected: false, instances: [{ instance: 'ins_1' }] }, 'gone'],
+    [
+      'an instance that it does not run ended',
+      { connected: true, instances: [{ instance: 'ins_2' }] },
+      { instance: 'ins_1', state: 'stopped' },
+    ],
+    ['an instance that it runs is paid for', { connected: true, instances: [{ instance: 'ins_1' }] }, null],
+  ])('%s', (_, agent, news) => {
+    const said = untold(row, agent);
+    if (typeof news === 'object' && news !== null) expect(said).toMatchObject(news);
+    else expect(said).toBe(news);
+  });
 });
