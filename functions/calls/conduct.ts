@@ -24,6 +24,7 @@ export async function conduct(call: Call, world: World): Promise<Reply> {
     if (!cordDeclared(dispatch.snapshot.config, call.method, call.path)) throw new RipcordError('cord_not_found');
     const unread = unreadOf(call, dispatch.snapshot.config, dispatch.money.terms);
     if (unread !== null) throw unread;
+    dispatch.call = asSent(call, dispatch.snapshot);
     const reached = await dispatch.reach(call.stream ? 'early' : 'wait');
     return reached === 'queued' ? earlyReply(dispatch) : replyOf(dispatch, reached);
   } catch (error) {
@@ -58,7 +59,7 @@ async function open(call: Call, world: World): Promise<Dispatch> {
   });
   if (!opened.ok) throw refusalOf(opened);
   if (snapshot === null) throw new RipcordError('not_found');
-  return new Dispatch(asSent(call, snapshot), world, { snapshot, candidates, agents, deadline, facts, money: opened });
+  return new Dispatch(call, world, { snapshot, candidates, agents, deadline, facts, money: opened });
 }
 
 /** As it goes to an instance. */

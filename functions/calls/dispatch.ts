@@ -35,7 +35,8 @@ const REATTACH_TRIES = 40;
 const SLOT_PAUSE_MS = 100;
 
 export class Dispatch {
-  readonly call: Call;
+  /** As it goes to an instance. */
+  call: Call;
   readonly world: World;
   readonly snapshot: Snapshot;
   readonly facts: QuoteFacts;

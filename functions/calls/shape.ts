@@ -140,7 +140,7 @@ export function wantUsage(body: Uint8Array, tokens: StreamAsk): Uint8Array {
     const options: unknown = fields['stream_options'] ?? {};
     // What makes no sense is for the engine to refuse; what it might read as a no is not left to it.
     if (typeof options !== 'object' || Array.isArray(options)) return body;
-    return new TextEncoder().encode(JSON.stringify({ ...fields, stream_options: { ...options, include_usage: true } }));
+    return encodeObject({ ...fields, stream_options: { ...options, include_usage: true } });
   }
   const end = body.lastIndexOf(CLOSING_BRACE);
   if (end < 0) return body;
@@ -148,6 +148,18 @@ export function wantUsage(body: Uint8Array, tokens: StreamAsk): Uint8Array {
   asking.set(body.subarray(0, end));
   asking.set(USAGE_WANTED, end);
   return asking;
+}
+
+/** Reading nested lists has no limit, writing them has. */
+function encodeObject(fields: Record<string, unknown>): Uint8Array {
+  try {
+    return new TextEncoder().encode(JSON.stringify(fields));
+  } catch {
+    throw new RipcordError('invalid_request', {
+      message: 'The body is nested too deeply for stream_options to be read.',
+      param: 'stream_options',
+    });
+  }
 }
 
 function parseObject(body: Uint8Array): Record<string, unknown> {
@@ -165,6 +177,9 @@ function parseObject(body: Uint8Array): Record<string, unknown> {
 
 /** The larger of two names: engines differ in which one they go by, and none of text completions goes by the newer. */
 function maxTokens(path: string, fields: Record<string, unknown>): number | null {
+  // Some engines let this one win over both, others do not know it.
+  if (fields['n_predict'] !== undefined)
+    throw new RipcordError('invalid_request', { message: 'n_predict is not taken: say max_tokens.', param: 'n_predict' });
   const most = tokensOf(fields, 'max_tokens');
   const newer = tokensOf(fields, 'max_completion_tokens');
   if (newer === null || path === '/v1/completions') return most;
@@ -201,7 +216,7 @@ function prefixOf(fields: Record<string, unknown>): string {
   return typeof prompt === 'string' ? prompt.slice(0, 2048) : '';
 }
 
-/** Reading nested lists has no limit, writing them has. */
+/** Empty where it cannot be written. */
 function textOf(value: unknown): string {
   try {
     return JSON.stringify(value);

@@ -56,6 +56,7 @@ describe('tokens wanted', () => {
     ['a text', 'best_of', '"2"'],
     ['a number', 'stream', '1'],
     ['a text', 'stream', '"true"'],
+    ['a name that some engines prefer', 'n_predict', '100000'],
   ];
   test.each(bad)('%s is refused: %s', (_, param, value) => {
     const error = thrown(() => chatShape(CHAT, utf8(`{"model":"o/x","${param}":${value}}`)));
@@ -143,6 +144,12 @@ describe('a stream of tokens', () => {
   ])('the engine is asked for usage: %s', (_, body, asking) => {
     const { tokens } = ownTokenShape(CHAT, utf8(body));
     expect(tokens && Buffer.from(wantUsage(utf8(body), tokens)).toString()).toBe(asking);
+  });
+
+  test('options in a body that is nested too deeply to be written again are refused', () => {
+    const body = utf8(`{"stream":true,"stream_options":{},"x":${'['.repeat(200_000)}${']'.repeat(200_000)}}`);
+    const { tokens } = ownTokenShape(CHAT, body);
+    expect(thrown(() => tokens && wantUsage(body, tokens))).toMatchObject({ code: 'invalid_request', detail: { param: 'stream_options' } });
   });
 
   test.each<[string, string, unknown]>([
