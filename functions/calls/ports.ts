@@ -300,6 +300,8 @@ export interface StreamAsk {
   usage: boolean;
   /** It has `stream_options`. */
   options?: boolean;
+  /** Tokens of its prompt, counted low: charged where the stream ended before its engine told them. */
+  prompt?: number;
 }
 
 /** Bytes as they come; `ReadableStreamDefaultReader` fits. A failed `read` means: ask `attach` why. */

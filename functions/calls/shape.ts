@@ -126,7 +126,21 @@ function tokenShape(path: string, fields: Record<string, unknown>): TokenShape {
   const model = typeof fields['model'] === 'string' ? fields['model'].slice(0, 128) : '';
   const options = fields['stream_options'];
   const usage = typeof options === 'object' && options !== null && 'include_usage' in options && options.include_usage === true;
-  return { maxTokens: total, tokens: { object, model, choices, usage, options: options !== undefined } };
+  return { maxTokens: total, tokens: { object, model, choices, usage, options: options !== undefined, prompt: promptTokens(fields) } };
+}
+
+/** Characters of text that make at least a token in any usual tokenizer; most make one of two to five. */
+const TOKEN_CHARS = 8;
+
+/** Of the text alone: an image in base64 is no text. */
+function promptTokens({ messages, prompt }: Record<string, unknown>): number {
+  const contents = Array.isArray(messages) ? messages.map((message: unknown) => fieldOf(message, 'content')) : [prompt];
+  const texts = contents.flat().map((part: unknown) => (typeof part === 'string' ? part : fieldOf(part, 'text')));
+  return Math.floor(texts.reduce((sum: number, text) => sum + (typeof text === 'string' ? text.length : 0), 0) / TOKEN_CHARS);
+}
+
+function fieldOf(value: unknown, name: string): unknown {
+  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>)[name] : undefined;
 }
 
 const USAGE_WANTED = new TextEncoder().encode(',"stream_options":{"include_usage":true}}');

@@ -324,7 +324,7 @@ export class Attempt {
     const tokens =
       meter === null
         ? { tokensIn: null, cachedIn: null, tokensOut: null }
-        : meteredTokens(meter, this.row.requestBytes || this.requestTotal, paid);
+        : meteredTokens(meter, this.row.requestBytes || this.requestTotal, paid, this.row.ask.stream?.prompt);
     return {
       status: this.head?.status ?? this.resumedFrom?.status ?? known?.status ?? null,
       bytes: meter?.bytes ?? 0,

@@ -51,7 +51,7 @@ export class Bill {
   }
 
   private usage(meter: Meter, paid = Infinity): Json {
-    const { tokensIn, tokensOut } = meteredTokens(meter, this.row.requestBytes, paid);
+    const { tokensIn, tokensOut } = meteredTokens(meter, this.row.requestBytes, paid, this.row.ask.stream?.prompt);
     const prompt_tokens = tokensIn ?? 0;
     const completion_tokens = tokensOut ?? 0;
     return this.withCost({ prompt_tokens, completion_tokens, total_tokens: prompt_tokens + completion_tokens }, meter, paid);
@@ -64,7 +64,7 @@ export class Bill {
   private cost(meter: Meter, paid: number): string | null {
     const { ask, requestBytes } = this.row;
     if (ask.hold === undefined || ask.terms.price.per_second > 0 || requestBytes === 0) return null;
-    const tokens = meteredTokens(meter, requestBytes, paid);
+    const tokens = meteredTokens(meter, requestBytes, paid, ask.stream?.prompt);
     const charge = chargeOf(ask.terms, ask.facts, {
       outcome: 'completed',
       status: this.status,

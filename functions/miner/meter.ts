@@ -37,11 +37,13 @@ export function meterObject(meter: Meter, object: Record<string, unknown>): void
 
 /**
  * Tokens to charge for. Without a claim, one per event that carried text. Input is bounded by the request's bytes, output
- * by `paid`, where the reply was ended because no more of it was paid for.
+ * by `paid`, where the reply was ended because no more of it was paid for. `prompt` stands in for the input that an engine
+ * never told of, once it wrote text: its stream was left or broke before its usage.
  */
-export function meteredTokens(meter: Meter, requestBytes: number, paid = Infinity): Omit<Metered, 'ms'> {
+export function meteredTokens(meter: Meter, requestBytes: number, paid = Infinity, prompt: number | null = null): Omit<Metered, 'ms'> {
   const out = meter.claimOut ?? (meter.events > 0 ? meter.events : null);
-  const tokensIn = meter.claimIn === null ? null : Math.min(meter.claimIn, requestBytes);
+  const told = meter.claimIn ?? (meter.events > 0 ? prompt : null);
+  const tokensIn = told === null ? null : Math.min(told, requestBytes);
   return {
     tokensIn,
     cachedIn: tokensIn === null || meter.claimCached === null ? null : Math.min(meter.claimCached, tokensIn),

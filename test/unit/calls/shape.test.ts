@@ -106,8 +106,26 @@ describe('a stream of tokens', () => {
       { object: 'chat.completion.chunk', model: 'o/x', choices: 1, usage: false, options: true },
     ],
   ])('%s', (_, path, fields, tokens) => {
-    expect(chatShape(path, bodyOf(fields)).tokens).toEqual(tokens);
-    expect(ownTokenShape(path, bodyOf(fields)).tokens).toEqual(tokens);
+    const wanted = tokens === null ? null : { ...(tokens as object), prompt: 0 };
+    expect(chatShape(path, bodyOf(fields)).tokens).toEqual(wanted);
+    expect(ownTokenShape(path, bodyOf(fields)).tokens).toEqual(wanted);
+  });
+
+  test.each<[string, string, Record<string, unknown>, number]>([
+    ['eight characters are counted as one', CHAT, { messages: [{ role: 'user', content: 'x'.repeat(15) }] }, 1],
+    ['over all messages', CHAT, { messages: Array.from({ length: 4 }, () => ({ role: 'user', content: 'x'.repeat(6) })) }, 3],
+    [
+      'parts of text, not images',
+      CHAT,
+      { messages: [{ content: [{ type: 'text', text: 'x'.repeat(16) }, { image_url: 'y'.repeat(999) }] }] },
+      2,
+    ],
+    ['a prompt', '/v1/completions', { prompt: 'x'.repeat(80) }, 10],
+    ['several prompts', '/v1/completions', { prompt: ['x'.repeat(8), 'x'.repeat(8)] }, 2],
+    ['token ids', '/v1/completions', { prompt: [1, 2, 3] }, 0],
+    ['nonsense', CHAT, { messages: [null, 7, { content: { text: [] } }] }, 0],
+  ])('tokens of its prompt: %s', (_, path, fields, prompt) => {
+    expect(chatShape(path, bodyOf({ stream: true, ...fields })).tokens?.prompt).toBe(prompt);
   });
 
   test.each<[string, string, string]>([

@@ -74,3 +74,13 @@ describe('bytes of text', () => {
     expect(after(object).text).toBe(bytes);
   });
 });
+
+test.each([
+  ['told by the engine', [{ usage: { prompt_tokens: 5 } }, { choices: [{ delta: { content: 'x' } }] }], 3, 5],
+  ['never told: the low count', [{ choices: [{ delta: { content: 'x' } }] }], 3, 3],
+  ['never told, and more than the request has bytes', [{ choices: [{ delta: { content: 'x' } }] }], 300, 100],
+  ['no text came', [{ choices: [] }], 3, null],
+  ['nothing known of the prompt', [{ choices: [{ delta: { content: 'x' } }] }], null, null],
+])('input %s', (_, objects, prompt, tokens) => {
+  expect(meteredTokens(after(...objects), 100, Infinity, prompt).tokensIn).toBe(tokens);
+});
