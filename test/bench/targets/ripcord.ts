@@ -1,5 +1,5 @@
 /**
- * The real path with everything on: Postgres, the edge, an account with a key, a chute whose engine is the stub, and one
+ * The real path with everything on: Postgres, the edge, an account with a key and credit, a priced chute whose engine is the stub, and one
  * agent that reaches it by its `url` runtime. The same network `npm start` raises, in a folder of its own.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { chuteConfigSchema, type ChuteConfig } from '#protocol';
 import { Client } from '../../../cli/client.ts';
+import { DEMO_NANOUSD, giveCredit } from '../../../dev/credit.ts';
 import { openFolder, type DataFolder } from '../../../dev/folder.ts';
 import { hotkeyIn } from '../../../dev/hotkeys.ts';
 import { raiseNetwork, ROOT, type Network } from '../../../dev/network.ts';
@@ -65,6 +66,8 @@ async function raise(data: string): Promise<Raised> {
 
 /** Calls one instance takes. */
 const SLOTS = 256;
+/** Every call is paid, from a lease; nano-USD. */
+const PRICE = { input_per_million: 1_000_000, output_per_million: 1_000_000, per_request: 10 };
 /** Agents of the wide chute; the first one also serves the other, alone. */
 const AGENTS = 3;
 
@@ -73,7 +76,8 @@ export async function startRipcord(engine: string, data: string): Promise<Target
   const { network, folder, close } = await raise(data);
   try {
     const owner = new Client({ api: network.api, hotkey: hotkeyIn(folder.file('demo-hotkey')) });
-    await owner.signUp(handleOf(MODEL));
+    const { account_id: account } = await owner.signUp(handleOf(MODEL));
+    await giveCredit(network.databaseUrl, account, DEMO_NANOUSD, 'bench');
     const { secret_key: key } = await owner.createKey({ name: 'bench', scopes: ['invoke', 'read', 'write', 'keys'] });
     const deployer = new Client({ api: network.api, key });
     await deployer.deploy(configOf(MODEL, 1), null);
@@ -105,7 +109,8 @@ function handleOf(model: string): string {
 
 function configOf(model: string, instances: number): ChuteConfig {
   const name = model.slice(model.indexOf('/') + 1);
-  return chuteConfigSchema.parse({ name, template: 'openai', command: ['unused'], concurrency: SLOTS, min: instances, max: instances });
+  const scale = { concurrency: SLOTS, min: instances, max: instances };
+  return chuteConfigSchema.parse({ name, template: 'openai', command: ['unused'], price: PRICE, ...scale });
 }
 
 async function startAgent(network: Network, folder: DataFolder, index: number, models: string[], engine: string): Promise<number> {
