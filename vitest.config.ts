@@ -4,11 +4,14 @@ import { defineConfig } from 'vitest/config';
 /** Real processes, one file at a time. */
 const processes = { testTimeout: 120_000, hookTimeout: 120_000, fileParallelism: false };
 
-/** Money as people meet it, and the ledger on a real Postgres: nothing here is about load, so two files run at a time. */
-const MONEY = [
-  'test/network/{books,money}/**/*.test.ts',
-  'test/network/{balance,idempotency,metrics,paid,prices,story,stripe,usage}.test.ts',
+/** Whole networks and ledgers of which nothing is about load or time: they share the machine with each other and the simulator. */
+const TOGETHER = [
+  'test/network/{bank,books,money}/**/*.test.ts',
+  'test/network/{balance,command,database,deploy,idempotency,judge,metrics,openai,paid,prices,routes,story,stripe,usage}.test.ts',
 ];
+const SILENCE = 'test/hostile/silence.test.ts';
+const HOSTILE_SETUP = ['test/hostile/setup.ts'];
+const together = { fileParallelism: true, maxWorkers: 3, sequence: { groupOrder: 2 } };
 
 /** Projects by folder: a test runs where its folder says. Groups run one after another, so that load never looks like a fault. */
 export default defineConfig({
@@ -22,24 +25,21 @@ export default defineConfig({
         plugins: [cloudflareTest({ wrangler: { configPath: './test/workerd/wrangler.toml' } })],
         test: { name: 'workerd', include: ['test/workerd/**/*.test.ts'], sequence: { groupOrder: 1 } },
       },
+      { test: { name: 'sim', include: ['test/sim/**/*.test.ts'], testTimeout: 600_000, ...together } },
+      { test: { name: 'together', include: TOGETHER, ...processes, ...together } },
       {
-        test: {
-          name: 'sim',
-          include: ['test/sim/**/*.test.ts'],
-          testTimeout: 600_000,
-          fileParallelism: false,
-          sequence: { groupOrder: 2 },
-        },
+        // It waits out the silence of an agent, and nothing else.
+        test: { name: 'silence', include: [SILENCE], globalSetup: HOSTILE_SETUP, ...processes, ...together },
       },
-      { test: { name: 'money', include: MONEY, ...processes, fileParallelism: true, maxWorkers: 2, sequence: { groupOrder: 3 } } },
-      { test: { name: 'network', include: ['test/network/**/*.test.ts'], exclude: MONEY, ...processes, sequence: { groupOrder: 4 } } },
+      { test: { name: 'network', include: ['test/network/**/*.test.ts'], exclude: TOGETHER, ...processes, sequence: { groupOrder: 3 } } },
       {
         test: {
           name: 'hostile',
           include: ['test/hostile/**/*.test.ts'],
-          globalSetup: ['test/hostile/setup.ts'],
+          exclude: [SILENCE],
+          globalSetup: HOSTILE_SETUP,
           ...processes,
-          sequence: { groupOrder: 5 },
+          sequence: { groupOrder: 4 },
         },
       },
     ],
