@@ -4,6 +4,8 @@ export interface PlantedBug {
   file: string;
   find: string;
   replace: string;
+  /** First seed to try; 1 where nothing is said. Rare bugs show only far from there. */
+  from?: number;
 }
 
 export const BUGS: PlantedBug[] = [
@@ -28,14 +30,14 @@ export const BUGS: PlantedBug[] = [
   {
     name: 'another instance is tried after the first byte',
     file: 'functions/calls/replies.ts',
-    find: 'if (offset > 0) return new RipcordError',
-    replace: 'if (offset > 1e9) return new RipcordError',
+    find: 'if (offset > 0 || ',
+    replace: 'if (offset > 1e9 || ',
   },
   {
     name: 'what is not safe to repeat is repeated',
     file: 'functions/calls/attempts.ts',
-    find: 'this.unsafe = answer.handed && !this.safe',
-    replace: 'this.unsafe = false && answer.handed && !this.safe',
+    find: 'const unsafe = answer.handed && !this.safe',
+    replace: 'const unsafe = false && answer.handed && !this.safe',
   },
   {
     name: 'an acknowledged call is flushed again',
@@ -205,6 +207,7 @@ export const BUGS: PlantedBug[] = [
     file: 'functions/account/calls.ts',
     find: 'const refused = row.closedAt !== null ||',
     replace: 'const refused = ',
+    from: 1_000,
   },
   {
     name: 'a call that its conductor closes is not flushed before something else is',

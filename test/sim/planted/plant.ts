@@ -9,7 +9,7 @@ import type { PlantedBug } from './bugs.ts';
 const ROOT = join(import.meta.dirname, '../../..');
 const COPIED = ['package.json', 'functions', 'miner-agent', 'db', 'test/sim'];
 
-/** Runs the simulator on the patched copy, at most so many seeds. Throws when the patch does not fit exactly once. */
+/** Runs the simulator on the patched copy, at most so many seeds from the bug's first on. Throws when the patch does not fit exactly once. */
 export async function simulateWith(bug: PlantedBug, runs: number): Promise<BatchResult> {
   const folder = mkdtempSync(join(tmpdir(), 'ripcord-planted-'));
   try {
@@ -19,7 +19,7 @@ export async function simulateWith(bug: PlantedBug, runs: number): Promise<Batch
     const parts = readFileSync(file, 'utf8').split(bug.find);
     if (parts.length !== 2) throw new Error(`the patch "${bug.name}" fits ${parts.length - 1} times in ${bug.file}`);
     writeFileSync(file, parts.join(bug.replace));
-    return await simulate(folder, 1, runs);
+    return await simulate(folder, bug.from ?? 1, runs);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
