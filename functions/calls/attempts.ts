@@ -18,8 +18,7 @@ export class Attempts {
   private readonly mayQueue: boolean;
   private readonly tried: string[] = [];
   private failure: ErrorCode | null = null;
-  /** No other attempt may be made. */
-  private isLast = false;
+  private unsafe = false;
   /** Attempts so far; a refusal is none. */
   count = 0;
   /** Refusals so far; bounds a miner that keeps saying busy. */
@@ -33,7 +32,7 @@ export class Attempts {
   }
 
   next(): Next {
-    if (this.failure !== null && (this.isLast || this.count >= MAX_ATTEMPTS)) return { do: 'fail', code: this.failure };
+    if (this.failure !== null && (this.unsafe || this.count >= MAX_ATTEMPTS)) return { do: 'fail', code: this.failure };
     const instance = this.candidates.shift();
     if (instance !== undefined) return { do: 'relay', instance, attempt: this.count };
     if (this.failure !== null && this.tried.length === 0) return { do: 'fail', code: this.failure };
@@ -67,9 +66,8 @@ export class Attempts {
     // The same agent is not asked again while another may answer.
     const others = this.candidates.filter((c) => c.agent !== instance.agent);
     this.candidates.splice(0, this.candidates.length, ...others);
-    const unsafe = answer.handed && !this.safe;
-    this.isLast = unsafe || answer.final === true;
-    this.failure = unsafe ? 'outcome_unknown' : asError(answer.code);
+    this.unsafe = answer.handed && !this.safe;
+    this.failure = this.unsafe ? 'outcome_unknown' : asError(answer.code);
   }
 
   /** A reply broke before its first byte reached the client. */

@@ -1,4 +1,5 @@
 /** What the caller is told of the money of a call: headers of its reply, or why it may not be made. Pure. */
+import { showUsd } from '#protocol/usd.ts';
 import { RipcordError } from '../errors.ts';
 import { chargeOf } from '../prices/charge.ts';
 import type { QuoteFacts } from '../prices/terms.ts';
@@ -26,12 +27,5 @@ export function refusalOf({ code, retryAfterMs, required, available, resetAt, ra
 
 function shortOf(code: OpenRefused['code'], required: bigint, available: bigint): string {
   const whose = code === 'key_cap_reached' ? 'the cap of the API key leaves' : 'the account has';
-  return `The call may cost up to ${usd(required)}, and ${whose} ${usd(available)}.`;
-}
-
-/** Nano-USD for people, without losing any. */
-function usd(nanousd: bigint): string {
-  const digits = (nanousd < 0n ? -nanousd : nanousd).toString().padStart(10, '0');
-  const fraction = digits.slice(-9).replace(/0{1,7}$/, '');
-  return `${nanousd < 0n ? '-' : ''}${digits.slice(0, -9)}.${fraction} USD`;
+  return `The call may cost up to ${showUsd(required)} USD, and ${whose} ${showUsd(available)} USD.`;
 }

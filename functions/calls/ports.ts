@@ -331,8 +331,8 @@ export type RelayRefusal = 'busy' | 'stale' | 'gated' | 'offline' | 'late';
 export type RelayAnswer =
   | ({ kind: 'reply'; body: Uint8Array | ByteSource; meter?: RelayMeter } & RelayHead)
   | { kind: 'refused'; code: RelayRefusal; busy: number }
-  /** `handed`: the engine may have seen the body. `final`: it is settled as the call's last attempt; there is no other. */
-  | { kind: 'failed'; code: string; handed: boolean; final?: boolean };
+  /** `handed`: the engine may have seen the body. */
+  | { kind: 'failed'; code: string; handed: boolean };
 
 export interface MinerPort {
   /** Dispatches one attempt. A `Uint8Array` body can be sent again by the conductor, a stream cannot. */

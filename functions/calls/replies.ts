@@ -48,8 +48,7 @@ function streamed(dispatch: Dispatch, reached: (Reached & { body: ByteSource }) 
       const answer = await dispatch.reattach(current.instance, current.attempt, offset);
       if (answer.kind === 'reply') return answer.body;
       const code = answer.kind === 'failed' ? answer.code : 'miner_lost';
-      if (offset > 0 || (answer.kind === 'failed' && answer.final === true))
-        return new RipcordError(KNOWN_ENDS.find((end) => end === code) ?? 'miner_lost');
+      if (offset > 0) return new RipcordError(KNOWN_ENDS.find((end) => end === code) ?? 'miner_lost');
       dispatch.broke(current.instance, code);
       return null;
     },

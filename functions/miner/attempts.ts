@@ -164,7 +164,7 @@ export class Attempts {
       // Settled and acknowledged, or never here: who cannot tell must not let it run twice.
       const settled = this.outbox.get(key);
       const code = settled === undefined || settled.code === '' ? 'miner_lost' : settled.code;
-      turn.do({ do: 'answer', attempt: key, answer: { kind: 'failed', code, handed: true, final: settled?.final === true } });
+      turn.do({ do: 'answer', attempt: key, answer: { kind: 'failed', code, handed: true } });
       return;
     }
     if (!attempt.cold) {

@@ -30,14 +30,14 @@ export const BUGS: PlantedBug[] = [
   {
     name: 'another instance is tried after the first byte',
     file: 'functions/calls/replies.ts',
-    find: 'if (offset > 0 || ',
-    replace: 'if (offset > 1e9 || ',
+    find: 'if (offset > 0) return new RipcordError',
+    replace: 'if (offset > 1e9) return new RipcordError',
   },
   {
     name: 'what is not safe to repeat is repeated',
     file: 'functions/calls/attempts.ts',
-    find: 'const unsafe = answer.handed && !this.safe',
-    replace: 'const unsafe = false && answer.handed && !this.safe',
+    find: 'this.unsafe = answer.handed && !this.safe',
+    replace: 'this.unsafe = false && answer.handed && !this.safe',
   },
   {
     name: 'an acknowledged call is flushed again',
