@@ -32,14 +32,6 @@ export function shortVersion(version: string | null | undefined): string {
   return version === null || version === undefined ? '-' : version.slice(0, 12);
 }
 
-/** Nano-USD (decimal text) as USD, to the last digit that is not zero, cents at least. */
-export function showUsd(nanousd: string): string {
-  const nano = BigInt(nanousd);
-  const digits = (nano < 0n ? -nano : nano).toString().padStart(10, '0');
-  const part = digits.slice(-9).replace(/0+$/, '').padEnd(2, '0');
-  return `${nano < 0n ? '-' : ''}${digits.slice(0, -9)}.${part}`;
-}
-
 /** Milliseconds as seconds; `-` for none. */
 export function showSeconds(ms: number | null | undefined): string {
   return ms === null || ms === undefined ? '-' : (ms / 1000).toFixed(ms < 10_000 ? 3 : 1);

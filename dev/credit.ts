@@ -1,5 +1,7 @@
 /** Operator credit on this machine's own ledger: what the demo, the judge and tests pay their calls with. */
+import { drizzle } from 'drizzle-orm/node-postgres';
 import { Client } from 'pg';
+import { postTransfer } from '#db';
 
 /** Nano-USD of the demo and of the judge: a hundred dollars. */
 export const DEMO_NANOUSD = 100_000_000_000n;
@@ -9,9 +11,9 @@ export async function giveCredit(databaseUrl: string, account: string, nanousd: 
   const postgres = new Client({ connectionString: databaseUrl });
   await postgres.connect();
   try {
-    const entries = `{"operator_clearing": ${-nanousd}, "cash/${account}": ${nanousd}}`;
-    const text = `select post_transfer(gen_random_uuid(), 'credit', $1, $2, $3::jsonb, 'credit of this machine')`;
-    await postgres.query(text, [ref, account, entries]);
+    const entries = { operator_clearing: -nanousd, [`cash/${account}`]: nanousd };
+    const of = { id: crypto.randomUUID(), kind: 'credit' as const, ref, owner: account };
+    await postTransfer(drizzle(postgres), { ...of, entries, reason: 'credit of this machine' });
   } finally {
     await postgres.end();
   }

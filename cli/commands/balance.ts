@@ -1,7 +1,8 @@
 import type { Command } from 'commander';
 import type { Io } from '../io.ts';
 import { openSession } from '../session.ts';
-import { showTime, showUsd, table } from '../show.ts';
+import { showUsd } from '#protocol/usd.ts';
+import { showTime, table } from '../show.ts';
 
 export function addBalance(program: Command, io: Io): void {
   program

@@ -3,7 +3,8 @@ import type { Call } from '../answers.ts';
 import { usage } from '../failure.ts';
 import type { Io } from '../io.ts';
 import { openSession } from '../session.ts';
-import { shortVersion, showSeconds, showTime, showUsd, table } from '../show.ts';
+import { showUsd } from '#protocol/usd.ts';
+import { shortVersion, showSeconds, showTime, table } from '../show.ts';
 
 export function addCalls(program: Command, io: Io): void {
   program

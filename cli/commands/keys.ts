@@ -3,7 +3,8 @@ import { usage } from '../failure.ts';
 import type { Io } from '../io.ts';
 import { openSession } from '../session.ts';
 import type { Key } from '../answers.ts';
-import { showTime, showUsd, table } from '../show.ts';
+import { showUsd } from '#protocol/usd.ts';
+import { showTime, table } from '../show.ts';
 
 const SCOPES = ['invoke', 'read', 'write', 'keys'];
 const PERIODS = ['total', 'day', 'week', 'month'];

@@ -2,7 +2,8 @@ import { Option, type Command } from 'commander';
 import type { Metrics } from '../answers.ts';
 import { pause, printable, write, type Io } from '../io.ts';
 import { chuteName, openSession, type Session } from '../session.ts';
-import { shortVersion, showSeconds, showTime, showUsd, table } from '../show.ts';
+import { showUsd } from '#protocol/usd.ts';
+import { shortVersion, showSeconds, showTime, table } from '../show.ts';
 
 /** Milliseconds between two looks of `--watch`. */
 const WATCH_MS = 5_000;

@@ -4,7 +4,8 @@ import type { PriceVersion } from '../answers.ts';
 import { usage } from '../failure.ts';
 import type { Io } from '../io.ts';
 import { chuteName, openSession } from '../session.ts';
-import { showTime, showUsd, table } from '../show.ts';
+import { showUsd } from '#protocol/usd.ts';
+import { showTime, table } from '../show.ts';
 import { expiry } from './keys.ts';
 
 /** Option, field of the price, and of what. */
@@ -107,7 +108,7 @@ function showPrices(items: readonly PriceVersion[]): string {
     showTime(item.ends_at),
     UNITS.flatMap(([name, field]) => {
       const nano = item.price[field] ?? 0;
-      return nano === 0 ? [] : [`${kebab(name)} ${showUsd(String(nano))}`];
+      return nano === 0 ? [] : [`${kebab(name)} ${showUsd(BigInt(nano))}`];
     }).join(', ') || 'free',
     item.discount_bps === 0 ? '-' : `${item.discount_bps / 100}%`,
     item.note ?? '',

@@ -3,7 +3,8 @@ import type { Chute, Quote } from '../answers.ts';
 import { usage } from '../failure.ts';
 import type { Io } from '../io.ts';
 import { chuteName, openSession } from '../session.ts';
-import { showUsd, table } from '../show.ts';
+import { showUsd } from '#protocol/usd.ts';
+import { table } from '../show.ts';
 import { readData } from './call.ts';
 
 interface Options {

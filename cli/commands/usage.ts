@@ -3,7 +3,8 @@ import type { Usage } from '../answers.ts';
 import { usage as wrongUse } from '../failure.ts';
 import { paint, write, type Io } from '../io.ts';
 import { openSession } from '../session.ts';
-import { showUsd, table } from '../show.ts';
+import { showUsd } from '#protocol/usd.ts';
+import { table } from '../show.ts';
 
 /** Characters of the longest bar. */
 const BAR = 24;

@@ -2,7 +2,7 @@
 import type { Database } from '../client.ts';
 import { confirmPayout, failPayout, findPayout, listOpenPayouts, listPayoutsByHand, type PayoutRow } from '../payouts.ts';
 import { refused, usage } from './failure.ts';
-import { showUsd } from './usd.ts';
+import { showUsd } from '#protocol/usd.ts';
 import type { Done } from './write.ts';
 
 interface PayoutView {

@@ -1,8 +1,8 @@
 /** The books as text for people. Colours only on a terminal that wants them. */
-import { styleText } from 'node:util';
+import { stripVTControlCharacters, styleText } from 'node:util';
 import type { PayoutsView } from './payouts.ts';
 import type { AccountView, BooksView, LeaseView, MinerView, PurseView, TransferView } from './read.ts';
-import { showUsd } from './usd.ts';
+import { showUsd } from '#protocol/usd.ts';
 
 export function showBooks(books: BooksView): string {
   const balance = books.trial_balance.map((b) => [
@@ -122,15 +122,12 @@ function pad(cell: string, width: number, right: boolean): string {
 }
 
 function plainLength(text: string): number {
-  return text.replaceAll(COLOUR, '').length;
+  return stripVTControlCharacters(text).length;
 }
 
-// eslint-disable-next-line no-control-regex
-const COLOUR = /\u001b\[\d+m/g;
-
-/** What others wrote moves no cursor. Our own colours stay. */
+/** What others wrote moves no cursor and has no colour; a verdict of ours has. */
 function printable(text: string): string {
-  return text.split(COLOUR).length > 1 ? text : text.replaceAll(/\p{C}/gu, '·');
+  return text === verdict(true) || text === verdict(false) ? text : text.replaceAll(/\p{C}/gu, '·');
 }
 
 function verdict(ok: boolean): string {

@@ -16,12 +16,3 @@ export function parseUsd(text: string): bigint {
   if (nanousd > MOST) throw usage(`${text} USD is more than one entry takes, 10000000.`);
   return nanousd;
 }
-
-/** At least two decimals, no digit lost: `12.50`, `-0.000000001`. */
-export function showUsd(nanousd: bigint): string {
-  const size = nanousd < 0n ? -nanousd : nanousd;
-  const part = String(size % NANO)
-    .padStart(9, '0')
-    .replace(/0{1,7}$/, '');
-  return `${nanousd < 0n ? '-' : ''}${size / NANO}.${part}`;
-}

@@ -7,7 +7,7 @@ import { forfeit, postTransfer, refundCall } from '../ledger.ts';
 import { rowsOf } from '../rows.ts';
 import { Failure, refused, usage } from './failure.ts';
 import { findAccount } from './read.ts';
-import { showUsd } from './usd.ts';
+import { showUsd } from '#protocol/usd.ts';
 
 /** What was done: as `--json` prints it, and in words. */
 export interface Done {

@@ -1,5 +1,6 @@
 /** Stripe's API: the one request that is made of it, a Checkout Session. */
 import * as z from 'zod/mini';
+import { readText } from '../read-text.ts';
 import type { Env } from '../env.ts';
 import { RipcordError } from '../errors.ts';
 import { NANO_PER_CENT } from './amount.ts';
@@ -100,12 +101,8 @@ function formOf(config: StripeConfig, { checkout, account, nanousd }: SessionAsk
 }
 
 async function readJson(reply: Response): Promise<unknown> {
-  const decoder = new TextDecoder();
-  let text = '';
-  for await (const chunk of reply.body ?? []) {
-    text += decoder.decode(chunk, { stream: true });
-    if (text.length > BOUNDS.reply) throw new Error('The reply is too long.');
-  }
+  const text = await readText(reply, BOUNDS.reply);
+  if (text === null) throw new Error('The reply is too long.');
   try {
     return JSON.parse(text);
   } catch {

@@ -4,6 +4,7 @@
  */
 import { bytesToHex, hexToBytes } from '@noble/hashes/utils.js';
 import * as z from 'zod/mini';
+import { readText } from '../read-text.ts';
 
 /** One call of a batch. */
 export interface RpcCall {
@@ -59,27 +60,15 @@ async function post(url: string, body: string): Promise<string> {
     const headers = { 'content-type': 'application/json' };
     const reply = await fetch(url, { method: 'POST', headers, body, redirect: 'manual', signal: controller.signal });
     if (!reply.ok) throw new ChainError('unreachable', `the node answered ${reply.status}`);
-    return await readBounded(reply);
+    const text = await readText(reply, RPC_LIMITS.replyBytes);
+    if (text === null) throw new ChainError('malformed', 'the reply is too long');
+    return text;
   } catch (error) {
     if (error instanceof ChainError) throw error;
     throw new ChainError('unreachable', 'the node does not answer');
   } finally {
     clearTimeout(timer);
   }
-}
-
-async function readBounded({ body }: Response): Promise<string> {
-  if (body === null) return '';
-  const reader = body.getReader();
-  const decoder = new TextDecoder();
-  let text = '';
-  let bytes = 0;
-  for (let part = await reader.read(); !part.done; part = await reader.read()) {
-    bytes += part.value.byteLength;
-    if (bytes > RPC_LIMITS.replyBytes) throw new ChainError('malformed', 'the reply is too long');
-    text += decoder.decode(part.value, { stream: true });
-  }
-  return text + decoder.decode();
 }
 
 function parseReplies(text: string): z.output<typeof replySchema>[] {

@@ -2,7 +2,7 @@
 import * as db from '#db';
 import { genesisOf, type ChainEnv } from '../chain/chain.ts';
 import { event } from '../events.ts';
-import { ASSET, RATE_MAX_AGE_MS } from './terms.ts';
+import { ASSET, RATE_MAX_AGE_MS } from '../rates/terms.ts';
 
 /** Deposits one run credits. */
 const BATCH = 50;

@@ -11,7 +11,8 @@ import { decodeSs58 } from '../gate/ss58.ts';
 import { readOutcomes, type Outcome } from './outcomes.ts';
 import { SignerError, askSigner, type SignerEnv } from './signer.ts';
 import { judgeSigned, nextStep, type Attempt, type Step } from './step.ts';
-import { RATE_MAX_AGE_MS, RUN } from './terms.ts';
+import { ASSET, RATE_MAX_AGE_MS } from '../rates/terms.ts';
+import { RUN } from './terms.ts';
 
 export type PayoutsEnv = db.DatabaseEnv & ChainEnv & SignerEnv;
 
@@ -33,7 +34,7 @@ export async function runPayouts(env: PayoutsEnv): Promise<number> {
   if (open.length === 0) return 0;
   const failures: unknown[] = [];
   const run: Run = { env, handle, chain: null, hasRate: false, outcomes: new Map(), signatures: RUN.signed };
-  run.hasRate = (await db.freshRate(handle, 'TAO', RATE_MAX_AGE_MS)) !== null;
+  run.hasRate = (await db.freshRate(handle, ASSET, RATE_MAX_AGE_MS)) !== null;
   await lookUp(run, open).catch((error: unknown) => failures.push(error));
   let steps = 0;
   // Again, as how far the chain was read is noted with them.

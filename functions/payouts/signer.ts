@@ -4,6 +4,7 @@
  */
 import { hexToBytes } from '@noble/hashes/utils.js';
 import * as z from 'zod/mini';
+import { readText } from '../read-text.ts';
 import type { Signed } from './step.ts';
 
 export interface SignerEnv {
@@ -14,6 +15,8 @@ export interface SignerEnv {
 
 /** Milliseconds the signer has. */
 const SIGN_MS = 15_000;
+/** Bytes: a signed transfer has a few hundred. */
+const REPLY_BYTES = 64 * 1024;
 
 const bytesSchema = z.string().check(z.regex(/^0x([0-9a-f]{2})+$/), z.maxLength(4_096));
 const signedSchema = z.object({
@@ -56,7 +59,8 @@ async function post(origin: string, token: string, { id, to, rao }: { id: string
       signal: controller.signal,
     });
     if (!reply.ok) throw new SignerError(`the signer answered ${reply.status}`);
-    return await reply.json();
+    const text = await readText(reply, REPLY_BYTES);
+    return text === null ? null : JSON.parse(text);
   } catch (error) {
     throw error instanceof SignerError ? error : new SignerError('the signer does not answer', true);
   } finally {

@@ -6,9 +6,6 @@ export const MINIMUM_NANOUSD = 1_000_000_000n;
 /** Nano-USD: ten million dollars, the most one entry of the ledger may be. */
 export const MAXIMUM_NANOUSD = 10_000_000_000_000_000n;
 
-/** Milliseconds a rate may be old when the amount to send is fixed by it. */
-export const RATE_MAX_AGE_MS = 15 * 60_000;
-
 /** What one run does at most. */
 export const RUN = {
   /** Open payouts it looks at. */

@@ -1,10 +1,11 @@
 /** Reads the price of TAO where the operator says, and keeps what most of these places agree on as a rate. */
 import * as db from '#db';
-import { ASSET } from '../deposits/terms.ts';
 import { event } from '../events.ts';
 import { decide, type Quoted } from './decide.ts';
 import { feedsOf, type Feed } from './feeds.ts';
+import { readText } from '../read-text.ts';
 import { priceIn } from './price.ts';
+import { ASSET } from './terms.ts';
 
 /** The part of the edge's bindings that this needs. */
 export interface FeedEnv {
@@ -53,7 +54,7 @@ async function priceOf({ url, path }: Feed): Promise<bigint | string> {
     const headers = { accept: 'application/json', 'user-agent': 'ripcord-edge' };
     const reply = await fetch(url, { headers, redirect: 'manual', signal: controller.signal });
     if (!reply.ok) return `status_${reply.status}`;
-    const text = await readText(reply);
+    const text = await readText(reply, ANSWER.bytes);
     return text === null ? 'too_long' : priceIn(text, path);
   } catch {
     return 'no_answer';
@@ -62,19 +63,4 @@ async function priceOf({ url, path }: Feed): Promise<bigint | string> {
     // What is left of an answer is not waited for.
     controller.abort();
   }
-}
-
-/** Null: it is longer than an answer may be. */
-async function readText({ body }: Response): Promise<string | null> {
-  if (body === null) return '';
-  const reader = body.getReader();
-  const decoder = new TextDecoder();
-  let text = '';
-  let bytes = 0;
-  for (let part = await reader.read(); !part.done; part = await reader.read()) {
-    bytes += part.value.byteLength;
-    if (bytes > ANSWER.bytes) return null;
-    text += decoder.decode(part.value, { stream: true });
-  }
-  return text + decoder.decode();
 }

@@ -1,12 +1,10 @@
 /** A miner's money as text for people: dollars with every digit that counts, times in UTC. */
+import { showUsd } from '#protocol/usd.ts';
 import type { AddressesAnswer, EarningsAnswer, PayoutAnswer } from './edge.ts';
 
 /** Nano-USD as dollars: cents at least, and no digit lost. */
 export function usd(nanousd: string | bigint): string {
-  const value = BigInt(nanousd);
-  const [sign, size] = value < 0n ? ['-', -value] : ['', value];
-  const fraction = (size % 1_000_000_000n).toString().padStart(9, '0').replace(/0+$/, '').padEnd(2, '0');
-  return `${sign}$${size / 1_000_000_000n}.${fraction}`;
+  return showUsd(nanousd).replace(/^-?/, '$&$');
 }
 
 /** Dollars as a person writes them (`12.5`), in nano-USD; null: not an amount above zero, or finer than nano-USD. */
@@ -55,7 +53,7 @@ function whatElse(payout: PayoutAnswer): string {
 
 /** Rao as TAO. */
 function tao(rao: string | null): string {
-  return rao === null ? '-' : usd(rao).replace('$', '');
+  return rao === null ? '-' : showUsd(rao);
 }
 
 function showTime(at: string): string {

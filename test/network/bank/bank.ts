@@ -8,7 +8,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Client as Postgres } from 'pg';
 import { startNetwork, type TestNetwork } from '../../harness/network.ts';
+import { fault } from '../../harness/story.ts';
 import { until } from '../../harness/until.ts';
+import { Random } from '../../sim/random.ts';
 import { CREDIT, call, chuteIn, openAccounts, type Holder } from './holders.ts';
 import { recompute, type PriceRow } from './recompute.ts';
 import { unruly } from './unruly.ts';
@@ -46,8 +48,8 @@ export interface BankFigures {
 }
 
 export async function bank(wish: BankWish): Promise<BankFigures> {
-  const random = seeded(wish.seed);
-  const trouble = unruly({ duplicated: 0.1, delayed: 0.05, lost: 0.05 }, seeded(wish.seed + 1));
+  const random = new Random(wish.seed).next;
+  const trouble = unruly({ duplicated: 0.1, delayed: 0.05, lost: 0.05 }, new Random(wish.seed + 1).next);
   const place = await mkdtemp(join(tmpdir(), 'ripcord-bank-'));
   let network: TestNetwork | undefined;
   try {
@@ -93,7 +95,7 @@ async function run(
       done.evictions += 1;
       const account = holders[Math.floor(random() * holders.length)]?.account ?? '';
       const agent = network.agent(done.evictions % 2).agent;
-      await tearDown(network, done.evictions % 3 === 0 ? { object: 'miner', id: agent } : { object: 'account', id: account });
+      await (done.evictions % 3 === 0 ? fault(network, 'miner', agent) : fault(network, 'account', account));
     }
   };
 
@@ -165,25 +167,4 @@ async function audit(network: TestNetwork, holders: Holder[], place: string, wis
   } finally {
     await postgres.end();
   }
-}
-
-async function tearDown(network: TestNetwork, what: { object: string; id: string }): Promise<void> {
-  const reply = await fetch(`${network.api}/internal/fault`, {
-    method: 'POST',
-    headers: { authorization: `Bearer ${network.internalToken}`, 'content-type': 'application/json' },
-    body: JSON.stringify({ ...what, how: 'abort' }),
-  });
-  await reply.body?.cancel();
-}
-
-/** mulberry32: the same seed, the same trouble (as far as processes allow). */
-function seeded(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = state;
-    t = Math.imul(t ^ (t >>> 15), t | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296;
-  };
 }

@@ -1,8 +1,8 @@
 /** Accounts with money, and the paid calls they make. */
 import { cp, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Pool } from 'pg';
 import { Client } from '../../../cli/client.ts';
+import { giveCredit } from '../../../dev/credit.ts';
 import { hotkeyOf } from '../../../dev/hotkeys.ts';
 import type { DemoChute, TestNetwork } from '../../harness/network.ts';
 
@@ -17,29 +17,19 @@ export const CREDIT = 20_000_000_000n;
 const FOLDER = join(import.meta.dirname, '../chutes/bank');
 
 export async function openAccounts(network: TestNetwork, wish: { accounts: number; seed: number }): Promise<Holder[]> {
-  const postgres = new Pool({ connectionString: network.databaseUrl, max: 4 });
-  try {
-    const holders: Holder[] = [];
-    const open = async (index: number): Promise<void> => {
-      const name = `bank${index}`;
-      const seed = (BigInt(wish.seed) * 1_000_000n + BigInt(index) + 1n).toString(16).padStart(64, '0');
-      const client = new Client({ api: network.api, hotkey: hotkeyOf(seed) });
-      const { account_id: account } = await client.signUp(name);
-      const { secret_key: key } = await client.createKey({ name: 'bank', scopes: ['invoke', 'read'] });
-      const entries = { [`cash/${account}`]: Number(CREDIT), operator_clearing: -Number(CREDIT) };
-      await postgres.query(`select post_transfer(gen_random_uuid(), 'credit', $1, $2, $3::jsonb, 'bank test')`, [
-        `bank/${name}`,
-        account,
-        JSON.stringify(entries),
-      ]);
-      holders[index] = { name, account, key };
-    };
-    for (let from = 0; from < wish.accounts; from += 8)
-      await Promise.all(Array.from({ length: Math.min(8, wish.accounts - from) }, (_, k) => open(from + k)));
-    return holders;
-  } finally {
-    await postgres.end();
-  }
+  const holders: Holder[] = [];
+  const open = async (index: number): Promise<void> => {
+    const name = `bank${index}`;
+    const seed = (BigInt(wish.seed) * 1_000_000n + BigInt(index) + 1n).toString(16).padStart(64, '0');
+    const client = new Client({ api: network.api, hotkey: hotkeyOf(seed) });
+    const { account_id: account } = await client.signUp(name);
+    const { secret_key: key } = await client.createKey({ name: 'bank', scopes: ['invoke', 'read'] });
+    await giveCredit(network.databaseUrl, account, CREDIT, `bank/${name}`);
+    holders[index] = { name, account, key };
+  };
+  for (let from = 0; from < wish.accounts; from += 8)
+    await Promise.all(Array.from({ length: Math.min(8, wish.accounts - from) }, (_, k) => open(from + k)));
+  return holders;
 }
 
 /**

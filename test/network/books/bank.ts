@@ -8,6 +8,7 @@ import { parseArgs } from 'node:util';
 import * as db from '../../../db/index.ts';
 import { openBooks, type Books } from './books.ts';
 import { closedCall } from './records.ts';
+import { Random } from '../../sim/random.ts';
 
 export interface BankAsk {
   clients: number;
@@ -95,7 +96,7 @@ class Bank {
   constructor(ask: BankAsk, books: Books) {
     this.#ask = ask;
     this.#books = books;
-    this.#random = randomOf(ask.seed);
+    this.#random = new Random(ask.seed).next;
     this.#miners = Array.from({ length: ask.miners }, (_, i) => `5Miner${i}`);
     this.#customers = Array.from({ length: ask.accounts }, (_, i) => customerOf(`acc_${i}`));
   }
@@ -360,17 +361,6 @@ function customerOf(id: string): Customer {
     spent: 0n,
     back: 0n,
     moving: Promise.resolve(),
-  };
-}
-
-/** Mulberry32: the same numbers for the same seed. What they meet depends on the machine. */
-function randomOf(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(state ^ (state >>> 15), state | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
   };
 }
 

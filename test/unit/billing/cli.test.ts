@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { showUsd } from '../../../cli/show.ts';
+import { showUsd } from '#protocol/usd.ts';
 import { Kept, problem, ripcord, SECRET, StandIn, type Ran, type RunOptions } from '../cli/stand-in.ts';
 
 let home: string;
