@@ -94,8 +94,7 @@ async function run(
     if (done.evictions < (done.calls / wish.calls) * wish.evictions) {
       done.evictions += 1;
       const account = holders[Math.floor(random() * holders.length)]?.account ?? '';
-      const agent = network.agent(done.evictions % 2).agent;
-      await (done.evictions % 3 === 0 ? fault(network, 'miner', agent) : fault(network, 'account', account));
+      await (done.evictions % 3 === 0 ? tearMinerDown(network, done.evictions % 2) : fault(network, 'account', account));
     }
   };
 
@@ -167,4 +166,18 @@ async function audit(network: TestNetwork, holders: Holder[], place: string, wis
   } finally {
     await postgres.end();
   }
+}
+
+/** One of two at a time: where neither can take it, a call is refused rightly. */
+async function tearMinerDown(network: TestNetwork, index: number): Promise<void> {
+  const other = network.agent(1 - index).hotkey;
+  await until(
+    'the other miner can take its calls',
+    async () => {
+      const { agents } = (await (await network.request(`/miners/${other}`)).json()) as { agents: { connected: boolean | null }[] };
+      return agents.some(({ connected }) => connected);
+    },
+    { deadlineMs: 60_000 },
+  );
+  await fault(network, 'miner', network.agent(index).agent);
 }
