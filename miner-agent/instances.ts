@@ -1,7 +1,9 @@
 /** The instances of this agent, each from grant to stop. A conductor: runtimes do the work, the wire hears what comes of it. */
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { NO_SECRETS } from '#protocol';
 import type { Grant, InstanceReport, InstanceState, LogLine, StopReason } from '#protocol';
+import type { Endpoint } from './runtimes/endpoint.ts';
 import { StartFailed } from './runtimes/runtime.ts';
 import type { Runtime, RuntimeContext } from './runtimes/runtime.ts';
 
@@ -68,7 +70,7 @@ export class Instances {
     return [...this.#entries.values()].map((e) => e.instance);
   }
 
-  endpointOf(instance: string): URL | null {
+  endpointOf(instance: string): Endpoint | null {
     return this.#entries.get(instance)?.runtime?.endpoint() ?? null;
   }
 
@@ -111,6 +113,8 @@ export class Instances {
     const runtime = plan.make({
       instance: entry.instance.id,
       spec: grant.spec,
+      devices: [],
+      secrets: NO_SECRETS,
       folder,
       signal,
       code: () => this.#port.code(grant, signal, progress),

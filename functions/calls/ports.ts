@@ -27,7 +27,7 @@ export interface OpenAsk {
   call: CallId;
   claim: KeyClaim;
   /** Null when the name resolved to nothing: authenticates, then refuses. */
-  chute: { id: string; owner: string; public: boolean } | null;
+  chute: { id: string; owner: string; public: boolean; /** Its owner lets this account call it. */ shared?: boolean } | null;
   version: string;
   /** What the chute asks now; the Account applies its own prices to it. */
   terms: Terms;
@@ -190,6 +190,8 @@ export interface Snapshot {
   slug: string;
   owner: string;
   public: boolean;
+  /** Accounts that the owner of a private chute lets call it. */
+  shared?: string[];
   version: string;
   config: ChuteConfig;
   /** What it costs now and next, by start; never empty. */
@@ -225,11 +227,27 @@ export interface AgentFacts {
   agent: string;
   hotkey: string;
   inventory: Inventory;
+  /** Of its newest login, hex: what secrets are sealed for. Absent in rows of an older deploy. */
+  sealKey?: string;
 }
 
 export type ClaimAnswer =
-  | { kind: 'grant'; instance: string; deadlineMs: number; spec: VersionSpec }
+  | {
+      kind: 'grant';
+      instance: string;
+      deadlineMs: number;
+      spec: VersionSpec;
+      /** Secrets, for this agent only. */ sealed?: string;
+      /** Nano-USD. */ bounty?: number;
+    }
   | { kind: 'refusal'; code: RefusalCode; retryAfterMs: number };
+
+export interface Load {
+  instance: string;
+  busy: number;
+  /** Nano-USD that calls of it cost since it was last told; the offer's guess at what an instance earns is made of it. */
+  earned?: number;
+}
 
 /** What a Chute tells a Miner about an instance that it was told of. */
 export type ReportAnswer = { known: true; slots: number; watched: boolean } | { known: false };
@@ -247,7 +265,7 @@ export interface ChutePort {
   /** State of one instance; `busy` is what the Miner object counts. */
   report(agent: AgentFacts, report: InstanceReport, busy: number): Promise<ReportAnswer>;
   /** Load, told at most once a second per instance unless the Chute watches it. */
-  load(agent: string, loads: { instance: string; busy: number }[]): Promise<void>;
+  load(agent: string, loads: Load[]): Promise<void>;
   /** A slot of a watched instance is free and kept. Names the call that gets it; null gives it back. */
   freed(agent: string, instance: string): Promise<CallId | null>;
   /** The agent's socket is gone beyond resuming, or it drained: its instances are not live any more. */
@@ -367,6 +385,16 @@ export interface Offer {
   chute: string;
   name: string;
   version: string;
+  /** No instance serves. */
+  cold?: boolean;
+  /** Nano-USD that one live instance of it earned for its miner per hour lately; null: nobody knows yet. */
+  earning_nanousd_hour?: number | null;
+  /** Agents that asked at its last need: `waveMs` lets them in little by little. */
+  crowd?: number;
+  /** Of one instance: calls at a time, MiB of RAM, GB of disk, where the config says. */
+  concurrency?: number;
+  memory_mb?: number | null;
+  disk_gb?: number | null;
   /** Instances wanted beyond those live or starting. */
   need: number;
   /** 0 to 1000; grows while a cold chute waits. */

@@ -15,6 +15,7 @@ import {
   type InstanceReport,
   type StopReason,
   type Up,
+  type IdleMessage,
 } from '#protocol';
 import type { AgentFacts, CallId, ClaimAnswer, ExtendAnswer, InquiryAnswer, RelayAsk, ReportAnswer } from '../calls/ports.ts';
 import { Attempts } from './attempts.ts';
@@ -43,6 +44,8 @@ interface Session {
 export class MinerCore {
   private agent: AgentRow | null = null;
   private session: Session | null = null;
+  /** What the agent last said of why it takes no more work. */
+  idle: { message: IdleMessage; at: number } | null = null;
   private lostAt: number | null = null;
   private armedAt: number | null = null;
   private readonly blobs = new Set<number>();
@@ -181,6 +184,9 @@ export class MinerCore {
       }
       case 'drain':
         this.instances.drain(turn);
+        return;
+      case 'idle':
+        this.idle = { message, at: turn.now };
         return;
       case 'pong':
         turn.do({ do: 'pong', id: message.id });

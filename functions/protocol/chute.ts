@@ -55,10 +55,26 @@ export const NO_PRICE: Price = {
   per_instance_second: 0,
 };
 
+const argument = z.string().check(z.minLength(1), z.maxLength(4096));
+const seconds = (least: number, most: number) => z.number().check(z.int(), z.gte(least), z.lte(most));
+
+/** A host a container may reach through its proxy, or all hosts under one: `huggingface.co`, `*.hf.co`. */
+const egressHost = z.string().check(z.maxLength(253), z.regex(/^(\*\.)?([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}$/));
+
 const envName = z.string().check(z.regex(/^[A-Za-z_][A-Za-z0-9_]{0,127}$/));
 
 export const CHUTE_NAME = /^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$/;
 export const HANDLE = /^[a-z0-9]{3,24}$/;
+
+/** What says how many instances there are. No part of the version: a change replaces no instance. */
+export const SCALING = ['min', 'max', 'scale_up_after', 'idle_after', 'bounty'] as const;
+export type Scaling = Required<Pick<ChuteConfig, (typeof SCALING)[number]>>;
+
+/** With what holds where the config says nothing. */
+export function scalingOf(config: Pick<ChuteConfig, (typeof SCALING)[number]>): Scaling {
+  const { min, max, scale_up_after = 0, idle_after = 300, bounty = 0 } = config;
+  return { min, max, scale_up_after, idle_after, bounty };
+}
 
 export const chuteConfigSchema = z.strictObject({
   name: z.string().check(z.regex(CHUTE_NAME)),
@@ -68,8 +84,13 @@ export const chuteConfigSchema = z.strictObject({
   template: z._default(z.enum(['openai', 'http']), 'http'),
   /** An image by digest or tag, for container runtimes. Exactly one of `image` and `command`. */
   image: z.optional(z.string().check(z.maxLength(512))),
+  /** Of an image: replace its entrypoint, and its command. */
+  entrypoint: z.optional(z.array(argument).check(z.minLength(1), z.maxLength(64))),
+  args: z.optional(z.array(argument).check(z.maxLength(128))),
+  /** Images made for another service run unchanged behind one of these. Absent: the image serves its cords itself. */
+  adapter: z.optional(z.enum(['cog', 'runpod'])),
   /** The program and its arguments; `{port}` is replaced by the port the agent chose. Run inside the code folder. */
-  command: z.optional(z.array(z.string().check(z.minLength(1), z.maxLength(4096))).check(z.minLength(1), z.maxLength(64))),
+  command: z.optional(z.array(argument).check(z.minLength(1), z.maxLength(64))),
   /** The port an image listens on; a command gets `$PORT`. */
   port: z.optional(z.number().check(z.int(), z.gte(1), z.lte(65535))),
   /** A GET of this path answers 200 once the program can serve. */
@@ -79,11 +100,23 @@ export const chuteConfigSchema = z.strictObject({
   /** Empty: any method and path is passed on, none is retried but GET and HEAD and the inference routes. */
   cords: z._default(z.array(cordSchema).check(z.maxLength(64)), []),
   gpu: z.optional(gpuSchema),
+  /** MiB of RAM one instance may have, of its /dev/shm, and GB of disk it may fill. Containers only. */
+  memory_mb: z.optional(z.number().check(z.int(), z.gte(64), z.lte(4_194_304))),
+  shm_mb: z.optional(z.number().check(z.int(), z.gte(1), z.lte(1_048_576))),
+  disk_gb: z.optional(z.number().check(z.int(), z.gte(1), z.lte(16_384))),
+  /** Where its containers may connect to, through the agent's proxy; nowhere else. */
+  egress: z.optional(z.array(egressHost).check(z.maxLength(64))),
   /** Calls one instance serves at a time. */
   concurrency: z._default(z.number().check(z.int(), z.gte(1), z.lte(256)), 1),
   /** Instances kept even without calls, and at most. */
   min: z._default(z.number().check(z.int(), z.gte(0), z.lte(100)), 0),
   max: z._default(z.number().check(z.int(), z.gte(1), z.lte(100)), 1),
+  /** Seconds that calls must have waited, or nearly all slots been busy, before instances are added to those that serve. */
+  scale_up_after: z.optional(seconds(0, 3600)),
+  /** Seconds a level of demand is remembered: an instance that was not needed for so long is stopped. */
+  idle_after: z.optional(seconds(1, 604_800)),
+  /** Nano-USD the owner pays at most to the miner of the first instance of a cold chute; grows to it while calls wait. */
+  bounty: z.optional(unitPrice),
   /** Seconds one call may take. */
   timeout: z._default(z.number().check(z.int(), z.gte(1), z.lte(LIMITS.callMs / 1000)), 300),
   env: z._default(z.record(envName, z.string().check(z.maxLength(32768))), {}),
@@ -96,6 +129,8 @@ export type ChuteConfig = z.infer<typeof chuteConfigSchema>;
 export function configConflict(config: ChuteConfig): string | null {
   if ((config.image === undefined) === (config.command === undefined)) return 'image: give exactly one of image and command';
   if (config.image !== undefined && config.port === undefined) return 'port: an image needs the port it listens on';
+  if (config.image === undefined && (config.entrypoint ?? config.args ?? config.adapter ?? config.egress) !== undefined)
+    return 'image: entrypoint, args, adapter and egress are of images; this chute has a command';
   if (config.min > config.max) return `min: ${config.min} is more than max (${config.max})`;
   if (new Set(config.cords.map((c) => `${c.method} ${c.path}`)).size !== config.cords.length)
     return 'cords: two routes have the same method and path';

@@ -1,15 +1,33 @@
 /** Control messages from the edge to an agent: JSON text messages, one union. */
 import * as z from 'zod/mini';
 import { versionSpecSchema } from './chute.ts';
+import { LIMITS } from './limits.ts';
 
 const id = z.string().check(z.minLength(1), z.maxLength(64));
 const count = z.number().check(z.int(), z.nonnegative());
 
 /** Answer to `hello`. A session with a lower epoch of the same agent is closed. */
-export const welcomeSchema = z.object({ type: z.literal('welcome'), epoch: count, now: count });
+export const welcomeSchema = z.object({
+  type: z.literal('welcome'),
+  epoch: count,
+  now: count,
+  /** The newest agent there is, and until when (unix ms) the version of the protocol that this session speaks is served. */
+  newest: z.optional(z.string().check(z.maxLength(32))),
+  servedUntil: z.optional(count),
+});
 
 /** Permission to start one instance. Silence until `deadlineMs` voids it; every `report` extends it. */
-export const grantSchema = z.object({ type: z.literal('grant'), ref: id, instance: id, deadlineMs: count, spec: versionSpecSchema });
+export const grantSchema = z.object({
+  type: z.literal('grant'),
+  ref: id,
+  instance: id,
+  deadlineMs: count,
+  spec: versionSpecSchema,
+  /** Its secrets (`secretsSchema`), sealed for this session's sealing key: base64url of the encapsulated key (32 bytes) and the ciphertext. */
+  sealed: z.optional(z.string().check(z.maxLength(LIMITS.sealedChars))),
+  /** Nano-USD that this instance earns by staying live for a minute. */
+  bounty: z.optional(count),
+});
 export type Grant = z.infer<typeof grantSchema>;
 
 export const refusalCodeSchema = z.enum([
@@ -25,6 +43,12 @@ export const refusalCodeSchema = z.enum([
   'not_eligible',
   /** The chute is gone. */
   'unknown_chute',
+  /** This hotkey runs all of the chute's instances, and others may come. From version 2; before, `taken`. */
+  'others_first',
+  /** Agents are let in little by little, and it is not this one's turn yet. From version 2; before, `taken`. */
+  'not_yet',
+  /** The chute's owner cannot pay for it. From version 2; before, `no_need`. */
+  'unpaid',
 ]);
 export type RefusalCode = z.infer<typeof refusalCodeSchema>;
 

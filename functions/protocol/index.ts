@@ -8,3 +8,6 @@ export * from './down.ts';
 export * from './frames.ts';
 export * from './payloads.ts';
 export * from './chute.ts';
+export * from './why.ts';
+export * from './wave.ts';
+export * from './secrets.ts';

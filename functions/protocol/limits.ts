@@ -33,6 +33,8 @@ export const LIMITS = {
   bodyBytes: 100 * 1024 * 1024,
   /** Bytes of one server-sent event of a reply; an engine that never ends an event would otherwise fill memory. */
   eventBytes: 256 * 1024,
+  /** Characters of the sealed secrets of a grant; with the spec they must fit in one control message. */
+  sealedChars: 96 * 1024,
   /** Bytes of one packed code folder. */
   codeBytes: 16 * 1024 * 1024,
   /** Bytes of one log line; longer ones are cut. */

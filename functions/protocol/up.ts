@@ -2,6 +2,7 @@
 import * as z from 'zod/mini';
 import { LIMITS } from './limits.ts';
 import { attemptSchema } from './payloads.ts';
+import { WHY_CODES } from './why.ts';
 
 const id = z.string().check(z.minLength(1), z.maxLength(64));
 const count = z.number().check(z.int(), z.nonnegative());
@@ -13,6 +14,12 @@ export const deviceSchema = z.object({
   name: z.string().check(z.maxLength(128)),
   /** MiB of the device's own memory; of RAM for the CPU device. */
   memoryMb: count,
+  /** As the driver says, where it does: its version, the bus address, PCIe generation and lanes, watts it may draw. */
+  driver: z.optional(z.string().check(z.maxLength(32))),
+  bus: z.optional(z.string().check(z.maxLength(32))),
+  pcieGen: z.optional(count),
+  pcieLanes: z.optional(count),
+  watts: z.optional(count),
 });
 export type Device = z.infer<typeof deviceSchema>;
 
@@ -22,6 +29,13 @@ export const inventorySchema = z.object({
   runtimes: z.array(z.enum(['process', 'url', 'docker'])).check(z.maxLength(3)),
   devices: z.array(deviceSchema).check(z.maxLength(64)),
   region: z._default(z.string().check(z.maxLength(32)), 'unknown'),
+  /** Of the machine: CPU threads, MiB of RAM, and MiB free where instances keep files. */
+  cpus: z.optional(count),
+  memoryMb: z.optional(count),
+  diskFreeMb: z.optional(count),
+  /** The container engine that answers, `docker 28.2.2`; and the NVIDIA container toolkit, `1.17.8`. */
+  engine: z.optional(z.string().check(z.maxLength(64))),
+  toolkit: z.optional(z.string().check(z.maxLength(32))),
 });
 export type Inventory = z.infer<typeof inventorySchema>;
 
@@ -84,8 +98,29 @@ export type LogLine = LogMessage['lines'][number];
 /** No new calls and claims; what runs is finished within `withinMs`, then the agent closes with `CLOSE.done`. */
 export const drainSchema = z.object({ type: z.literal('drain'), withinMs: count });
 
+/** Why this agent takes no more work, counted over the offers it saw; told when it changes, at most every few seconds. From version 2. */
+export const idleSchema = z.object({
+  type: z.literal('idle'),
+  /** Its operator wants no new work for now. */
+  maintenance: z.boolean(),
+  /** Offers on the board when it looked. */
+  offers: count,
+  reasons: z
+    .array(z.object({ code: z.enum(WHY_CODES), count, chutes: z.array(z.string().check(z.maxLength(96))).check(z.maxLength(5)) }))
+    .check(z.maxLength(32)),
+});
+export type IdleMessage = z.infer<typeof idleSchema>;
+
 /** Answer to a `ping` challenge. */
 export const pongSchema = z.object({ type: z.literal('pong'), id });
 
-export const upSchema = z.discriminatedUnion('type', [helloSchema, claimSchema, reportSchema, logSchema, drainSchema, pongSchema]);
+export const upSchema = z.discriminatedUnion('type', [
+  helloSchema,
+  claimSchema,
+  reportSchema,
+  logSchema,
+  drainSchema,
+  idleSchema,
+  pongSchema,
+]);
 export type Up = z.infer<typeof upSchema>;

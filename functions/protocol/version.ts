@@ -2,9 +2,10 @@
  * Versions of the wire. A change of a schema changes the hash that `test/unit/protocol` pins beside the version; then either
  * the change is additive and both sides read both forms, or the version goes up and the last one stays served.
  *
- *   1  2026-11  first
+ *   1  2026-11  first; served until 2027-06-30
+ *   2  2026-11  sealed secrets and bounties in grants, `idle`, refusals `others_first`, `not_yet`, `unpaid`
  */
-export const PROTOCOL_VERSIONS = [1] as const;
+export const PROTOCOL_VERSIONS = [2, 1] as const;
 
 /** The newest version both sides speak, or null. */
 export function chooseVersion(offered: readonly number[], served: readonly number[] = PROTOCOL_VERSIONS): number | null {

@@ -2,6 +2,7 @@
 import http from 'node:http';
 import https from 'node:https';
 import type { OpenCall } from '#protocol';
+import { pathAt, target, type Endpoint } from '../runtimes/endpoint.ts';
 import { engineHeaders } from './headers.ts';
 import type { EngineFailure } from '../connection/events.ts';
 
@@ -27,13 +28,13 @@ const FRAMED = new Set(['POST', 'PUT', 'PATCH']);
 const IDLE_MS = 3_000;
 
 export class EngineCalls {
-  readonly #endpointOf: (instance: string) => URL | null;
+  readonly #endpointOf: (instance: string) => Endpoint | null;
   readonly #emit: (event: EngineEvent) => void;
   readonly #running = new Map<string, Running>();
   readonly #plain = new http.Agent({ keepAlive: true, timeout: IDLE_MS, maxFreeSockets: 64 });
   readonly #secure = new https.Agent({ keepAlive: true, timeout: IDLE_MS, maxFreeSockets: 64 });
 
-  constructor(endpointOf: (instance: string) => URL | null, emit: (event: EngineEvent) => void) {
+  constructor(endpointOf: (instance: string) => Endpoint | null, emit: (event: EngineEvent) => void) {
     this.#endpointOf = endpointOf;
     this.#emit = emit;
   }
@@ -106,17 +107,16 @@ export class EngineCalls {
     return request;
   }
 
-  #request(endpoint: URL, open: OpenCall, framed: boolean): http.ClientRequest {
-    const secure = endpoint.protocol === 'https:';
-    const headers = engineHeaders(open.headers, endpoint.host);
+  #request(endpoint: Endpoint, open: OpenCall, framed: boolean): http.ClientRequest {
+    const secure = endpoint.url.protocol === 'https:';
+    const headers = engineHeaders(open.headers, endpoint.url.host);
     if (framed && !headers.some((text, at) => at % 2 === 0 && text.toLowerCase() === 'content-length'))
       headers.push('transfer-encoding', 'chunked');
     return (secure ? https : http).request({
       agent: secure ? this.#secure : this.#plain,
-      host: endpoint.hostname.replace(/^\[|\]$/g, ''),
-      port: endpoint.port === '' ? (secure ? 443 : 80) : Number(endpoint.port),
+      ...target(endpoint),
       method: open.method,
-      path: endpoint.pathname.replace(/\/$/, '') + open.path,
+      path: pathAt(endpoint, open.path),
       headers,
     });
   }

@@ -5,6 +5,7 @@ import { EngineCalls } from '../calls/engine.ts';
 import type { Hotkey } from '../identity/hotkey.ts';
 import { LoginRefused, login } from '../identity/login.ts';
 import type { SessionKeys } from '../identity/session.ts';
+import type { Endpoint } from '../runtimes/endpoint.ts';
 import { Core } from './core.ts';
 import type { CoreEvent, Effect, Hasher } from './events.ts';
 import { Socket } from './socket.ts';
@@ -22,7 +23,7 @@ export interface DriverOptions {
   name: string;
   keys: SessionKeys;
   inventory: Inventory;
-  endpointOf: (instance: string) => URL | null;
+  endpointOf: (instance: string) => Endpoint | null;
   notice: (notice: Notice) => void;
 }
 

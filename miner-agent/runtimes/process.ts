@@ -7,6 +7,7 @@ import type { ChildProcess } from 'node:child_process';
 import { mkdir } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { delimiter, dirname, join } from 'node:path';
+import type { Endpoint } from './endpoint.ts';
 import { untilHealthy } from './health.ts';
 import { LineSplitter } from './log-lines.ts';
 import { MARK, killGroup } from './leftovers.ts';
@@ -34,7 +35,7 @@ export function processRuntime(context: RuntimeContext, limits: ProcessLimits, n
   const home = join(context.folder, 'home');
   let child: ChildProcess | null = null;
   let pid = 0;
-  let endpoint: URL | null = null;
+  let endpoint: Endpoint | null = null;
   let exit: string | null = null;
   let stopping = false;
   let lastLine = '';
@@ -50,7 +51,7 @@ export function processRuntime(context: RuntimeContext, limits: ProcessLimits, n
   async function start(): Promise<void> {
     const port = await freePort();
     const command = (context.spec.config.command ?? []).map((part) => part.replaceAll('{port}', String(port)));
-    endpoint = new URL(`http://127.0.0.1:${port}`);
+    endpoint = { url: new URL(`http://127.0.0.1:${port}`), socketPath: null };
     child = spawn('/bin/sh', ['-c', wrapper(limits), 'sh', ...command], {
       cwd: code,
       env: environment(context, home, port),
@@ -92,12 +93,8 @@ export function processRuntime(context: RuntimeContext, limits: ProcessLimits, n
     const gone = new AbortController();
     const watch = setInterval(() => exit !== null && gone.abort(), POLL_MS);
     try {
-      await untilHealthy(
-        new URL(health, endpoint ?? undefined),
-        start_timeout * 1000,
-        AbortSignal.any([context.signal, gone.signal]),
-        context.progress,
-      );
+      if (endpoint === null) throw new StartFailed('it was not started');
+      await untilHealthy(endpoint, health, start_timeout * 1000, AbortSignal.any([context.signal, gone.signal]), context.progress);
     } catch (error) {
       throw exit === null ? error : new StartFailed(exit);
     } finally {

@@ -1,9 +1,14 @@
 /** What every way of running a chute offers. A runtime is made per instance and used once. */
-import type { VersionSpec } from '#protocol';
+import type { Device, Secrets, VersionSpec } from '#protocol';
+import type { Endpoint } from './endpoint.ts';
 
 export interface RuntimeContext {
   instance: string;
   spec: VersionSpec;
+  /** The devices given to it; no other may be seen by it. */
+  devices: readonly Device[];
+  /** In memory only: never written, never logged, never in an error. */
+  secrets: Secrets;
   /** Where the instance may keep files; made before `prepare`, removed after `stop`. */
   folder: string;
   /** The packed code folder, fetched and checked, on disk. Throws `StartFailed`. */
@@ -23,7 +28,7 @@ export interface Runtime {
   /** Resolves once the program can serve. */
   ready(): Promise<void>;
   /** Where calls go, once `start` resolved. */
-  endpoint(): URL | null;
+  endpoint(): Endpoint | null;
   /** Resolves once nothing of it runs any more. Never throws; may be called at any time, more than once. */
   stop(graceMs: number): Promise<void>;
 }

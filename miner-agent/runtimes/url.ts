@@ -1,4 +1,5 @@
 /** Runtime `url`: the engine runs already, on this machine or near it; the agent only brings calls to it. */
+import type { Endpoint } from './endpoint.ts';
 import { untilHealthy } from './health.ts';
 import type { Runtime, RuntimeContext } from './runtime.ts';
 
@@ -8,12 +9,13 @@ const CHECK_MS = 15_000;
 const MISSES = 3;
 
 export function urlRuntime(base: URL, context: RuntimeContext): Runtime {
-  const health = new URL(base.pathname.replace(/\/$/, '') + context.spec.config.health, base);
+  const endpoint: Endpoint = { url: base, socketPath: null };
+  const { health } = context.spec.config;
   let timer: NodeJS.Timeout | null = null;
 
   function watch(misses: number): void {
     timer = setTimeout(() => {
-      untilHealthy(health, 0, context.signal, () => {}).then(
+      untilHealthy(endpoint, health, 0, context.signal, () => {}).then(
         () => watch(0),
         (error: unknown) => {
           if (context.signal.aborted) return;
@@ -29,10 +31,10 @@ export function urlRuntime(base: URL, context: RuntimeContext): Runtime {
     prepare: async () => {},
     start: async () => {},
     ready: async () => {
-      await untilHealthy(health, context.spec.config.start_timeout * 1000, context.signal, context.progress);
+      await untilHealthy(endpoint, health, context.spec.config.start_timeout * 1000, context.signal, context.progress);
       watch(0);
     },
-    endpoint: () => base,
+    endpoint: () => endpoint,
     stop: async () => {
       if (timer !== null) clearTimeout(timer);
     },

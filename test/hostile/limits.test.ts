@@ -26,6 +26,7 @@ const TRIPPED = {
   replayBytes: 'the agent keeps it: test/unit/agent',
   retainBytes: 'the agent keeps it: test/unit/agent',
   retainTotalBytes: 'the agent keeps it: test/unit/agent',
+  sealedChars: 'test/unit/chute/secrets',
   silenceMs: 'silence.test.ts',
   pingMs: 'the agent keeps it: test/unit/agent',
   resumeMs: 'test/unit/miner/attempt',

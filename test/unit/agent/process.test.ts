@@ -4,7 +4,7 @@ import { mkdtempSync, readdirSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
-import { LIMITS, chuteConfigSchema } from '../../../functions/protocol/index.ts';
+import { LIMITS, NO_SECRETS, chuteConfigSchema } from '../../../functions/protocol/index.ts';
 import { LogShipper } from '../../../miner-agent/log-shipper.ts';
 import { MARK, PidNotes, killGroup } from '../../../miner-agent/runtimes/leftovers.ts';
 import { LineSplitter } from '../../../miner-agent/runtimes/log-lines.ts';
@@ -31,6 +31,8 @@ async function start(script: string, limits = LIMITED) {
         code: null,
       },
       folder,
+      devices: [],
+      secrets: NO_SECRETS,
       code: () => Promise.reject(new Error('no code')),
       progress: () => {},
       log: (_source, text) => lines.push(text),
@@ -61,7 +63,7 @@ describe('process runtime', () => {
 
   it('gives the port in place of {port} and in the environment', async () => {
     const { runtime, lines } = await start('console.log(process.argv[1], process.env.PORT)');
-    const port = runtime.endpoint()?.port ?? '';
+    const port = runtime.endpoint()?.url.port ?? '';
     await until('the line', () => lines.includes(`${port} ${port}`));
     await runtime.stop(0);
   });

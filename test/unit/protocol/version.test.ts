@@ -24,20 +24,20 @@ import {
   versionSpecSchema,
 } from '#protocol';
 
-/** Of protocol version 1. */
+/** Of protocol version 2. */
 const PINNED = {
   challengeReply: '186599d4d3e3c173',
   challengeRequest: 'c0f03c3302fe7622',
-  chuteConfig: '54f2567d9bfa4910',
-  down: 'c4ff193b0ff419b1',
+  chuteConfig: 'b6db6b347e76d1e5',
+  down: 'd06eb33d55f2191f',
   head: '85820f693ee758f1',
   login: '73660ddd9480fd23',
   openBlob: '2f4dba4b452327da',
   openCall: '3dc0639cf1777b1d',
   receipt: '82efd563b2b3ab59',
   reset: 'a227db92b8db1799',
-  up: 'bb5857cb29652cde',
-  versionSpec: '1d995c3e3ff7b5d1',
+  up: '6e03b198e2eb6b69',
+  versionSpec: '5f009e2fb459fcca',
 };
 
 const SCHEMAS: Record<keyof typeof PINNED, z.ZodMiniType> = {
@@ -70,7 +70,7 @@ function hashOf(schema: z.ZodMiniType): string {
 }
 
 test('the schemas are those of the pinned version', () => {
-  expect(PROTOCOL_VERSIONS[0]).toBe(1);
+  expect(PROTOCOL_VERSIONS[0]).toBe(2);
   expect(Object.fromEntries(Object.entries(SCHEMAS).map(([name, schema]) => [name, hashOf(schema)]))).toEqual(PINNED);
 });
 
