@@ -28,6 +28,8 @@ test('docs/chute-toml.md has every field, once, and no other', () => {
   expect(rows.map((row) => row.name).toSorted()).toEqual(fieldNames().toSorted());
 });
 
+const AN_IMAGE = 'name = "a"\nimage = "x/y:1"\nport = 80\n';
+
 describe.each(rows.map((row) => [row.name, row] as const))('%s', (name, row) => {
   let field: Field;
   beforeAll(() => {
@@ -65,6 +67,10 @@ describe.each(rows.map((row) => [row.name, row] as const))('%s', (name, row) => 
       name: 'command = ["x"]\n',
       command: 'name = "a"\n',
       image: 'name = "a"\nport = 80\n',
+      entrypoint: AN_IMAGE,
+      args: AN_IMAGE,
+      adapter: AN_IMAGE,
+      egress: AN_IMAGE,
       min: 'name = "a"\ncommand = ["x"]\nmax = 9\n',
     }[top];
     parseChuteToml((needs ?? 'name = "a"\ncommand = ["x"]\n') + own, 'chute.toml', '/');
