@@ -23,6 +23,8 @@ export const BOUNDS = {
   strikes: 256,
   /** Milliseconds a level of demand is remembered: an instance idle for that long is scaled down. */
   idleMs: 300_000,
+  /** Milliseconds that a warm-up request holds one instance at most. */
+  warmMaxMs: 3_600_000,
   /** Milliseconds over which load is smoothed before it alone asks for one more instance. */
   smoothMs: 30_000,
   /** Share of all slots that may be busy for long before one more instance is wanted. */

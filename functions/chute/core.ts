@@ -89,6 +89,11 @@ export class ChuteCore {
     return view.describe(this.#state, now, this.#bounds);
   }
 
+  /** One instance is wanted for so many milliseconds from now, whether or not calls come. */
+  warm(forMs: number, now: number): Outcome<void> {
+    return this.#turn(now, (turn) => need.warm(turn, forMs, this.#bounds));
+  }
+
   // ── calls ──
 
   snapshot(now: number): Snapshot | null {

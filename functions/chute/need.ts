@@ -48,14 +48,26 @@ export function used(turn: Turn): void {
   turn.state.demand.neededAt[0] = turn.now;
 }
 
+/** Somebody asked for one instance, for so long from now; a shorter request later takes nothing back. */
+export function warm(turn: Turn, forMs: number, bounds: typeof BOUNDS): void {
+  const { chute, demand } = turn.state;
+  if (chute === null) return;
+  const until = turn.now + Math.min(Math.max(0, forMs), bounds.warmMaxMs);
+  demand.warmUntil = Math.max(demand.warmUntil ?? 0, until);
+}
+
 /** Instances wanted now: between `min` and `max`, by the highest level needed within the idle time. */
 export function wanted(turn: Pick<Turn, 'state' | 'now'>, bounds: typeof BOUNDS): number {
   const spec = currentSpec(turn.state);
   if (spec === null) return 0;
   const { min, max } = spec.config;
-  let level = 0;
-  for (const [k, at] of turn.state.demand.neededAt.entries()) if (at + bounds.idleMs > turn.now) level = k + 1;
+  let level = warmed(turn) ? 1 : 0;
+  for (const [k, at] of turn.state.demand.neededAt.entries()) if (at + bounds.idleMs > turn.now) level = Math.max(level, k + 1);
   return Math.min(max, Math.max(min, level));
+}
+
+function warmed({ state, now }: Pick<Turn, 'state' | 'now'>): boolean {
+  return (state.demand.warmUntil ?? 0) > now;
 }
 
 /**
@@ -114,6 +126,7 @@ export function urgency(turn: Pick<Turn, 'state' | 'now'>): number {
 export function nextNeedAt(turn: Pick<Turn, 'state' | 'now'>, bounds: typeof BOUNDS): number | null {
   const { state, now } = turn;
   const times = state.demand.neededAt.map((at) => at + bounds.idleMs).filter((at) => at > now);
+  if (warmed(turn)) times.push(state.demand.warmUntil ?? now);
   for (const row of state.instances.values())
     if (row.goneAt !== null && row.goneAt + bounds.resumeMs > now) times.push(row.goneAt + bounds.resumeMs);
   if (busySlots(state) > 0) times.push(state.load.at + bounds.smoothMs);
@@ -130,7 +143,8 @@ function busySlots(state: State): number {
 function persist(turn: Turn, bounds: typeof BOUNDS): void {
   const { demand, savedDemand, chute } = turn.state;
   const moved = demand.neededAt.some((at, k) => at - (savedDemand.neededAt[k] ?? 0) > bounds.idleMs / 10);
-  if (chute === null || (!moved && demand.unmetSince === savedDemand.unmetSince)) return;
+  const same = demand.unmetSince === savedDemand.unmetSince && demand.warmUntil === savedDemand.warmUntil;
+  if (chute === null || (!moved && same)) return;
   turn.state.savedDemand = structuredClone(demand);
   putRow(turn, 'demand', chute.chute, demand);
 }

@@ -71,6 +71,8 @@ export interface DemandRow {
   neededAt: number[];
   /** Since when instances are missing; null when none is. */
   unmetSince: number | null;
+  /** Until when one instance is needed because somebody asked for it; absent: nobody did. */
+  warmUntil?: number;
 }
 
 /**

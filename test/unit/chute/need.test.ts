@@ -60,6 +60,25 @@ describe('need', () => {
     expect(world.states()).toEqual({ [instance]: 'draining' });
   });
 
+  test('a warm-up holds one instance for its time, bounded, across an eviction; a shorter one takes nothing back', () => {
+    const world = new World();
+    world.do(world.core.warm(60_000, world.now));
+    expect(world.rows.size).toBe(0);
+    world.deploy('a', { idle_after: 10 });
+    world.do(world.core.warm(60_000, world.now));
+    world.do(world.core.warm(1_000, world.now));
+    expect(world.need).toBe(1);
+    const instance = world.live('m1', 'a');
+    world.rebuild();
+    world.pass(59_999);
+    expect(world.states()).toEqual({ [instance]: 'live' });
+    world.pass(1);
+    expect(world.states()).toEqual({ [instance]: 'draining' });
+    world.do(world.core.warm(Number.MAX_SAFE_INTEGER, world.now));
+    world.pass(BOUNDS.warmMaxMs);
+    expect(world.need).toBe(0);
+  });
+
   test('urgency grows with time and waiting calls, and the board is told', () => {
     const world = new World();
     world.deploy('a', { min: 1 });
