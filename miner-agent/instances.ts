@@ -12,7 +12,7 @@ export interface Instance {
   readonly chute: string;
   readonly name: string;
   readonly version: string;
-  readonly runtime: 'process' | 'url';
+  readonly runtime: 'process' | 'url' | 'docker';
   readonly gpus: number;
   readonly slots: number;
   state: InstanceState;
@@ -35,7 +35,7 @@ export interface InstancesPort {
 
 /** How a grant would be run; made before anything starts, throws `StartFailed` if it may not be. */
 export interface Plan {
-  runtime: 'process' | 'url';
+  runtime: 'process' | 'url' | 'docker';
   slots: number;
   make(context: RuntimeContext): Runtime;
 }
@@ -115,6 +115,7 @@ export class Instances {
       spec: grant.spec,
       devices: [],
       secrets: NO_SECRETS,
+      forwards: [],
       folder,
       signal,
       code: () => this.#port.code(grant, signal, progress),

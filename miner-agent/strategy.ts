@@ -17,7 +17,7 @@ export interface Wishes {
 export interface Running {
   chute: string;
   name: string;
-  runtime: 'process' | 'url';
+  runtime: 'process' | 'url' | 'docker';
   gpus: number;
 }
 

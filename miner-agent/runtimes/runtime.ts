@@ -1,6 +1,14 @@
 /** What every way of running a chute offers. A runtime is made per instance and used once. */
+import type { Socket } from 'node:net';
 import type { Device, Secrets, VersionSpec } from '#protocol';
 import type { Endpoint } from './endpoint.ts';
+
+/** A port of the instance's own loopback that leads to the agent. Only container runtimes have such a loopback. */
+export interface Forward {
+  port: number;
+  /** Takes a connection as an `http.Server` does: `(socket) => server.emit('connection', socket)`. */
+  accept: (socket: Socket) => void;
+}
 
 export interface RuntimeContext {
   instance: string;
@@ -9,6 +17,7 @@ export interface RuntimeContext {
   devices: readonly Device[];
   /** In memory only: never written, never logged, never in an error. */
   secrets: Secrets;
+  forwards: readonly Forward[];
   /** Where the instance may keep files; made before `prepare`, removed after `stop`. */
   folder: string;
   /** The packed code folder, fetched and checked, on disk. Throws `StartFailed`. */

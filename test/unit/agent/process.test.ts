@@ -33,6 +33,7 @@ async function start(script: string, limits = LIMITED) {
       folder,
       devices: [],
       secrets: NO_SECRETS,
+      forwards: [],
       code: () => Promise.reject(new Error('no code')),
       progress: () => {},
       log: (_source, text) => lines.push(text),
