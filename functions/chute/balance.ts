@@ -16,7 +16,7 @@ export function balance(turn: Turn, becameLive: boolean, bounds: typeof BOUNDS):
   }
   const live = removalOrder([...state.instances.values()].filter(serves), current);
   const old = live.filter((row) => row.version !== current);
-  const surplus = Math.max(0, live.length - wanted(turn, bounds));
+  const surplus = Math.max(0, live.length - wanted(turn));
   // A live newcomer pays for one old instance, even where more are wanted than there are.
   const go = live.slice(0, Math.max(surplus, becameLive && old.length > 0 ? 1 : 0));
   for (const row of go) drain(turn, row, row.version === current ? 'scaled_down' : 'replaced', bounds);

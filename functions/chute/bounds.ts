@@ -21,8 +21,6 @@ export const BOUNDS = {
   coolMaxMs: 1_800_000,
   /** Failure records kept per chute. */
   strikes: 256,
-  /** Milliseconds a level of demand is remembered: an instance idle for that long is scaled down. */
-  idleMs: 300_000,
   /** Milliseconds that a warm-up request holds one instance at most. */
   warmMaxMs: 3_600_000,
   /** Milliseconds over which load is smoothed before it alone asks for one more instance. */

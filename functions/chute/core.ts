@@ -3,7 +3,7 @@
  * the facts and the time, and gives the answer and what the shell must do, rows first. No clock, no I/O; `rows` rebuild it.
  */
 import type { InstanceReport } from '#protocol';
-import type { AgentFacts, CallId, ClaimAnswer, QueueAnswer, ReportAnswer, Snapshot, Ticket, WaitAnswer } from '../calls/ports.ts';
+import type { AgentFacts, CallId, ClaimAnswer, Place, QueueAnswer, ReportAnswer, Snapshot, Ticket, WaitAnswer } from '../calls/ports.ts';
 import { nextChange, type PriceVersion } from '../prices/history.ts';
 import { balance } from './balance.ts';
 import { BOUNDS } from './bounds.ts';
@@ -102,6 +102,12 @@ export class ChuteCore {
 
   enqueue(ticket: Ticket, now: number): Outcome<QueueAnswer> {
     return this.#turn(now, (turn) => queue.join(turn, ticket, this.#bounds));
+  }
+
+  /** Where the call stands in the line; null: it does not wait here. */
+  place(call: CallId): Place | null {
+    const ticket = this.#state.tickets.get(call);
+    return ticket === undefined ? null : queue.placeOf(this.#state, ticket);
   }
 
   /** The answer if it is known; null: it comes as a `resolve` effect; undefined: this call does not wait here (ask again). */

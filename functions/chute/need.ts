@@ -2,11 +2,11 @@
  * How many instances a chute should have, and how many it misses. Demand has a memory: a level that was needed within
  * the idle time is kept, so a pause between calls stops nothing.
  */
-import type { ChuteConfig } from '#protocol';
+import type { ChuteConfig, Scaling } from '#protocol';
 import type { Offer } from '../calls/ports.ts';
 import type { BOUNDS } from './bounds.ts';
 import { termsNow } from './prices.ts';
-import { currentSpec, putRow, serves } from './state.ts';
+import { currentSpec, putRow, scalingNow, serves } from './state.ts';
 import type { State, Turn } from './state.ts';
 
 /** Instances that calls ask for now. `smoothed` is the busy slots over a while; the queue counts at once. */
@@ -20,20 +20,33 @@ export function asked(
   return Math.min(config.max, Math.max(byCalls, byLoad));
 }
 
+/**
+ * What of it counts. Where something serves, more than serves counts only once calls have asked for more for so long
+ * without a break; where nothing does, it counts at once.
+ */
+export function counted(level: number, serving: number, pressedMs: number, scaling: Pick<Scaling, 'scale_up_after'>): number {
+  if (serving === 0 || pressedMs >= scaling.scale_up_after * 1000) return level;
+  return Math.min(level, serving);
+}
+
 /** Brings the memory of demand up to now. `extra` counts calls that were sent away. */
 export function feel(turn: Turn, extra: number, bounds: typeof BOUNDS): void {
   const { state, now } = turn;
   const spec = currentSpec(state);
-  if (spec === null) return;
+  const scaling = scalingNow(state);
+  if (spec === null || scaling === null) return;
   const busy = busySlots(state);
   smooth(state, busy, now, bounds.smoothMs);
-  const level = asked(spec.config, { busy, smoothed: state.load.value, waiting: state.tickets.size + extra }, bounds.target);
+  const limits = { concurrency: spec.config.concurrency, max: scaling.max };
+  const level = asked(limits, { busy, smoothed: state.load.value, waiting: state.tickets.size + extra }, bounds.target);
+  const serving = servingCount(state);
+  state.pressedSince = serving > 0 && level > serving ? (state.pressedSince ?? now) : null;
   const { neededAt } = state.demand;
-  for (let k = 0; k < level; k++) neededAt[k] = now;
-  neededAt.length = Math.min(neededAt.length, spec.config.max);
+  for (let k = 0; k < counted(level, serving, now - (state.pressedSince ?? now), scaling); k++) neededAt[k] = now;
+  neededAt.length = Math.min(neededAt.length, scaling.max);
   const unmet = missing(turn, bounds) > 0;
   if (unmet !== (state.demand.unmetSince !== null)) state.demand.unmetSince = unmet ? now : null;
-  persist(turn, bounds);
+  persist(turn, scaling);
 }
 
 /** What was busy until now weighs by how long it was. */
@@ -57,13 +70,12 @@ export function warm(turn: Turn, forMs: number, bounds: typeof BOUNDS): void {
 }
 
 /** Instances wanted now: between `min` and `max`, by the highest level needed within the idle time. */
-export function wanted(turn: Pick<Turn, 'state' | 'now'>, bounds: typeof BOUNDS): number {
-  const spec = currentSpec(turn.state);
-  if (spec === null) return 0;
-  const { min, max } = spec.config;
+export function wanted(turn: Pick<Turn, 'state' | 'now'>): number {
+  const scaling = scalingNow(turn.state);
+  if (scaling === null) return 0;
   let level = warmed(turn) ? 1 : 0;
-  for (const [k, at] of turn.state.demand.neededAt.entries()) if (at + bounds.idleMs > turn.now) level = Math.max(level, k + 1);
-  return Math.min(max, Math.max(min, level));
+  for (const [k, at] of turn.state.demand.neededAt.entries()) if (at + idleMs(scaling) > turn.now) level = Math.max(level, k + 1);
+  return Math.min(scaling.max, Math.max(scaling.min, level));
 }
 
 function warmed({ state, now }: Pick<Turn, 'state' | 'now'>): boolean {
@@ -76,7 +88,7 @@ function warmed({ state, now }: Pick<Turn, 'state' | 'now'>): boolean {
  */
 export function missing(turn: Pick<Turn, 'state' | 'now'>, bounds: typeof BOUNDS): number {
   const { state, now } = turn;
-  const want = wanted(turn, bounds);
+  const want = wanted(turn);
   const counted = [...state.instances.values()].filter(
     (row) => row.state !== 'draining' && (row.goneAt === null || row.goneAt + bounds.resumeMs > now),
   );
@@ -125,7 +137,11 @@ export function urgency(turn: Pick<Turn, 'state' | 'now'>): number {
 /** When time alone changes something here; null if it does not. */
 export function nextNeedAt(turn: Pick<Turn, 'state' | 'now'>, bounds: typeof BOUNDS): number | null {
   const { state, now } = turn;
-  const times = state.demand.neededAt.map((at) => at + bounds.idleMs).filter((at) => at > now);
+  const scaling = scalingNow(state);
+  if (scaling === null) return null;
+  const times = state.demand.neededAt.map((at) => at + idleMs(scaling)).filter((at) => at > now);
+  const pressAt = (state.pressedSince ?? now) + scaling.scale_up_after * 1000;
+  if (pressAt > now && state.pressedSince !== null) times.push(pressAt);
   if (warmed(turn)) times.push(state.demand.warmUntil ?? now);
   for (const row of state.instances.values())
     if (row.goneAt !== null && row.goneAt + bounds.resumeMs > now) times.push(row.goneAt + bounds.resumeMs);
@@ -139,10 +155,17 @@ function busySlots(state: State): number {
   return busy;
 }
 
+function servingCount(state: State): number {
+  return [...state.instances.values()].filter(serves).length;
+}
+
+const idleMs = ({ idle_after }: Scaling): number => idle_after * 1000;
+
 /** Writes the demand when it changed by more than a tenth of the idle time, not on every call. */
-function persist(turn: Turn, bounds: typeof BOUNDS): void {
+function persist(turn: Turn, scaling: Scaling): void {
   const { demand, savedDemand, chute } = turn.state;
-  const moved = demand.neededAt.some((at, k) => at - (savedDemand.neededAt[k] ?? 0) > bounds.idleMs / 10);
+  const step = Math.max(1_000, idleMs(scaling) / 10);
+  const moved = demand.neededAt.some((at, k) => at - (savedDemand.neededAt[k] ?? 0) > step);
   const same = demand.unmetSince === savedDemand.unmetSince && demand.warmUntil === savedDemand.warmUntil;
   if (chute === null || (!moved && same)) return;
   turn.state.savedDemand = structuredClone(demand);

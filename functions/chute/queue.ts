@@ -1,9 +1,10 @@
 /** The line of waiting calls: bounded, fair between accounts (each in turn), first come first served within one. */
 import type { ChuteConfig } from '#protocol';
-import type { CallId, QueueAnswer, Ticket } from '../calls/ports.ts';
+import type { CallId, Place, QueueAnswer, Ticket } from '../calls/ports.ts';
 import type { BOUNDS } from './bounds.ts';
+import { crashLoop, startFailing } from './crash-loop.ts';
 import { feel } from './need.ts';
-import { currentSpec } from './state.ts';
+import { currentSpec, scalingNow } from './state.ts';
 import type { QueuedTicket, State, Turn } from './state.ts';
 
 /** Takes a call into the line, or refuses at once. A call that asks again keeps its place by `since`. */
@@ -19,15 +20,22 @@ export function join(turn: Turn, ticket: Ticket, bounds: typeof BOUNDS): QueueAn
   remove(state, ticket.call);
   // Sent away or not, the call is demand.
   feel(turn, 1, bounds);
+  const failing = crashLoop(state, now, bounds);
+  if (failing !== null) return startFailing(failing, now);
   if (!hope(turn, ticket, bounds)) return { kind: 'refused', code: 'no_capacity', retryAfterMs: 5_000 };
-  const bound = queueBound(spec.config, bounds);
+  const bound = queueBound({ ...spec.config, ...scalingNow(state) }, bounds);
   const own = state.lines.get(ticket.account)?.length ?? 0;
   // Half of the line is the most one account can take from the others.
   if (state.tickets.size >= bound || own >= bound / 2) return { kind: 'refused', code: 'queue_full', retryAfterMs: retryAfter(state) };
   const queued: QueuedTicket = { ...ticket, since: Math.min(ticket.since, now), deadline: now + ticket.deadlineMs, reserving: null };
   insert(state, queued);
-  const position = positionOf(state, queued);
-  return { kind: 'admitted', position, etaMs: eta(state, position) };
+  return { kind: 'admitted', ...placeOf(state, queued) };
+}
+
+/** Where a waiting call stands now. */
+export function placeOf(state: State, ticket: QueuedTicket): Place {
+  const position = positionOf(state, ticket);
+  return { position, etaMs: eta(state, position) };
 }
 
 /** Calls one chute may have waiting. */
@@ -94,7 +102,7 @@ export function putBack(state: State, ticket: QueuedTicket): void {
 }
 
 /** From 1. Counts who would be served earlier if slots came one by one. */
-export function positionOf(state: State, ticket: QueuedTicket): number {
+function positionOf(state: State, ticket: QueuedTicket): number {
   const rank = state.lines.get(ticket.account)?.indexOf(ticket) ?? 0;
   const turnAt = state.rotation.indexOf(ticket.account);
   let ahead = rank;

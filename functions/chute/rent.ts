@@ -153,7 +153,7 @@ function probe(turn: Turn, bounds: typeof BOUNDS): void {
   const terms = rentAt(state, now);
   const spec = currentSpec(state);
   if (state.unpaid === null || state.unpaid.next > now || terms === null || spec === null) return;
-  if (wanted(turn, bounds) === 0 || [...state.rents.values()].some((row) => row.instance === '')) return;
+  if (wanted(turn) === 0 || [...state.rents.values()].some((row) => row.instance === '')) return;
   const nobody = { instance: '', agent: '', hotkey: '', region: '', version: spec.version };
   open(turn, nobody, { terms, start: now, ms: bounds.rentMs, end: now });
 }

@@ -2,7 +2,7 @@
  * What a Chute knows, and what a turn of its core asks the shell to do. Rows survive (SQLite); the rest is rebuilt: loads
  * by the next reports, tickets by the Workers that ask again with the same `since`.
  */
-import type { StopReason, VersionSpec } from '#protocol';
+import { scalingOf, type Scaling, type StopReason, type VersionSpec } from '#protocol';
 import type { CallId, Listing, Offer, Snapshot, Ticket, WaitAnswer } from '../calls/ports.ts';
 import { inOrder, type PriceVersion } from '../prices/history.ts';
 import type { Terms } from '../prices/terms.ts';
@@ -18,6 +18,8 @@ export interface ChuteRow {
   created: number;
   /** The version that new instances run. */
   current: string;
+  /** Of the latest deploy; absent in rows of an older one: what the current version says. */
+  scaling?: Scaling;
 }
 
 export interface VersionRow {
@@ -178,6 +180,8 @@ export interface State {
   busy: Map<string, number>;
   /** Free slots a watched instance told and nobody was given. */
   free: Map<string, number>;
+  /** Since when calls have asked for more than serves, without a break; null: they do not. */
+  pressedSince: number | null;
   /** Busy slots smoothed over a while, and as of the last look. */
   load: { value: number; busy: number; at: number };
   tickets: Map<CallId, QueuedTicket>;
@@ -224,6 +228,7 @@ export function rebuild(rows: Iterable<StoredRow>): State {
     unpaid: null,
     busy: new Map(),
     free: new Map(),
+    pressedSince: null,
     load: { value: 0, busy: 0, at: 0 },
     tickets: new Map(),
     lines: new Map(),
@@ -269,6 +274,12 @@ export function dropRow(turn: Turn, kind: RowKind, key: string): void {
 /** The spec that new instances run; null for a chute that is not there. */
 export function currentSpec(state: State): VersionSpec | null {
   return state.chute === null ? null : (state.versions.get(state.chute.current)?.spec ?? null);
+}
+
+/** How many instances there may be, and how they come and go; null for a chute that is not there. */
+export function scalingNow(state: State): Scaling | null {
+  const spec = currentSpec(state);
+  return spec === null ? null : (state.chute?.scaling ?? scalingOf(spec.config));
 }
 
 /** Takes new calls: live, and its agent connected. */

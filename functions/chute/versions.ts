@@ -1,10 +1,10 @@
 /** Versions: immutable, named by what they hold; a pointer says which one is current. */
-import type { ChuteConfig, CodeRef, VersionSpec } from '#protocol';
+import { SCALING, scalingOf, type ChuteConfig, type CodeRef, type Scaling, type VersionSpec } from '#protocol';
 import type { PriceVersion } from '../prices/history.ts';
 import type { BOUNDS } from './bounds.ts';
 import { learn } from './prices.ts';
 import { tryNow } from './rent.ts';
-import { dropRow, putRow } from './state.ts';
+import { dropRow, putRow, scalingNow } from './state.ts';
 import type { Turn } from './state.ts';
 
 /** JSON with sorted keys and without absent fields: equal values give equal text. */
@@ -18,9 +18,10 @@ export function canonicalJson(value: unknown): string {
   return JSON.stringify(value);
 }
 
-/** The text whose SHA-256 is the version. Its price is none of it: a price that changes replaces no instance. */
+/** The text whose SHA-256 is the version. Price and scaling are none of it: a change of them replaces no instance. */
 export function versionText(config: ChuteConfig, code: CodeRef | null): string {
-  return canonicalJson({ form: 'ripcord-version/1', config: { ...config, price: undefined }, code: code?.sha256 ?? null });
+  const none = Object.fromEntries(['price', ...SCALING].map((field) => [field, undefined]));
+  return canonicalJson({ form: 'ripcord-version/2', config: { ...config, ...none }, code: code?.sha256 ?? null });
 }
 
 export interface DeployAsk {
@@ -44,17 +45,28 @@ export function deploy(turn: Turn, ask: DeployAsk, bounds: typeof BOUNDS): Deplo
   turn.state.versions.set(spec.version, row);
   turn.state.chute ??= { chute: spec.chute, name: spec.name, slug, owner: spec.account, created: turn.now, current: '' };
   point(turn, spec.version);
+  scale(turn, scalingOf(spec.config));
   learn(turn, ask.prices ?? []);
   tryNow(turn);
   prune(turn, bounds.versions);
   return { version: spec.version, created };
 }
 
-/** Makes a kept version the current one; false if it is not kept. */
+/** Makes a kept version the current one; false if it is not kept. The scaling in force stays. */
 export function rollback(turn: Turn, version: string): boolean {
   if (turn.state.chute === null || !turn.state.versions.has(version)) return false;
+  const scaling = scalingNow(turn.state);
   point(turn, version);
+  if (scaling !== null) scale(turn, scaling);
   return true;
+}
+
+function scale(turn: Turn, scaling: Scaling): void {
+  const { chute } = turn.state;
+  if (chute === null || SCALING.every((field) => chute.scaling?.[field] === scaling[field])) return;
+  chute.scaling = scaling;
+  turn.state.snapshot = null;
+  putRow(turn, 'chute', chute.chute, chute);
 }
 
 function point(turn: Turn, version: string): void {

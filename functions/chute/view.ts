@@ -4,9 +4,10 @@ import type { Listing, Snapshot, SnapshotInstance } from '../calls/ports.ts';
 import { callTerms, timeline, type PriceVersion } from '../prices/history.ts';
 import type { Terms } from '../prices/terms.ts';
 import type { BOUNDS } from './bounds.ts';
-import { missing, wanted } from './need.ts';
+import { crashLoop } from './crash-loop.ts';
+import { missing, offer, wanted } from './need.ts';
 import { termsNow } from './prices.ts';
-import { currentSpec } from './state.ts';
+import { currentSpec, scalingNow } from './state.ts';
 import type { InstanceRow, State } from './state.ts';
 import { lastError } from './strikes.ts';
 
@@ -36,7 +37,7 @@ export function snapshot(state: State, now: number): Snapshot | null {
     owner: state.chute.owner,
     public: spec.config.public,
     version: spec.version,
-    config: spec.config,
+    config: { ...spec.config, ...scalingNow(state) },
     terms: timeline(state.prices, now).map(({ startsAt, terms }) => ({ startsAt, terms: callTerms(terms, spec.config.public) })),
     instances: [...state.instances.values()]
       .filter((row) => row.goneAt === null && (row.state === 'live' || row.state === 'draining'))
@@ -62,6 +63,8 @@ export interface InstanceView {
   region: string;
   version: string;
   state: 'granted' | 'starting' | 'live' | 'draining' | 'away';
+  /** Unix milliseconds of its grant. */
+  granted: number;
   slots: number;
   busy: number;
   detail: string;
@@ -76,6 +79,7 @@ export interface ChuteView {
   created: number;
   deployed: number;
   version: string;
+  /** With the scaling in force. */
   config: ChuteConfig;
   /** What is in force, and every price that is or will be. */
   terms: Terms;
@@ -85,7 +89,15 @@ export interface ChuteView {
   instances: InstanceView[];
   wanted: number;
   need: number;
+  /** Since when instances are missing, unix ms; null: none is. */
+  unmetSince: number | null;
+  /** Of the offer on the board; 0 where there is none. */
+  urgency: number;
+  /** Nano-USD. */
+  bounty: number;
   waiting: number;
+  /** Every start fails and nobody may try now: calls are refused. */
+  failing: boolean;
   lastError: { at: number; agent: string; text: string; count: number; loop: boolean } | null;
 }
 
@@ -93,6 +105,7 @@ export function describe(state: State, now: number, bounds: typeof BOUNDS): Chut
   const spec = currentSpec(state);
   if (state.chute === null || spec === null) return null;
   const strike = lastError(state);
+  const board = offer({ state, now }, bounds);
   return {
     chute: state.chute.chute,
     name: state.chute.name,
@@ -101,7 +114,7 @@ export function describe(state: State, now: number, bounds: typeof BOUNDS): Chut
     created: state.chute.created,
     deployed: state.versions.get(spec.version)?.deployed ?? state.chute.created,
     version: spec.version,
-    config: spec.config,
+    config: { ...spec.config, ...scalingNow(state) },
     terms: termsNow(state, now),
     prices: state.prices,
     unpaidSince: state.unpaid?.since ?? null,
@@ -112,13 +125,18 @@ export function describe(state: State, now: number, bounds: typeof BOUNDS): Chut
       region: row.region,
       version: row.version,
       state: row.goneAt === null ? row.state : 'away',
+      granted: row.granted,
       slots: row.slots,
       busy: state.busy.get(row.instance) ?? 0,
       detail: row.detail,
     })),
-    wanted: wanted({ state, now }, bounds),
+    wanted: wanted({ state, now }),
     need: missing({ state, now }, bounds),
+    unmetSince: state.demand.unmetSince,
+    urgency: board?.urgency ?? 0,
+    bounty: board?.bounty_nanousd ?? 0,
     waiting: state.tickets.size,
+    failing: crashLoop(state, now, bounds) !== null,
     lastError:
       strike === null
         ? null

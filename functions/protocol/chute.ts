@@ -3,6 +3,7 @@
  * One schema for all four, so a field cannot mean two things.
  */
 import * as z from 'zod/mini';
+import { imageName } from './image.ts';
 import { LIMITS } from './limits.ts';
 import type { Device } from './up.ts';
 
@@ -68,7 +69,7 @@ export const HANDLE = /^[a-z0-9]{3,24}$/;
 
 /** What says how many instances there are. No part of the version: a change replaces no instance. */
 export const SCALING = ['min', 'max', 'scale_up_after', 'idle_after', 'bounty'] as const;
-export type Scaling = Required<Pick<ChuteConfig, (typeof SCALING)[number]>>;
+export type Scaling = { [K in (typeof SCALING)[number]]: NonNullable<ChuteConfig[K]> };
 
 /** With what holds where the config says nothing. */
 export function scalingOf(config: Pick<ChuteConfig, (typeof SCALING)[number]>): Scaling {
@@ -82,16 +83,16 @@ export const chuteConfigSchema = z.strictObject({
   public: z._default(z.boolean(), false),
   /** `openai` gives the chute a place under `/v1` and its token metering; `http` is any program. */
   template: z._default(z.enum(['openai', 'http']), 'http'),
-  /** An image by digest or tag, for container runtimes. Exactly one of `image` and `command`. */
+  /** An image, for container runtimes; a version has it by digest, see `isPinned`. Exactly one of `image` and `command`. */
   image: z.optional(z.string().check(z.maxLength(512))),
   /** Of an image: replace its entrypoint, and its command. */
   entrypoint: z.optional(z.array(argument).check(z.minLength(1), z.maxLength(64))),
   args: z.optional(z.array(argument).check(z.maxLength(128))),
-  /** Images made for another service run unchanged behind one of these. Absent: the image serves its cords itself. */
+  /** Images and programs made for another service run unchanged behind one of these. Absent: it serves its cords itself. */
   adapter: z.optional(z.enum(['cog', 'runpod'])),
   /** The program and its arguments; `{port}` is replaced by the port the agent chose. Run inside the code folder. */
   command: z.optional(z.array(argument).check(z.minLength(1), z.maxLength(64))),
-  /** The port an image listens on; a command gets `$PORT`. */
+  /** The port an image listens on; a command gets `$PORT`. An adapter knows it. */
   port: z.optional(z.number().check(z.int(), z.gte(1), z.lte(65535))),
   /** A GET of this path answers 200 once the program can serve. */
   health: z._default(z.string().check(z.regex(/^\/[!-~]{0,255}$/)), '/health'),
@@ -128,9 +129,10 @@ export type ChuteConfig = z.infer<typeof chuteConfigSchema>;
 /** What no single field can say. The first rule broken, as `field: reason`, or null. */
 export function configConflict(config: ChuteConfig): string | null {
   if ((config.image === undefined) === (config.command === undefined)) return 'image: give exactly one of image and command';
-  if (config.image !== undefined && config.port === undefined) return 'port: an image needs the port it listens on';
-  if (config.image === undefined && (config.entrypoint ?? config.args ?? config.adapter ?? config.egress) !== undefined)
-    return 'image: entrypoint, args, adapter and egress are of images; this chute has a command';
+  if (config.image !== undefined && imageName(config.image) === null) return 'image: this is no name of an image, as ghcr.io/alice/hello:1';
+  if (config.image !== undefined && (config.port ?? config.adapter) === undefined) return 'port: an image needs the port it listens on';
+  if (config.image === undefined && (config.entrypoint ?? config.args ?? config.egress) !== undefined)
+    return 'image: entrypoint, args and egress are of images; this chute has a command';
   if (config.min > config.max) return `min: ${config.min} is more than max (${config.max})`;
   if (new Set(config.cords.map((c) => `${c.method} ${c.path}`)).size !== config.cords.length)
     return 'cords: two routes have the same method and path';
@@ -170,24 +172,4 @@ export function deviceFits(need: GpuNeed, device: Device): boolean {
 /** `NVIDIA H100 80GB` and `h100-80gb` are one name. */
 function plain(name: string): string {
   return name.toLowerCase().replaceAll(/[^a-z0-9]/g, '');
-}
-
-/** Routes that are measured in tokens. */
-export const INFERENCE: ReadonlySet<string> = new Set(['/v1/chat/completions', '/v1/completions', '/v1/embeddings']);
-
-/** Whether a call may be sent again while no byte of a reply came: what its cord says, else GET, HEAD and inference routes. */
-export function retrySafe(config: Pick<ChuteConfig, 'cords' | 'template'>, method: string, path: string): boolean {
-  const bare = path.split('?', 1)[0] ?? path;
-  const cord = config.cords.find((c) => c.method === method && c.path === bare);
-  if (cord !== undefined) return cord.retry === 'safe';
-  if (method === 'GET' || method === 'HEAD') return true;
-  return config.template === 'openai' && method === 'POST' && INFERENCE.has(bare);
-}
-
-/** Whether a chute takes calls here: one that lists its cords takes those, and a GET of its health path. */
-export function cordDeclared(config: Pick<ChuteConfig, 'cords' | 'health'>, method: string, path: string): boolean {
-  if (config.cords.length === 0) return true;
-  const bare = path.split('?', 1)[0] ?? path;
-  if (method === 'GET' && bare === config.health) return true;
-  return config.cords.some((c) => c.method === method && c.path === bare);
 }

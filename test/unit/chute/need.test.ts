@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import { BOUNDS } from '../../../functions/chute/bounds.ts';
 import { removalOrder } from '../../../functions/chute/balance.ts';
-import { asked } from '../../../functions/chute/need.ts';
+import { asked, counted } from '../../../functions/chute/need.ts';
 import type { InstanceRow } from '../../../functions/chute/state.ts';
-import { World, config, spec } from './world.ts';
+import { IDLE_MS, World, config, spec } from './world.ts';
 
 describe('instances that calls ask for', () => {
   test.each([
@@ -16,6 +16,86 @@ describe('instances that calls ask for', () => {
   ])('%s', (_name, facts, limits, instances) => {
     expect(asked(config(limits), facts, BOUNDS.target)).toBe(instances);
   });
+});
+
+describe('what of it counts', () => {
+  test.each([
+    ['nothing serves: at once', 5, 0, 0, 60, 5],
+    ['a burst', 5, 1, 0, 60, 1],
+    ['a burst that is nearly long enough', 5, 1, 59_999, 60, 1],
+    ['calls that keep waiting', 5, 1, 60_000, 60, 5],
+    ['no delay: at once', 5, 1, 0, 0, 5],
+    ['less than serves', 1, 3, 0, 60, 1],
+  ])('%s', (_name, level, serving, pressedMs, scale_up_after, counts) => {
+    expect(counted(level, serving, pressedMs, { scale_up_after })).toBe(counts);
+  });
+});
+
+/** One instance that serves, and what comes over it; how many are wanted then. */
+describe('worlds of demand', () => {
+  const second = 1_000;
+  const busy = (world: World, calls: number): void =>
+    world.do(world.core.load('m1', [{ instance: 'ins_1', busy: Math.min(calls, 4) }], world.now));
+  const wait = (world: World, count: number): void => {
+    for (let k = 0; k < count; k++) world.enqueue(`w${world.now}-${k}`, { account: `acc_${k % 8}`, deadlineMs: 600_000 });
+  };
+  const serve = (world: World): void => {
+    for (const call of world.take('resolve')) world.do(world.core.leave(call.call, world.now));
+  };
+  const pass = (world: World, seconds: number): void => world.pass(seconds * second);
+  test.each<[string, Parameters<World['deploy']>[1], (world: World) => void, number]>([
+    ['a burst shorter than the delay adds nothing', { scale_up_after: 30 }, (w) => (busy(w, 4), pass(w, 20), busy(w, 0), pass(w, 20)), 1],
+    ['load above the target for longer adds one', { scale_up_after: 30 }, (w) => (busy(w, 4), pass(w, 200)), 2],
+    ['without a delay a burst adds at once', {}, (w) => (busy(w, 4), wait(w, 1)), 2],
+    [
+      'load that comes and goes adds nothing, however long',
+      { scale_up_after: 30 },
+      (w) => Array.from({ length: 60 }, () => (busy(w, 4), pass(w, 4), busy(w, 0), pass(w, 8))),
+      1,
+    ],
+    [
+      'a long queue adds what it needs, once it has stood long enough',
+      { scale_up_after: 30 },
+      (w) => (busy(w, 4), wait(w, 9), pass(w, 30)),
+      4,
+    ],
+    ['but not before', { scale_up_after: 30 }, (w) => (busy(w, 4), wait(w, 9), pass(w, 29)), 1],
+    ['never more than max', { max: 2 }, (w) => (busy(w, 4), wait(w, 40)), 2],
+    ['calls sent away by a full queue are demand', { max: 9, concurrency: 8 }, (w) => (busy(w, 4), wait(w, 400)), 9],
+    ['a queue that is empty for a moment starts the delay anew', { scale_up_after: 30 }, (w) => (queueTwice(w), pass(w, 15)), 1],
+    ['an agent that leaves is replaced without the delay', { scale_up_after: 30 }, (w) => (w.do(w.core.gone('m1', w.now)), pass(w, 11)), 1],
+    ['a level is kept for the idle time', { idle_after: 60 }, (w) => (busy(w, 4), wait(w, 1), drop(w), pass(w, 59)), 2],
+    ['and not longer', { idle_after: 60, min: 1 }, (w) => (busy(w, 4), wait(w, 1), drop(w), pass(w, 60)), 1],
+    ['a warm-up is one instance, not one more', {}, (w) => w.do(w.core.warm(60 * second, w.now)), 1],
+    ['min is more than a warm-up', { min: 3 }, (w) => w.do(w.core.warm(60 * second, w.now)), 3],
+  ])('%s', (_name, part, happen, wanted) => {
+    const world = new World();
+    world.deploy('a', { concurrency: 4, max: 5, ...part });
+    wait(world, 1);
+    world.live('m1', 'a');
+    world.do(world.core.leave(`w${world.now}-0`, world.now));
+    serve(world);
+    pass(world, 1);
+    happen(world);
+    expect(world.core.describe(world.now)?.wanted).toBe(wanted);
+  });
+
+  function drop(world: World): void {
+    busy(world, 0);
+    world.do(world.core.leave(`w${world.now}-0`, world.now));
+  }
+
+  function queueTwice(world: World): void {
+    busy(world, 4);
+    wait(world, 1);
+    const at = world.now;
+    pass(world, 20);
+    world.do(world.core.leave(`w${at}-0`, world.now));
+    busy(world, 0);
+    pass(world, 1);
+    busy(world, 4);
+    wait(world, 1);
+  }
 });
 
 describe('need', () => {
@@ -33,7 +113,7 @@ describe('need', () => {
     const second = world.live('m2', 'a');
     world.do(world.core.load('m1', [{ instance: first, busy: 0 }], world.now));
     world.do(world.core.leave('c2', world.now));
-    world.pass(BOUNDS.idleMs - 1);
+    world.pass(IDLE_MS - 1);
     expect(world.states()).toEqual({ [first]: 'live', [second]: 'live' });
     world.pass(1);
     expect(world.states()).toEqual({ [first]: 'live', [second]: 'draining' });
@@ -49,11 +129,11 @@ describe('need', () => {
     const instance = world.live('m1', 'a');
     world.do(world.core.leave('c1', world.now));
     world.do(world.core.load('m1', [{ instance, busy: 1 }], world.now));
-    world.pass(BOUNDS.idleMs * 3);
+    world.pass(IDLE_MS * 3);
     expect(world.states()).toEqual({ [instance]: 'live' });
     world.do(world.core.load('m1', [{ instance, busy: 0 }], world.now));
     for (let k = 0; k < 12; k++) {
-      world.pass(BOUNDS.idleMs / 10);
+      world.pass(IDLE_MS / 10);
       world.rebuild();
       world.do(world.core.alarm(world.now));
     }

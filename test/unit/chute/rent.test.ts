@@ -6,7 +6,7 @@ import { rentAsk, rentCall, rentSettlement } from '../../../functions/chute/rent
 import { untold } from '../../../functions/chute/rent.ts';
 import type { RentRow } from '../../../functions/chute/state.ts';
 import type { PriceVersion } from '../../../functions/prices/history.ts';
-import { CHUTE, T0, World } from './world.ts';
+import { CHUTE, IDLE_MS, T0, World } from './world.ts';
 
 const MINUTE = BOUNDS.rentMs;
 const RENT: PriceVersion = {
@@ -235,9 +235,9 @@ describe('an account that cannot pay', () => {
     world.live('m1', 'a');
     payer.poor = true;
     payer.answer();
-    live(world, payer, 2 * BOUNDS.idleMs);
+    live(world, payer, 2 * IDLE_MS);
     const asked = payer.refused.length;
-    live(world, payer, 4 * BOUNDS.idleMs);
+    live(world, payer, 4 * IDLE_MS);
     expect(payer.refused).toHaveLength(asked);
     // A call that comes makes it ask.
     payer.poor = false;

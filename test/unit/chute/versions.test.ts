@@ -1,8 +1,9 @@
 import { expect, test } from 'vitest';
+import { NO_PRICE } from '#protocol';
 import { BOUNDS } from '../../../functions/chute/bounds.ts';
 import { versionOf } from '../../../functions/chute/version-hash.ts';
 import { canonicalJson } from '../../../functions/chute/versions.ts';
-import { World, config } from './world.ts';
+import { CHUTE, World, config } from './world.ts';
 
 test('a version is what it holds: order and absence of fields do not matter, values and code do', async () => {
   expect(canonicalJson({ b: [1, { d: 1, c: undefined }], a: null })).toBe('{"a":null,"b":[1,{"d":1}]}');
@@ -15,6 +16,43 @@ test('a version is what it holds: order and absence of fields do not matter, val
   expect(await versionOf(config({ env: { A: '1', B: '2' } }), { ...code, bytes: 2 })).toBe(
     await versionOf(config({ env: { A: '1', B: '2' } }), code),
   );
+});
+
+test('neither price nor scaling is part of it', async () => {
+  const plain = await versionOf(config(), null);
+  const scaled = config({ min: 2, max: 5, scale_up_after: 30, idle_after: 60, bounty: 1_000, price: { ...NO_PRICE, per_request: 1 } });
+  expect(await versionOf(scaled, null)).toBe(plain);
+  expect(await versionOf(config({ concurrency: 2 }), null)).not.toBe(plain);
+});
+
+test('a deploy that changes only scaling replaces no instance, a rollback keeps what is in force', () => {
+  const world = new World();
+  world.deploy('a', { min: 1, max: 1 });
+  const instance = world.live('m1', 'a');
+  world.deploy('b', { min: 1, max: 1, tagline: 'b' });
+  world.do(world.core.rollback('a'.repeat(64), world.now));
+  world.take('stop');
+  expect(world.deploy('a', { min: 2, max: 3, idle_after: 9 })).toMatchObject({ created: false });
+  expect(world.states()).toEqual({ [instance]: 'live' });
+  expect(world.take('stop')).toEqual([]);
+  expect(world.need).toBe(1);
+  world.rebuild();
+  world.do(world.core.rollback('b'.repeat(64), world.now));
+  expect(world.core.describe(world.now)?.config).toMatchObject({ tagline: 'b', min: 2, max: 3, idle_after: 9 });
+  expect(world.core.snapshot(world.now)?.config).toMatchObject({ min: 2, max: 3, idle_after: 9, scale_up_after: 0, bounty: 0 });
+});
+
+test('the row of an older deploy has the scaling of its current version', () => {
+  const world = new World();
+  world.deploy('a', { min: 2, max: 4 });
+  world.deploy('b', { min: 1, max: 1 });
+  const row = world.rows.get(`chute/${CHUTE}`);
+  if (row?.kind !== 'chute') throw new Error('no row');
+  delete row.value.scaling;
+  world.rebuild();
+  expect(world.core.describe(world.now)?.config).toMatchObject({ min: 1, max: 1, idle_after: 300 });
+  world.do(world.core.rollback('a'.repeat(64), world.now));
+  expect(world.core.describe(world.now)?.config).toMatchObject({ min: 1, max: 1 });
 });
 
 test('the same version again moves the pointer only', () => {

@@ -8,6 +8,8 @@ import type { PriceVersion } from '../../../functions/prices/history.ts';
 import type { Effect, StoredRow } from '../../../functions/chute/state.ts';
 
 export const CHUTE = 'cht_test';
+/** Of a config that does not say. */
+export const IDLE_MS = 300_000;
 export const T0 = 1_700_000_000_000;
 
 export function config(part: Partial<ChuteConfig> = {}): ChuteConfig {
