@@ -3,8 +3,9 @@ import { createHash } from 'node:crypto';
 import type { Inventory } from '#protocol';
 import { EngineCalls } from '../calls/engine.ts';
 import type { Hotkey } from '../identity/hotkey.ts';
-import { LoginRefused, login } from '../identity/login.ts';
+import { LoginRefused, agentOf, login } from '../identity/login.ts';
 import type { SessionKeys } from '../identity/session.ts';
+import { failureOf, type Outbound } from '../net/outbound.ts';
 import type { Endpoint } from '../runtimes/endpoint.ts';
 import { Core } from './core.ts';
 import type { CoreEvent, Effect, Hasher } from './events.ts';
@@ -23,12 +24,17 @@ export interface DriverOptions {
   name: string;
   keys: SessionKeys;
   inventory: Inventory;
+  outbound: Outbound;
   endpointOf: (instance: string) => Endpoint | null;
   notice: (notice: Notice) => void;
 }
 
 export class Driver {
   readonly core: Core;
+  /** Of the protocol, in the session that is or was; 0 before the first. What came with a later one is not said to an edge without it. */
+  version = 0;
+  /** This agent's id, once the edge told it; empty before. */
+  agent = '';
   readonly #options: DriverOptions;
   readonly #engines: EngineCalls;
   readonly #queue: CoreEvent[] = [];
@@ -110,14 +116,17 @@ export class Driver {
   }
 
   async #dial(): Promise<void> {
-    const { api, hotkey, name, keys, notice } = this.#options;
+    const { api, hotkey, name, keys, outbound, notice } = this.#options;
     notice({ type: 'link', state: 'dialling', detail: api });
     try {
-      const header = await login(api, hotkey, name, keys, Date.now(), this.#ending.signal);
-      const socket = await Socket.dial(api, header, this.#handlers(), this.#ending.signal);
+      const { signal } = this.#ending;
+      const header = await login(api, hotkey, name, keys, Date.now(), { outbound, signal });
+      const socket = await Socket.dial({ api, header, outbound, signal }, this.#handlers());
       if (this.#ending.signal.aborted) return socket.close(1000, '');
       if (!socket.start()) throw new Error('the connection closed');
       this.#socket = socket;
+      this.version = socket.version;
+      this.agent = agentOf(header);
       this.#connectedOnce = true;
       this.dispatch({ type: 'opened' });
     } catch (error) {
@@ -127,7 +136,7 @@ export class Driver {
       notice({
         type: 'link',
         state: 'down',
-        detail: error instanceof LoginRefused ? error.message : `cannot reach ${api} (${reason(error)})`,
+        detail: error instanceof LoginRefused ? error.message : `cannot reach ${api} (${failureOf(error)})`,
       });
       this.dispatch({ type: 'failed', retryAfterMs: error instanceof LoginRefused ? error.retryAfterMs : null });
     }
@@ -170,10 +179,4 @@ export class Driver {
 function hasher(): Hasher {
   const hash = createHash('sha256');
   return { update: (bytes) => void hash.update(bytes), hex: () => hash.digest('hex') };
-}
-
-function reason(error: unknown): string {
-  const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
-  if (!(cause instanceof Error)) return 'unknown';
-  return 'code' in cause ? String(cause.code) : cause.message.slice(0, 120);
 }

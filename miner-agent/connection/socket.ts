@@ -1,7 +1,18 @@
 /** One WebSocket to the edge, from login to close. Tells what happens; decides nothing. */
 import { LIMITS, LOGIN_HEADER, PROTOCOL_VERSIONS, VERSION_HEADER } from '#protocol';
+import type { IncomingMessage } from 'node:http';
 import WebSocket from 'ws';
-import { LoginRefused } from '../identity/login.ts';
+import { LoginRefused, refusedBy } from '../identity/login.ts';
+import type { Outbound } from '../net/outbound.ts';
+
+export interface Dial {
+  /** The edge's origin. */
+  api: string;
+  /** The value of `LOGIN_HEADER`, fresh. */
+  header: string;
+  outbound: Outbound;
+  signal: AbortSignal;
+}
 
 export interface SocketHandlers {
   closed(code: number): void;
@@ -17,12 +28,15 @@ const LOW_BYTES = 2 * LIMITS.messageBytes;
 export class Socket {
   readonly #ws: WebSocket;
   readonly #handlers: SocketHandlers;
+  /** Of the protocol, as the edge chose it. */
+  readonly version: number;
   #full = false;
   /** Whether the owner is told; from `start` to `close`. */
   #telling = false;
 
-  private constructor(ws: WebSocket, handlers: SocketHandlers) {
+  private constructor(ws: WebSocket, version: number, handlers: SocketHandlers) {
     this.#ws = ws;
+    this.version = version;
     this.#handlers = handlers;
     ws.on('message', (data: Buffer, isBinary: boolean) => this.#received(data, isBinary));
     ws.on('close', (code) => this.#tell(() => handlers.closed(code)));
@@ -30,24 +44,24 @@ export class Socket {
   }
 
   /** Dials with a fresh login. Throws `LoginRefused` if the edge says no, any other error if it is not there. */
-  static async dial(api: string, loginHeader: string, handlers: SocketHandlers, signal: AbortSignal): Promise<Socket> {
-    const url = `${api.replace(/^http/, 'ws')}/agents/connect`;
+  static async dial({ api, header, outbound, signal }: Dial, handlers: SocketHandlers): Promise<Socket> {
+    const url = new URL(`${api.replace(/^http/, 'ws')}/agents/connect`);
+    const tunnel = outbound.tunnelFor(url);
     const ws = new WebSocket(url, {
-      headers: { [LOGIN_HEADER]: loginHeader },
+      headers: { [LOGIN_HEADER]: header },
       maxPayload: LIMITS.messageBytes,
       perMessageDeflate: false,
       followRedirects: false,
       handshakeTimeout: 10_000,
+      ...(tunnel === undefined ? {} : { agent: tunnel }),
     });
-    const socket = new Socket(ws, handlers);
     const abort = () => ws.terminate();
     signal.addEventListener('abort', abort, { once: true });
     try {
-      await upgraded(ws);
+      return new Socket(ws, await upgraded(ws), handlers);
     } finally {
       signal.removeEventListener('abort', abort);
     }
-    return socket;
   }
 
   /** From now on the owner is told; false if the socket is gone already. */
@@ -86,32 +100,46 @@ export class Socket {
   }
 }
 
-/** Resolves in the turn of `open`, with the protocol version checked. */
-function upgraded(ws: WebSocket): Promise<void> {
+/** Resolves in the turn of `open` with the version of the protocol. */
+function upgraded(ws: WebSocket): Promise<number> {
   return new Promise((resolve, reject) => {
     let version = '';
     ws.once('upgrade', (response) => {
       version = String(response.headers[VERSION_HEADER] ?? PROTOCOL_VERSIONS[0]);
     });
     ws.once('unexpected-response', (_request, response) => {
-      const status = response.statusCode ?? 0;
-      const retryAfter = Number(response.headers['retry-after'] ?? Number.NaN);
-      response.resume();
-      ws.terminate();
-      reject(
-        new LoginRefused(
-          `the edge refused the connection: status ${status}`,
-          status === 426,
-          Number.isFinite(retryAfter) ? retryAfter * 1000 : null,
-        ),
-      );
+      void refusalOf(response).then((refusal) => {
+        ws.terminate();
+        reject(refusal);
+      });
     });
-    ws.once('error', reject);
+    ws.on('error', reject);
     ws.once('close', () => reject(new Error('the connection closed')));
     ws.once('open', () => {
-      if (PROTOCOL_VERSIONS.some((v) => String(v) === version)) return resolve();
+      const chosen = PROTOCOL_VERSIONS.find((v) => String(v) === version);
+      if (chosen !== undefined) return resolve(chosen);
       ws.terminate();
       reject(new LoginRefused(`the edge speaks protocol ${version.slice(0, 16)}; update ripcord-miner`, true));
     });
   });
+}
+
+/** Characters of a refusal that are read, and milliseconds it may take. */
+const REFUSAL = { chars: 4096, ms: 2_000 } as const;
+
+async function refusalOf(response: IncomingMessage): Promise<LoginRefused> {
+  const { statusCode: status = 0, headers } = response;
+  const timer = setTimeout(() => response.destroy(), REFUSAL.ms);
+  let text = '';
+  try {
+    for await (const part of response) {
+      text += String(part);
+      if (text.length > REFUSAL.chars) break;
+    }
+  } catch {
+    // What came of it has to do.
+  } finally {
+    clearTimeout(timer);
+  }
+  return refusedBy({ status, headers, text }, 'the connection');
 }

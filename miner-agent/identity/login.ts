@@ -1,6 +1,7 @@
 /** The two steps of `protocol/hello.ts` from the agent's side: get a challenge, then sign it for the origin we dialled. */
-import { challengeReplySchema, LIMITS, loginText, PROTOCOL_VERSIONS } from '#protocol';
-import type { Login } from '#protocol';
+import { challengeReplySchema, LIMITS, loginSchema, loginText, PROTOCOL_VERSIONS } from '#protocol';
+import type { ChallengeReply, Login } from '#protocol';
+import { Outbound, type Answer } from '../net/outbound.ts';
 import type { Hotkey } from './hotkey.ts';
 import type { SessionKeys } from './session.ts';
 
@@ -19,16 +20,23 @@ export class LoginRefused extends Error {
 
 const REPLY_BYTES = 16 * 1024;
 
-/** The value of `LOGIN_HEADER` for one connection. Throws `LoginRefused`, or whatever `fetch` throws. */
+export interface LoginMore {
+  outbound?: Outbound;
+  signal?: AbortSignal;
+  /** Protocol versions to offer; without it all that this code speaks. */
+  versions?: readonly number[];
+}
+
+/** The value of `LOGIN_HEADER` for one connection. `now`: unix milliseconds. Throws `LoginRefused`, or what `Outbound.ask` throws. */
 export async function login(
   api: string,
   hotkey: Hotkey,
   name: string,
   keys: SessionKeys,
   now: number,
-  signal: AbortSignal = new AbortController().signal,
+  { outbound = new Outbound(), signal, versions = PROTOCOL_VERSIONS }: LoginMore = {},
 ): Promise<string> {
-  const reply = await askChallenge(api, hotkey.ss58, name, signal);
+  const reply = await askChallenge({ api, hotkey: hotkey.ss58, name, outbound, ...(signal === undefined ? {} : { signal }) });
   const origin = new URL(api).origin;
   if (reply.origin !== origin)
     throw new LoginRefused(`the edge at ${origin} says it is ${reply.origin}; not signing for another origin`, true);
@@ -40,45 +48,51 @@ export async function login(
     sealKey: keys.sealKey,
     // A minute inside the limit, for clocks that differ.
     expires: now + LIMITS.sessionMs - 60_000,
-    versions: [...PROTOCOL_VERSIONS].sort((a, b) => b - a),
+    versions: [...versions].sort((a, b) => b - a),
   };
   const full: Login = { ...signed, hotkey: hotkey.ss58, name, signature: hotkey.sign(loginText(signed)) };
   return Buffer.from(JSON.stringify(full)).toString('base64url');
 }
 
-async function askChallenge(api: string, hotkey: string, name: string, signal: AbortSignal) {
-  const response = await fetch(`${api}/agents/challenge`, {
+/** The agent's id, as its login names it. */
+export function agentOf(header: string): string {
+  return loginSchema.parse(JSON.parse(Buffer.from(header, 'base64url').toString())).agent;
+}
+
+interface ChallengeAsk {
+  api: string;
+  hotkey: string;
+  name: string;
+  outbound: Outbound;
+  signal?: AbortSignal;
+}
+
+/** Touches nothing at the edge: a challenge is a word of the edge's about a moment. Throws as `login` does. */
+export async function askChallenge({ api, hotkey, name, outbound, signal }: ChallengeAsk): Promise<ChallengeReply> {
+  const answer = await outbound.ask(new URL(`${api}/agents/challenge`), {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify({ hotkey, name }),
-    redirect: 'error',
-    signal: AbortSignal.any([signal, AbortSignal.timeout(10_000)]),
+    timeoutMs: 10_000,
+    maxBytes: REPLY_BYTES,
+    ...(signal === undefined ? {} : { signal }),
   });
-  const text = await boundedText(response);
-  if (!response.ok) throw refusal(response, text);
-  const parsed = challengeReplySchema.safeParse(json(text));
+  if (!answer.ok) throw refusedBy(answer, 'the login');
+  const parsed = challengeReplySchema.safeParse(json(answer.text));
   if (!parsed.success) throw new LoginRefused('the edge answered the challenge request with something else', false);
   return parsed.data;
 }
 
-function refusal(response: Response, text: string): LoginRefused {
+/** What a refusal of the edge means for an agent. Only 426 ends an upgrade for good: the other causes were met before it. */
+export function refusedBy(
+  { status, text, headers }: Pick<Answer, 'status' | 'text' | 'headers'>,
+  what: 'the login' | 'the connection',
+): LoginRefused {
   const body = json(text);
-  const detail =
-    typeof body === 'object' && body !== null && 'detail' in body ? printable(String(body.detail)) : `status ${response.status}`;
-  const retryAfter = Number(response.headers.get('retry-after') ?? Number.NaN);
-  const final = response.status >= 400 && response.status < 500 && response.status !== 429 && response.status !== 408;
-  return new LoginRefused(`the edge refused the login: ${detail}`, final, Number.isFinite(retryAfter) ? retryAfter * 1000 : null);
-}
-
-async function boundedText(response: Response): Promise<string> {
-  if (response.body === null) return '';
-  let text = '';
-  const decoder = new TextDecoder();
-  for await (const chunk of response.body) {
-    text += decoder.decode(chunk, { stream: true });
-    if (text.length > REPLY_BYTES) throw new LoginRefused('the edge answered the challenge request with too much', false);
-  }
-  return text;
+  const detail = typeof body === 'object' && body !== null && 'detail' in body ? printable(String(body.detail)) : `status ${status}`;
+  const retryAfter = Number(headers['retry-after'] ?? Number.NaN);
+  const final = what === 'the connection' ? status === 426 : status >= 400 && status < 500 && status !== 429 && status !== 408;
+  return new LoginRefused(`the edge refused ${what}: ${detail}`, final, Number.isFinite(retryAfter) ? retryAfter * 1000 : null);
 }
 
 function json(text: string): unknown {

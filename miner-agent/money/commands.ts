@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import { ConfigError, checkConfig, readConfig } from '../config.ts';
 import { KeyfileError, loadHotkey } from '../identity/hotkey.ts';
+import { Outbound } from '../net/outbound.ts';
 import { MoneyRefused, listPayouts, readAddresses, readEarnings, requestPayout, setAddress, type MoneyEdge } from './edge.ts';
 import { addressText, earningsText, payoutsText, readUsd, requestedText } from './show.ts';
 
@@ -16,6 +17,7 @@ interface Ends {
 interface Options {
   api?: string;
   hotkey?: string;
+  proxy?: string;
   config?: string;
   json?: boolean;
 }
@@ -53,6 +55,7 @@ function withOptions(command: Command): Command {
   return command
     .option('--api <url>', 'origin of the edge')
     .option('--hotkey <file>', 'Bittensor hotkey file')
+    .option('--proxy <url>', 'HTTP proxy to reach the edge through (default: HTTPS_PROXY)')
     .option('--config <file>', 'TOML file with any of these')
     .option('--json', 'the answer as JSON on stdout')
     .exitOverride();
@@ -61,8 +64,8 @@ function withOptions(command: Command): Command {
 async function perform(work: Work, options: Options, { fail, EXIT }: Ends): Promise<number> {
   const json = options.json === true;
   try {
-    const { api, hotkeyFile } = checkConfig(readConfig(chosen(options)));
-    const [value, text] = await work({ api, hotkey: loadHotkey(hotkeyFile) });
+    const { api, hotkeyFile, proxy } = checkConfig(readConfig(chosen(options)));
+    const [value, text] = await work({ api, hotkey: loadHotkey(hotkeyFile), outbound: new Outbound(proxy) });
     process.stdout.write(json ? `${JSON.stringify(value)}\n` : `${text}\n`);
     return EXIT.done;
   } catch (error) {
@@ -74,10 +77,11 @@ async function perform(work: Work, options: Options, { fail, EXIT }: Ends): Prom
   }
 }
 
-function chosen({ api, hotkey, config }: Options): Options {
+function chosen({ api, hotkey, proxy, config }: Options): Options {
   return {
     ...(api === undefined ? {} : { api }),
     ...(hotkey === undefined ? {} : { hotkey }),
+    ...(proxy === undefined ? {} : { proxy }),
     ...(config === undefined ? {} : { config }),
   };
 }

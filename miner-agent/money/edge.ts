@@ -2,6 +2,7 @@
 import * as z from 'zod/mini';
 import { signedHeaders } from '../identity/signed-request.ts';
 import type { Hotkey } from '../identity/hotkey.ts';
+import { failureOf, type Answer, type Outbound } from '../net/outbound.ts';
 
 /** The edge said no, with a code; or it is not there (`unreachable`). */
 export class MoneyRefused extends Error {
@@ -51,12 +52,13 @@ export type AddressesAnswer = z.output<typeof addressesSchema>;
 const problemSchema = z.looseObject({ code: z.string(), detail: z.string(), hint: z.optional(z.string()) });
 
 const ANSWER_MS = 30_000;
-const ANSWER_CHARS = 1024 * 1024;
+const ANSWER_BYTES = 1024 * 1024;
 
 export interface MoneyEdge {
   /** The edge's origin, without a slash at the end. */
   api: string;
   hotkey: Hotkey;
+  outbound: Outbound;
 }
 
 export const readEarnings = (edge: MoneyEdge) => ask(edge, 'GET', '/miners/me/earnings', earningsSchema);
@@ -73,8 +75,8 @@ export function setAddress(edge: MoneyEdge, kind: 'tao' | 'operator', address: s
 
 /** Throws `MoneyRefused`. */
 async function ask<T extends z.ZodMiniType>(
-  { api, hotkey }: MoneyEdge,
-  method: string,
+  { api, hotkey, outbound }: MoneyEdge,
+  method: 'GET' | 'POST' | 'PUT',
   target: string,
   schema: T,
   json?: object,
@@ -82,23 +84,20 @@ async function ask<T extends z.ZodMiniType>(
   const body = json === undefined ? null : JSON.stringify(json);
   const signed = signedHeaders(hotkey, { origin: api, method, target, ...(body === null ? {} : { body }) });
   const headers = body === null ? signed : { ...signed, 'content-type': 'application/json' };
-  const [reply, text] = await heard(api, () =>
-    fetch(api + target, { method, headers, body, redirect: 'error', signal: AbortSignal.timeout(ANSWER_MS) }),
-  );
-  const value = parse(text);
+  const url = new URL(api + target);
+  const reply = await heard(api, outbound.ask(url, { method, headers, body, timeoutMs: ANSWER_MS, maxBytes: ANSWER_BYTES }));
+  const value = parse(reply.text);
   if (!reply.ok) throw refusal(reply.status, value);
   const parsed = z.safeParse(schema, value);
   if (!parsed.success) throw new MoneyRefused('refused', `${api} answered something else than a Ripcord edge does.`);
   return parsed.data;
 }
 
-async function heard(api: string, send: () => Promise<Response>): Promise<[Response, string]> {
+async function heard(api: string, answer: Promise<Answer>): Promise<Answer> {
   try {
-    const reply = await send();
-    const text = await reply.text();
-    return [reply, text.slice(0, ANSWER_CHARS)];
-  } catch {
-    throw new MoneyRefused('unreachable', `${api} does not answer.`, 'Is this the address of the edge?');
+    return await answer;
+  } catch (error) {
+    throw new MoneyRefused('unreachable', `${api} does not answer (${failureOf(error)}).`, 'Is this the address of the edge?');
   }
 }
 

@@ -40,6 +40,8 @@ export class SocketEdge {
   /** Status of the challenge, for refusals. */
   challengeStatus = 200;
   items: unknown[] = [];
+  /** How often the market was asked for. */
+  looks = 0;
   logins: Login[] = [];
   sockets: WebSocket[] = [];
   closes: number[] = [];
@@ -63,8 +65,10 @@ export class SocketEdge {
           detail: 'no \u001b[2Jsuch hotkey',
         }),
       );
-    } else if (request.url?.startsWith('/market')) response.end(JSON.stringify({ items: this.items, version: this.#version++, at: 0 }));
-    else response.writeHead(404).end();
+    } else if (request.url?.startsWith('/market')) {
+      this.looks++;
+      response.end(JSON.stringify({ items: this.items, version: this.#version++, at: 0 }));
+    } else response.writeHead(404).end();
   });
   readonly #sockets = new WebSocketServer({ server: this.#server, path: '/agents/connect' });
 
