@@ -6,7 +6,10 @@
 import {
   FRAME,
   LIMITS,
+  NEWEST_AGENT,
+  PROTOCOL_VERSIONS,
   ProtocolError,
+  SERVED_UNTIL,
   decodeJson,
   decodeU64,
   openBlobSchema,
@@ -15,6 +18,7 @@ import {
   type InstanceReport,
   type StopReason,
   type Up,
+  type Welcome,
   type IdleMessage,
 } from '#protocol';
 import type { AgentFacts, CallId, ClaimAnswer, ExtendAnswer, InquiryAnswer, RelayAsk, ReportAnswer } from '../calls/ports.ts';
@@ -35,6 +39,8 @@ const BLOBS = 8;
 
 interface Session {
   epoch: number;
+  /** Of the protocol. */
+  version: number;
   /** `hello` came: streams are known, calls may be sent. */
   greeted: boolean;
   controlTokens: number;
@@ -93,7 +99,8 @@ export class MinerCore {
 
   facts(): AgentFacts | null {
     if (this.agent?.inventory == null) return null;
-    return { agent: this.agent.agent, hotkey: this.agent.hotkey, inventory: this.agent.inventory };
+    const { agent, hotkey, inventory, sealKey } = this.agent;
+    return { agent, hotkey, inventory, ...(sealKey === undefined ? {} : { sealKey }) };
   }
 
   get agentId(): string | null {
@@ -107,6 +114,11 @@ export class MinerCore {
   /** Of the session that acts, or -1. */
   get epoch(): number {
     return this.session?.epoch ?? -1;
+  }
+
+  /** Of the protocol, in the session that acts. */
+  get version(): number {
+    return this.session?.version ?? PROTOCOL_VERSIONS[0];
   }
 
   running(): { attempt: string; stream: number; cold: boolean }[] {
@@ -130,20 +142,21 @@ export class MinerCore {
   // ── the session ──
 
   /** A login whose signature was verified. Fences the session before it. */
-  onLogin(agent: string, hotkey: string, name: string, now: number): Effect[] {
+  onLogin(agent: string, hotkey: string, name: string, now: number, version: number = PROTOCOL_VERSIONS[0]): Effect[] {
     return this.turn(now, (turn) => {
       const epoch = (this.agent?.epoch ?? 0) + 1;
-      this.agent = { kind: 'agent', key: 'agent', agent, hotkey, name, inventory: this.agent?.inventory ?? null, epoch };
-      this.session = { epoch, greeted: false, controlTokens: CONTROL_BURST, controlAt: now };
+      const key = sealKey === undefined ? {} : { sealKey };
+      this.agent = { kind: 'agent', key: 'agent', agent, hotkey, name, inventory: this.agent?.inventory ?? null, ...key, epoch };
+      this.session = { epoch, version, greeted: false, controlTokens: CONTROL_BURST, controlAt: now };
       turn.put(this.agent);
     });
   }
 
   /** A hibernated object wakes with its socket open. */
-  onWake(epoch: number, greeted: boolean, now: number): void {
+  onWake(epoch: number, greeted: boolean, now: number, version: number = PROTOCOL_VERSIONS[0]): void {
     if (epoch !== this.agent?.epoch) return;
     this.lostAt = null;
-    this.session = { epoch, greeted, controlTokens: CONTROL_BURST, controlAt: now };
+    this.session = { epoch, version, greeted, controlTokens: CONTROL_BURST, controlAt: now };
     this.attempts.chill();
   }
 
@@ -201,7 +214,7 @@ export class MinerCore {
     this.lostAt = null;
     this.agent = { ...this.agent, inventory: hello.inventory };
     turn.put(this.agent);
-    turn.tell({ type: 'welcome', epoch: session.epoch, now: turn.now });
+    turn.tell(welcomeTo(session, turn.now));
     turn.do({ do: 'record' });
     for (const gone of this.instances.reconcile(turn, hello.instances)) this.attempts.instanceEnded(turn, gone);
     this.attempts.reconcile(turn, hello.streams);
@@ -371,13 +384,18 @@ export class MinerCore {
   }
 
   private turn(now: number, work: (turn: Turn) => void): Effect[] {
-    const turn = new Turn(now, this.connected);
+    const turn = new Turn(now, this.connected, this.version);
     work(turn);
     // One alarm at a time, the soonest; a later wish finds its time when that one fires.
     if (turn.wakeAt === null || (this.armedAt !== null && this.armedAt <= turn.wakeAt)) return turn.effects;
     this.armedAt = turn.wakeAt;
     return [...turn.effects, { do: 'alarm', at: turn.wakeAt }];
   }
+}
+
+function welcomeTo({ epoch, version }: Session, now: number): Welcome {
+  const until = SERVED_UNTIL[version];
+  return { type: 'welcome', epoch, now, newest: NEWEST_AGENT, ...(until === undefined ? {} : { servedUntil: until }) };
 }
 
 function spendControl(session: Session, now: number): void {

@@ -4,6 +4,7 @@ import {
   CLOSE,
   KEEPALIVE,
   LIMITS,
+  PROTOCOL_VERSIONS,
   ProtocolError,
   VERSION_HEADER,
   chooseVersion,
@@ -43,6 +44,8 @@ const CHALLENGES = 128;
 interface Attachment {
   epoch: number;
   greeted: boolean;
+  /** Of the protocol; sockets of a deploy that knew one only have none. */
+  version?: number;
   /** Unix milliseconds of the login or hello: all that is known of an agent when its object wakes, beside its last ping. */
   at: number;
 }
@@ -80,7 +83,7 @@ export class MinerObject extends DurableObject<Env> {
         socket.close(CLOSE.goaway, 'say hello again');
         continue;
       }
-      this.core.onWake(attachment.epoch, attachment.greeted, Date.now());
+      this.core.onWake(attachment.epoch, attachment.greeted, Date.now(), attachment.version ?? 1);
       if (this.core.epoch !== attachment.epoch) continue;
       this.socket = socket;
       this.heardAt = attachment.at;
@@ -100,7 +103,7 @@ export class MinerObject extends DurableObject<Env> {
 
   /** The Worker verified the login in `x-ask`; a challenge is good once. */
   private login(request: Request): Response {
-    const login = readAsk<{ agent: string; hotkey: string; name: string; challenge: string; versions: number[] }>(request);
+    const login = readAsk<Pick<Login, 'agent' | 'hotkey' | 'name' | 'challenge' | 'versions' | 'sealKey'>>(request);
     const challengedAt = Number(login.challenge.split('.')[0]);
     // A login that was overtaken on its way must not fence the newer one.
     if (challengedAt < this.challengedAt || !this.spendChallenge(login.challenge)) return new Response(null, { status: 409 });
@@ -108,14 +111,14 @@ export class MinerObject extends DurableObject<Env> {
     const pair = new WebSocketPair();
     for (const old of this.ctx.getWebSockets()) old.close(CLOSE.superseded, 'a newer session took over');
     this.run(this.core.onClose(this.core.epoch, Date.now()));
-    this.run(this.core.onLogin(login.agent, login.hotkey, login.name, Date.now()));
+    const version = chooseVersion(login.versions) ?? PROTOCOL_VERSIONS[0];
+    this.run(this.core.onLogin(login.agent, login.hotkey, login.name, Date.now(), version));
     this.ctx.acceptWebSocket(pair[1]);
     this.socket = pair[1];
     arrived(login.agent, Date.now());
     this.heardAt = Date.now();
-    pair[1].serializeAttachment({ epoch: this.core.epoch, greeted: false, at: this.heardAt } satisfies Attachment);
-    const version = String(chooseVersion(login.versions) ?? 0);
-    return new Response(null, { status: 101, webSocket: pair[0], headers: { [VERSION_HEADER]: version } });
+    pair[1].serializeAttachment({ epoch: this.core.epoch, greeted: false, version, at: this.heardAt } satisfies Attachment);
+    return new Response(null, { status: 101, webSocket: pair[0], headers: { [VERSION_HEADER]: String(version) } });
   }
 
   /** None is forgotten while it is good: rather is a login refused. */
@@ -160,7 +163,9 @@ export class MinerObject extends DurableObject<Env> {
     if (!fitsControl(text)) throw new ProtocolError('limit', 'control message too large');
     const message = parseUp(text);
     this.run(this.core.onText(message, now));
-    if (message.type === 'hello') this.socket?.serializeAttachment({ epoch: this.core.epoch, greeted: true, at: now } satisfies Attachment);
+    if (message.type !== 'hello') return;
+    const { epoch, version } = this.core;
+    this.socket?.serializeAttachment({ epoch, greeted: true, version, at: now } satisfies Attachment);
   }
 
   override webSocketClose(socket: WebSocket): void {

@@ -1,6 +1,7 @@
 /** One event's worth of work: what it may know of the outside (the time, whether the agent is there) and what it asks for. */
 import { FRAME, encodeJson, frame, type Down, type Frame, type ResetCode } from '#protocol';
 import type { Effect } from './effects.ts';
+import { inVersion } from './older.ts';
 import type { Row } from './rows.ts';
 
 export class Turn {
@@ -8,13 +9,16 @@ export class Turn {
   readonly now: number;
   /** Whether frames and messages have a socket to go to. */
   connected: boolean;
+  /** Of the protocol, as the session speaks it. */
+  readonly version: number;
   readonly effects: Effect[] = [];
   /** The soonest time anything asked to be woken. */
   wakeAt: number | null = null;
 
-  constructor(now: number, connected: boolean) {
+  constructor(now: number, connected: boolean, version: number) {
     this.now = now;
     this.connected = connected;
+    this.version = version;
   }
 
   do(effect: Exclude<Effect, { do: 'alarm' }>): void {
@@ -30,7 +34,7 @@ export class Turn {
   }
 
   tell(message: Down): void {
-    if (this.connected) this.do({ do: 'tell', message });
+    if (this.connected) this.do({ do: 'tell', message: inVersion(this.version, message) });
   }
 
   reset(stream: number, code: ResetCode): void {

@@ -15,6 +15,7 @@ export const welcomeSchema = z.object({
   newest: z.optional(z.string().check(z.maxLength(32))),
   servedUntil: z.optional(count),
 });
+export type Welcome = z.infer<typeof welcomeSchema>;
 
 /** Permission to start one instance. Silence until `deadlineMs` voids it; every `report` extends it. */
 export const grantSchema = z.object({

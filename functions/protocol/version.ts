@@ -7,6 +7,10 @@
  */
 export const PROTOCOL_VERSIONS = [2, 1] as const;
 
+/** When a version is served no more (unix ms, at the end of the day above), and the newest agent there is. */
+export const SERVED_UNTIL: Readonly<Record<number, number>> = { 1: 1_814_400_000_000 };
+export const NEWEST_AGENT = '0.2.0';
+
 /** The newest version both sides speak, or null. */
 export function chooseVersion(offered: readonly number[], served: readonly number[] = PROTOCOL_VERSIONS): number | null {
   const common = offered.filter((v) => served.includes(v));
