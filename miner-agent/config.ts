@@ -2,13 +2,14 @@
  * The agent's config in three steps kept apart: `readConfig` gathers what flags and file say, `checkConfig` applies
  * defaults and rules, and the hotkey's secret is loaded elsewhere, so that a config can be printed.
  */
-import { readFileSync } from 'node:fs';
 import { homedir, hostname } from 'node:os';
-import { join, resolve } from 'node:path';
-import { parse as parseToml } from 'smol-toml';
-import * as z from 'zod/mini';
-import { firstIssue } from '#protocol';
+import { join } from 'node:path';
 import type { Allow } from './allow.ts';
+import { ConfigError, pathOf, readNamed, validated } from './config/file.ts';
+import type { RawConfig } from './config/file.ts';
+import { ProxyProblem, proxySettings, type ProxySettings } from './net/proxy.ts';
+
+export { ConfigError };
 
 interface Engine {
   /** `owner/name`. */
@@ -25,6 +26,8 @@ export interface Config {
   name: string;
   dataFolder: string;
   region: string;
+  /** HTTP proxies that lead out. */
+  proxy: ProxySettings;
   allow: Allow;
   engines: Engine[];
   maxInstances: number;
@@ -32,37 +35,21 @@ export interface Config {
   drainMs: number;
   /** MiB of memory one program may have; 0 for no limit. */
   memoryMb: number;
+  /** No new instances, whatever `ripcord-miner maintenance` says. */
+  maintenance: boolean;
+  /** `owner/name` of chutes to prefer, and of those never to run; the commands `pin` and `forbid` add to them. */
+  pin: readonly string[];
+  forbid: readonly string[];
+  /** USD. What power costs, and what an instance must bring per hour beyond it. */
+  usdPerKwh: number;
+  minUsdPerHour: number;
+  /** Unix socket of the container engine; null: Docker's and Podman's usual places. */
+  engineSocket: string | null;
+  /** OCI runtime of containers, as the engine knows it (`runsc`); null: the engine's default. */
+  runtime: string | null;
+  /** Where containers keep models between starts. */
+  cacheFolder: string;
 }
-
-/** Wrong use; the message names the flag or field. */
-export class ConfigError extends Error {
-  override readonly name = 'ConfigError';
-}
-
-const text = z.string().check(z.minLength(1), z.maxLength(1024));
-const rawSchema = z.strictObject({
-  api: z.optional(text),
-  hotkey: z.optional(text),
-  name: z.optional(text),
-  data: z.optional(text),
-  region: z.optional(z.string().check(z.regex(/^[A-Za-z0-9_-]{1,32}$/))),
-  max_instances: z.optional(z.number().check(z.int(), z.gte(1), z.lte(256))),
-  drain_seconds: z.optional(z.number().check(z.gte(0), z.lte(3600))),
-  memory_mb: z.optional(z.number().check(z.int(), z.gte(0))),
-  allow: z.optional(
-    z.strictObject({
-      accounts: z.optional(z.array(text)),
-      code: z.optional(z.array(z.string().check(z.regex(/^[0-9a-f]{64}$/)))),
-      all: z.optional(z.boolean()),
-    }),
-  ),
-  engines: z.optional(
-    z
-      .array(z.strictObject({ chute: text, url: text, slots: z.optional(z.number().check(z.int(), z.gte(1), z.lte(256))) }))
-      .check(z.maxLength(64)),
-  ),
-});
-export type RawConfig = z.infer<typeof rawSchema>;
 
 /** Flags as the command line gives them; lists add to what the file says, single values replace it. */
 export interface Flags {
@@ -71,26 +58,41 @@ export interface Flags {
   name?: string;
   data?: string;
   region?: string;
+  proxy?: string;
   maxInstances?: string;
   drain?: string;
   memoryMb?: string;
+  maintenance?: boolean;
+  pin?: string[];
+  forbid?: string[];
+  usdPerKwh?: string;
+  minUsdPerHour?: string;
+  engineSocket?: string;
+  runtime?: string;
+  cache?: string;
   allowAccount?: string[];
   allowCode?: string[];
   allowAll?: boolean;
   url?: string[];
-  config?: string;
+  /** False: not even the file at the default place. */
+  config?: string | false;
 }
 
 export function readConfig(flags: Flags): RawConfig {
-  const file = flags.config === undefined ? {} : readFile(flags.config);
+  const file = readNamed(flags.config);
+  const { api, hotkey, name, data, region, runtime, cache, maintenance } = flags;
   const given = {
     ...file,
-    ...present({ api: flags.api, hotkey: flags.hotkey, name: flags.name, data: flags.data, region: flags.region }),
+    ...present({ api, hotkey, name, data, region, runtime, cache, maintenance, engine_socket: flags.engineSocket, proxy: flags.proxy }),
     ...present({
       max_instances: numberOf('--max-instances', flags.maxInstances),
       drain_seconds: numberOf('--drain', flags.drain),
       memory_mb: numberOf('--memory-mb', flags.memoryMb),
+      usd_per_kwh: numberOf('--usd-per-kwh', flags.usdPerKwh),
+      min_usd_per_hour: numberOf('--min-usd-per-hour', flags.minUsdPerHour),
     }),
+    pin: [...(file.pin ?? []), ...(flags.pin ?? [])],
+    forbid: [...(file.forbid ?? []), ...(flags.forbid ?? [])],
     allow: {
       accounts: [...(file.allow?.accounts ?? []), ...(flags.allowAccount ?? [])],
       code: [...(file.allow?.code ?? []), ...(flags.allowCode ?? [])],
@@ -98,7 +100,16 @@ export function readConfig(flags: Flags): RawConfig {
     },
     engines: [...(file.engines ?? []), ...(flags.url ?? []).map(engineOf)],
   };
+  if (flags.proxy !== undefined && /:[^/@]*@/.test(flags.proxy))
+    throw new ConfigError('--proxy must not hold a password, which other users could read; write it as proxy = "…" into the config file');
   return validated(given, 'config');
+}
+
+/** Where an agent of this config keeps its things; known without an edge or a hotkey. Throws `ConfigError`. */
+export function placeOf(raw: RawConfig): { name: string; dataFolder: string } {
+  const name = raw.name ?? slug(hostname());
+  if (!/^[a-z0-9-]{1,40}$/.test(name)) throw new ConfigError(`--name must be 1 to 40 of a-z, 0-9 and -, not ${JSON.stringify(name)}`);
+  return { name, dataFolder: pathOf(raw.data ?? join(homedir(), '.ripcord', 'miner', name)) };
 }
 
 export function checkConfig(raw: RawConfig): Config {
@@ -107,36 +118,28 @@ export function checkConfig(raw: RawConfig): Config {
     throw new ConfigError(
       '--hotkey is missing: a Bittensor hotkey file, for example --hotkey ~/.bittensor/wallets/default/hotkeys/default',
     );
-  const name = raw.name ?? slug(hostname());
-  if (!/^[a-z0-9-]{1,40}$/.test(name)) throw new ConfigError(`--name must be 1 to 40 of a-z, 0-9 and -, not ${JSON.stringify(name)}`);
+  const { name, dataFolder } = placeOf(raw);
   return {
     api: originOf(raw.api),
-    hotkeyFile: path(raw.hotkey),
+    hotkeyFile: pathOf(raw.hotkey),
     name,
-    dataFolder: path(raw.data ?? join(homedir(), '.ripcord', 'miner', name)),
+    dataFolder,
     region: raw.region ?? 'unknown',
+    proxy: proxies(raw),
     allow: { accounts: raw.allow?.accounts ?? [], code: raw.allow?.code ?? [], all: raw.allow?.all ?? false },
     engines: (raw.engines ?? []).map((e) => ({ chute: chuteName(e.chute), url: httpUrl('--url', e.url), slots: e.slots ?? null })),
     maxInstances: raw.max_instances ?? 4,
     drainMs: (raw.drain_seconds ?? 30) * 1000,
     memoryMb: raw.memory_mb ?? 0,
+    maintenance: raw.maintenance ?? false,
+    pin: raw.pin ?? [],
+    forbid: raw.forbid ?? [],
+    usdPerKwh: raw.usd_per_kwh ?? 0,
+    minUsdPerHour: raw.min_usd_per_hour ?? 0,
+    engineSocket: raw.engine_socket === undefined ? null : pathOf(raw.engine_socket.replace(/^unix:\/\//, '')),
+    runtime: raw.runtime ?? null,
+    cacheFolder: pathOf(raw.cache ?? join(dataFolder, 'cache')),
   };
-}
-
-function readFile(file: string): RawConfig {
-  let value: unknown;
-  try {
-    value = parseToml(readFileSync(path(file), 'utf8'));
-  } catch (error) {
-    throw new ConfigError(`${file}: ${error instanceof Error ? (error.message.split('\n')[0] ?? '') : 'unreadable'}`);
-  }
-  return validated(value, file);
-}
-
-function validated(value: unknown, where: string): RawConfig {
-  const parsed = rawSchema.safeParse(value);
-  if (!parsed.success) throw new ConfigError(`${where}: ${firstIssue(parsed.error)}`);
-  return parsed.data;
 }
 
 function engineOf(flag: string): { chute: string; url: string } {
@@ -146,8 +149,8 @@ function engineOf(flag: string): { chute: string; url: string } {
   return { chute: flag.slice(0, at), url: flag.slice(at + 1) };
 }
 
-function chuteName(chute: string): string {
-  if (!/^[a-z0-9]+\/[a-z0-9-]+$/.test(chute)) throw new ConfigError(`an engine's chute must be owner/name, not ${JSON.stringify(chute)}`);
+export function chuteName(chute: string, what = "an engine's chute"): string {
+  if (!/^[a-z0-9]+\/[a-z0-9-]+$/.test(chute)) throw new ConfigError(`${what} must be owner/name, not ${JSON.stringify(chute)}`);
   return chute;
 }
 
@@ -165,6 +168,16 @@ function httpUrl(flag: string, value: string): URL {
   return url;
 }
 
+/** Of the config, else of the environment. Throws `ConfigError`. */
+export function proxies(raw: RawConfig): ProxySettings {
+  try {
+    return proxySettings(raw.proxy ?? null, process.env);
+  } catch (error) {
+    if (error instanceof ProxyProblem) throw new ConfigError(error.message);
+    throw error;
+  }
+}
+
 function slug(host: string): string {
   const name = host
     .toLowerCase()
@@ -172,10 +185,6 @@ function slug(host: string): string {
     .replace(/^-+|-+$/g, '')
     .slice(0, 40);
   return name === '' ? 'miner' : name;
-}
-
-function path(value: string): string {
-  return resolve(value.startsWith('~/') ? join(homedir(), value.slice(2)) : value);
 }
 
 function numberOf(flag: string, value: string | undefined): number | undefined {

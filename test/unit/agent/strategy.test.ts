@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest';
 import { refusalOf, staysInCode } from '../../../miner-agent/allow.ts';
-import { parseGpus } from '../../../miner-agent/inventory.ts';
 import type { MarketOffer } from '../../../miner-agent/market.ts';
 import { choose, coolingMs, needOf, startOf } from '../../../miner-agent/strategy.ts';
 import type { Situation, Wishes } from '../../../miner-agent/strategy.ts';
@@ -168,13 +167,5 @@ describe('allow', () => {
     expect(refusalOf({ accounts: [], code: [], all: false }, { account: 'a', name: 'b/c', code: null, config: null })).toMatch(
       /nobody allowed/,
     );
-  });
-});
-
-describe('inventory', () => {
-  it('reads what the driver says and passes over what it cannot read', () => {
-    expect(parseGpus('GPU-1, NVIDIA H100 80GB HBM3, 81559\nnonsense\nGPU-2, X, n/a\n')).toEqual([
-      { id: 'GPU-1', kind: 'gpu', name: 'NVIDIA H100 80GB HBM3', memoryMb: 81559 },
-    ]);
   });
 });
