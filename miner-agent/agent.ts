@@ -1,13 +1,13 @@
 /**
  * One agent, read from top to bottom: take the data folder, end what a crash left, connect, and from then on follow the
- * market, redeem grants, serve calls; at a signal drain and leave. Everything it decides is in `strategy.ts`, everything
+ * market, redeem grants, serve calls; at a signal drain and leave. Everything it decides is in `strategy/`, everything
  * about the wire in `connection/core.ts`.
  */
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { CLOSE } from '#protocol';
-import type { Down, Grant, InstanceReport, Inventory, LogLine } from '#protocol';
+import { CLOSE, LIMITS } from '#protocol';
+import type { Device, Down, Grant, InstanceReport, Inventory, LogLine } from '#protocol';
 import { refusalOf } from './allow.ts';
 import { CodeFetch } from './code-fetch.ts';
 import type { Config } from './config.ts';
@@ -17,10 +17,15 @@ import type { AgentEvent } from './display.ts';
 import type { Hotkey } from './identity/hotkey.ts';
 import { makeSessionKeys } from './identity/session.ts';
 import { Instances } from './instances.ts';
-import type { Instance, InstancesPort, Plan } from './instances.ts';
+import type { Instance, InstancesPort, Plan, Way } from './instances.ts';
 import { takeInventory } from './inventory.ts';
 import { LogShipper } from './log-shipper.ts';
+import { Outbound } from './net/outbound.ts';
 import { MarketFollower } from './market-follower.ts';
+import type { Granted } from './market-follower.ts';
+import { pack } from './strategy/packing.ts';
+import { wishesOf } from './strategy/wishes.ts';
+import type { Running } from './strategy/world.ts';
 import { BlobStore } from './runtimes/blob-store.ts';
 import { PidNotes, releaseFolder, takeFolder } from './runtimes/leftovers.ts';
 import { processRuntime } from './runtimes/process.ts';
@@ -60,7 +65,9 @@ export async function runAgent({ config, hotkey, tell, signal }: AgentOptions): 
   const onExit = () => void notes.reap();
   process.once('exit', onExit);
   try {
-    const agent = new Agent(config, hotkey, tell, notes, work, await takeInventory(config.region, config.engines.length > 0));
+    const { region, dataFolder, engines } = config;
+    const inventory = await takeInventory({ region, dataFolder, hasEngines: engines.length > 0, engine: null });
+    const agent = new Agent(config, hotkey, tell, notes, work, inventory);
     await agent.run(signal);
   } finally {
     process.off('exit', onExit);
@@ -70,6 +77,7 @@ export async function runAgent({ config, hotkey, tell, signal }: AgentOptions): 
 
 class Agent implements InstancesPort {
   readonly #config: Config;
+  readonly #inventory: Inventory;
   readonly #tell: (event: AgentEvent) => void;
   readonly #notes: PidNotes;
   readonly #driver: Driver;
@@ -79,10 +87,14 @@ class Agent implements InstancesPort {
   readonly #logs = new LogShipper();
   readonly #ending = new AbortController();
   #refusedBy: string | null = null;
+  /** Unix milliseconds after which no call is waited for. */
+  #leaveBy = Number.POSITIVE_INFINITY;
   #onDrained: () => void = () => {};
 
   constructor(config: Config, hotkey: Hotkey, tell: (event: AgentEvent) => void, notes: PidNotes, work: string, inventory: Inventory) {
+    const outbound = new Outbound(config.proxy);
     this.#config = config;
+    this.#inventory = inventory;
     this.#tell = tell;
     this.#notes = notes;
     this.#driver = new Driver({
@@ -91,17 +103,26 @@ class Agent implements InstancesPort {
       name: config.name,
       keys: makeSessionKeys(),
       inventory,
+      outbound,
       endpointOf: (instance) => this.#instances.endpointOf(instance),
       notice: (notice) => this.#notice(notice),
     });
-    this.#instances = new Instances(work, this, (grant) => this.#plan(grant));
+    this.#instances = new Instances(work, this, (grant, granted) => ({ ...this.#place(grant, granted), ...this.#way(grant) }));
     this.#fetcher = new CodeFetch(new BlobStore(join(config.dataFolder, 'blobs')), (event) => this.#driver.dispatch(event));
     this.#market = new MarketFollower({
       config,
+      outbound,
       inventory,
-      running: () => this.#instances.list(),
+      agent: () => this.#driver.agent,
+      wishes: () => wishesOf(config),
+      running: () => this.#running(),
       connected: () => this.#driver.core.ready,
       claim: (ref, chute, version) => this.#driver.dispatch({ type: 'say', message: { type: 'claim', ref, chute, version } }),
+      // Its calls are finished, however long they may take.
+      stop: (instance) => void this.#instances.stop(instance, 'given_up', LIMITS.callMs),
+      say: (message) => {
+        if (this.#driver.version >= 2) this.#driver.dispatch({ type: 'say', message });
+      },
       tell,
     });
     tell({ event: 'start', hotkey: hotkey.ss58, name: config.name, api: config.api });
@@ -123,6 +144,7 @@ class Agent implements InstancesPort {
   /** No new calls; what runs may end; programs stop; the last replies are acknowledged; then the socket closes. */
   async #leave(): Promise<void> {
     const { drainMs } = this.#config;
+    this.#leaveBy = Date.now() + (this.#refusedBy === null ? drainMs : 0);
     const running = this.#instances.list();
     this.#tell({ event: 'drain', instances: running.length, withinMs: drainMs });
     const drained = new Promise<void>((resolve) => {
@@ -149,6 +171,7 @@ class Agent implements InstancesPort {
         return this.#fetcher.failed(notice.instance, notice.message);
       case 'served': {
         const { type: _, ...served } = notice;
+        this.#instances.served(served.instance, Date.now());
         return this.#tell({ event: 'served', ...served });
       }
       case 'link':
@@ -172,8 +195,7 @@ class Agent implements InstancesPort {
       case 'welcome':
         return this.#tell({ event: 'link', state: 'up', detail: this.#config.api });
       case 'grant':
-        this.#market.granted(message.ref);
-        void this.#instances.start(message, Date.now());
+        void this.#instances.start(message, this.#market.granted(message.ref), Date.now());
         return;
       case 'refusal':
         return this.#market.refused(message.ref, message.code, message.retryAfterMs, Date.now());
@@ -192,7 +214,7 @@ class Agent implements InstancesPort {
   }
 
   /** How a grant is run here. The offer said what the strategy needed; the grant is checked again, in full. */
-  #plan({ spec }: Grant): Plan {
+  #way({ spec }: Grant): Way {
     const config = this.#config;
     if (this.#ending.signal.aborted) throw new StartFailed('the agent is leaving');
     if (this.#instances.list().length >= config.maxInstances) throw new StartFailed('no room for another instance');
@@ -210,6 +232,23 @@ class Agent implements InstancesPort {
     if (refusal !== null) throw new StartFailed(`refused by the miner: ${refusal}`);
     const limits = { memoryMb: config.memoryMb, fileMb: 4096, openFiles: 4096 };
     return { runtime: 'process', slots: spec.config.concurrency, make: (context) => processRuntime(context, limits, this.#notes) };
+  }
+
+  /** The devices that the claim was for, if the spec fits them and they are still free; else others. */
+  #place({ spec }: Grant, granted: Granted | null): Pick<Plan, 'devices' | 'expected'> {
+    const need = spec.config.gpu ?? null;
+    const taken = new Set(this.#instances.list().flatMap((instance) => instance.devices));
+    const free = (device: Device): boolean => !taken.has(device.id);
+    const claimed = this.#inventory.devices.filter((device) => granted?.devices.includes(device.id));
+    const devices = pack(need, claimed, free) ?? pack(need, this.#inventory.devices, free);
+    if (devices === null) throw new StartFailed('the GPUs that would fit are in use');
+    return { devices, expected: granted?.expectedNanoUsdHour ?? 0 };
+  }
+
+  /** Every instance with what the strategy looks at. */
+  #running(): Running[] {
+    const { slots } = this.#driver.core.calls;
+    return this.#instances.list().map((instance) => ({ ...instance, instance: instance.id, busy: slots.runningOn(instance.id) }));
   }
 
   #shipLogs(): void {
@@ -237,7 +276,7 @@ class Agent implements InstancesPort {
 
   async idle(instance: string, limitMs: number): Promise<void> {
     const end = Date.now() + limitMs;
-    while (this.#driver.core.calls.slots.runningOn(instance) > 0 && Date.now() < end) await sleep(IDLE_POLL_MS);
+    while (this.#driver.core.calls.slots.runningOn(instance) > 0 && Date.now() < Math.min(end, this.#leaveBy)) await sleep(IDLE_POLL_MS);
   }
 
   log(instance: string, line: LogLine): void {

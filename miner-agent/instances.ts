@@ -2,7 +2,9 @@
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { NO_SECRETS } from '#protocol';
-import type { Grant, InstanceReport, InstanceState, LogLine, StopReason } from '#protocol';
+import type { Device, Grant, InstanceReport, InstanceState, LogLine, StopReason } from '#protocol';
+import { adapted } from './adapters/adapted.ts';
+import type { Granted } from './market-follower.ts';
 import type { Endpoint } from './runtimes/endpoint.ts';
 import { StartFailed } from './runtimes/runtime.ts';
 import type { Runtime, RuntimeContext } from './runtimes/runtime.ts';
@@ -13,11 +15,19 @@ export interface Instance {
   readonly name: string;
   readonly version: string;
   readonly runtime: 'process' | 'url' | 'docker';
-  readonly gpus: number;
+  /** Ids of the devices it has. */
+  readonly devices: readonly string[];
+  /** Nano-USD an hour it was expected to earn when it was taken. */
+  readonly expected: number;
+  /** MiB of RAM and GB of disk, as its config says; 0: it says nothing. */
+  readonly memoryMb: number;
+  readonly diskGb: number;
   readonly slots: number;
   state: InstanceState;
   detail: string;
+  /** Unix milliseconds: of its state; when its last call ended. */
   since: number;
+  lastCallAt: number | null;
 }
 
 /** What instances ask of the rest of the agent. */
@@ -33,11 +43,18 @@ export interface InstancesPort {
   changed(instance: Instance): void;
 }
 
-/** How a grant would be run; made before anything starts, throws `StartFailed` if it may not be. */
-export interface Plan {
+/** How a grant would be run. */
+export interface Way {
   runtime: 'process' | 'url' | 'docker';
   slots: number;
   make(context: RuntimeContext): Runtime;
+}
+
+/** How and on what. Made before anything starts, throws `StartFailed` if it may not be. */
+export interface Plan extends Way {
+  devices: readonly Device[];
+  /** Nano-USD an hour. */
+  expected: number;
 }
 
 interface Entry {
@@ -58,9 +75,9 @@ export class Instances {
   readonly #entries = new Map<string, Entry>();
   readonly #folder: string;
   readonly #port: InstancesPort;
-  readonly #plan: (grant: Grant) => Plan;
+  readonly #plan: (grant: Grant, granted: Granted | null) => Plan;
 
-  constructor(folder: string, port: InstancesPort, plan: (grant: Grant) => Plan) {
+  constructor(folder: string, port: InstancesPort, plan: (grant: Grant, granted: Granted | null) => Plan) {
     this.#folder = folder;
     this.#port = port;
     this.#plan = plan;
@@ -75,14 +92,14 @@ export class Instances {
   }
 
   /** Redeems a grant; a second one of the same instance only gets the state again. */
-  async start(grant: Grant, now: number): Promise<void> {
+  async start(grant: Grant, granted: Granted | null, now: number): Promise<void> {
     const known = this.#entries.get(grant.instance);
     if (known !== undefined) return this.#tell(known, known.instance.state, known.instance.detail);
     let plan: Plan;
     try {
       // It names a folder here.
       if (!INSTANCE_ID.test(grant.instance)) throw new StartFailed('the id of the instance is not one');
-      plan = this.#plan(grant);
+      plan = this.#plan(grant, granted);
     } catch (error) {
       return this.#refuse(grant, messageOf(error));
     }
@@ -98,8 +115,14 @@ export class Instances {
     }
   }
 
+  /** A call on it has ended. */
+  served(instance: string, now: number): void {
+    const entry = this.#entries.get(instance);
+    if (entry !== undefined) entry.instance.lastCallAt = now;
+  }
+
   /** Stops one instance with notice. Resolves when nothing of it runs. */
-  async stop(instance: string, reason: StopReason | 'agent_ends', noticeMs: number): Promise<void> {
+  async stop(instance: string, reason: StopReason | 'agent_ends' | 'given_up', noticeMs: number): Promise<void> {
     const entry = this.#entries.get(instance);
     if (entry === undefined) return;
     await (entry.leaving ?? this.#leave(entry, 'stopped', reason, noticeMs));
@@ -110,10 +133,12 @@ export class Instances {
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     const signal = entry.aborter.signal;
     const progress = (detail: string) => this.#tell(entry, entry.instance.state, detail, true);
-    const runtime = plan.make({
+    // An engine that runs already answers as its chute says.
+    const make = plan.runtime === 'url' ? plan.make : adapted(plan.make);
+    const runtime = make({
       instance: entry.instance.id,
       spec: grant.spec,
-      devices: [],
+      devices: plan.devices,
       secrets: NO_SECRETS,
       forwards: [],
       folder,
@@ -143,11 +168,15 @@ export class Instances {
         name: spec.name,
         version: spec.version,
         runtime: plan.runtime,
-        gpus: spec.config.gpu?.count ?? 0,
+        devices: plan.devices.map((device) => device.id),
+        expected: plan.expected,
+        memoryMb: spec.config.memory_mb ?? 0,
+        diskGb: spec.config.disk_gb ?? 0,
         slots: plan.slots,
         state: 'starting',
         detail: '',
         since: now,
+        lastCallAt: null,
       },
       runtime: null,
       aborter: new AbortController(),
@@ -193,6 +222,7 @@ export class Instances {
   #tell(entry: Entry, state: InstanceState, detail: string, onlyNews = false): void {
     const { instance } = entry;
     if (onlyNews && instance.state === state && instance.detail === detail) return;
+    if (instance.state !== state) instance.since = Date.now();
     instance.state = state;
     instance.detail = detail;
     this.#port.report({ instance: instance.id, chute: instance.chute, version: instance.version, state, detail: cut(detail) });
