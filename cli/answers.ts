@@ -71,6 +71,32 @@ export const chuteSchema = z.looseObject({
 });
 export type Chute = z.infer<typeof chuteSchema>;
 
+/** Where a chute stands on its way to an instance. */
+export const warmSchema = z.looseObject({
+  name: text,
+  status: text,
+  phase: text,
+  progress: z.nullish(z.number()),
+  detail: z._default(text, ''),
+  log: z._default(text, ''),
+  waiting_ms: z.nullish(z.number()),
+  last_error: z.nullish(startErrorSchema),
+});
+export type Warm = z.infer<typeof warmSchema>;
+
+/** Why a call waits, runs or ended as it did. */
+export const callWhySchema = z.looseObject({
+  call: text,
+  state: text,
+  since: time,
+  waited_ms: z.nullish(z.number()),
+  position: z.nullish(z.number()),
+  eta_ms: z.nullish(z.number()),
+  reasons: z.array(z.looseObject({ code: text, count: z.number(), text })),
+  next: z.nullish(z.looseObject({ code: text, text })),
+});
+export type CallWhy = z.infer<typeof callWhySchema>;
+
 export const priceSchema = z.looseObject({
   price_version: text,
   price: z.record(text, z.number()),

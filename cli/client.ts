@@ -157,6 +157,22 @@ export class Client {
   call(id: string): Promise<answers.Call> {
     return this.#json(answers.callSchema, 'GET', `/calls/${encodeURIComponent(id)}`);
   }
+  callWhy(id: string): Promise<answers.CallWhy> {
+    return this.#json(answers.callWhySchema, 'GET', `/calls/${encodeURIComponent(id)}/why`);
+  }
+  /** Asks for an instance; for as long as the chute says, or for so many seconds. */
+  warm(name: string, seconds: number | null): Promise<answers.Warm> {
+    return this.#json(answers.warmSchema, 'POST', `${chutePath(name)}/warmup`, json(seconds === null ? {} : { seconds }));
+  }
+  /** Each change on the way to an instance, until the service ends the stream. */
+  async *warming(name: string): AsyncGenerator<answers.Warm> {
+    const reply = await this.request('GET', `${chutePath(name)}/warmup?stream=1`, { headers: { accept: 'text/event-stream' } });
+    if (!reply.ok) throw await refusalOf(reply, this.origin);
+    for await (const line of readLines(reply, (error) => this.broken(error))) {
+      const parsed = line.startsWith('data: ') ? answers.warmSchema.safeParse(parseJson(line.slice(6))) : null;
+      if (parsed?.success === true) yield parsed.data;
+    }
+  }
   checkout(usd: string): Promise<answers.Checkout> {
     return this.#json(answers.checkoutSchema, 'POST', '/billing/checkout', json({ amount_usd: usd }));
   }

@@ -14,7 +14,9 @@ import { addQuote } from './commands/quote.ts';
 import { addRegister } from './commands/register.ts';
 import { addTopup } from './commands/topup.ts';
 import { addUsage } from './commands/usage.ts';
+import { addWarm } from './commands/warm.ts';
 import { addWhoami } from './commands/whoami.ts';
+import { addWhy } from './commands/why.ts';
 import { EXIT, Failure, failureJson, interrupted, usage } from './failure.ts';
 import { paint, printable, type Io } from './io.ts';
 import { DEFAULT_API } from './session.ts';
@@ -62,6 +64,8 @@ export function makeProgram(io: Io): Command {
     addChutes,
     addCall,
     addCalls,
+    addWhy,
+    addWarm,
     addLogs,
     addMetrics,
     addPrice,

@@ -114,10 +114,15 @@ async function lastWords(session: Session, chute: string): Promise<string[]> {
 }
 
 function startFailed(deployment: Deployment, error: StartError, log: string[]): Failure {
-  return new Failure(EXIT.refused, 'start_failed', `${deployment.name} keeps failing to start: ${error.message || 'no reason given'}`, {
-    hint: `ripcord logs ${deployment.name} shows all it said. ripcord chutes rollback goes back to a version that ran.`,
-    extra: { chute_id: deployment.chute_id, version: deployment.version, log },
-  });
+  return new Failure(
+    EXIT.refused,
+    'start_failed',
+    `${deployment.name} is in a crash loop and keeps failing to start: ${error.message || 'no reason given'}`,
+    {
+      hint: `ripcord logs ${deployment.name} shows all it said. ripcord chutes rollback goes back to a version that ran.`,
+      extra: { chute_id: deployment.chute_id, version: deployment.version, log },
+    },
+  );
 }
 
 function notLive(deployment: Deployment, last: Instance | undefined, error: StartError | null, timeoutMs: number): Failure {

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import type { Chute, Version } from '../answers.ts';
+import type { Chute, StartError, Version } from '../answers.ts';
 import { usage } from '../failure.ts';
 import { printable, type Io } from '../io.ts';
 import { chuteName, openSession, type Session } from '../session.ts';
@@ -93,6 +93,10 @@ function versionRow(item: Version): string[] {
   return [shortVersion(item.version), showTime(item.created_at), item.current === true ? 'serves' : ''];
 }
 
+function failureName(error: StartError): string {
+  return error.crash_loop === true ? `crash loop (${error.failed_starts ?? 'many'} failed starts in a row)` : 'last failed start';
+}
+
 function showChute(chute: Chute): string {
   const about = [
     ['id', chute.chute_id],
@@ -100,7 +104,7 @@ function showChute(chute: Chute): string {
     ['version', chute.version ?? '-'],
     ['tagline', chute.tagline ?? ''],
     ...(chute.held_back ? [['held back', `${chute.held_back.code} since ${showTime(chute.held_back.since)}`]] : []),
-    ...(chute.last_error ? [['last failed start', `${showTime(chute.last_error.at)} ${chute.last_error.message ?? ''}`]] : []),
+    ...(chute.last_error ? [[failureName(chute.last_error), `${showTime(chute.last_error.at)} ${chute.last_error.message ?? ''}`]] : []),
   ];
   const rows = chute.instances.map((i) => [i.instance_id, i.state, shortVersion(i.version), printable(i.detail ?? '')]);
   const instances = rows.length === 0 ? 'No instances.' : table(['INSTANCE', 'STATE', 'VERSION', 'DETAIL'], rows);

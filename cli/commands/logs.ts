@@ -21,8 +21,19 @@ export function addLogs(program: Command, io: Io): void {
       const session = await openSession(io, command, 'any');
       const full = await chuteName(session, name);
       if (options.follow === true) await follow(session, full);
-      else for await (const line of session.client.logs(full, false)) await show(session, line);
+      else {
+        for await (const line of session.client.logs(full, false)) await show(session, line);
+        await noteLoop(session, full);
+      }
     });
+}
+
+/** After the lines: that nothing will come of waiting. */
+async function noteLoop(session: Session, name: string): Promise<void> {
+  const error = session.json ? null : (await session.client.chute(name)).last_error;
+  if (error?.crash_loop !== true) return;
+  const text = `crash loop: ${error.failed_starts ?? 'many'} starts in a row failed; the last one: ${printable(error.message || 'no reason given')}`;
+  await session.note(paint(session.io, session.io.err, 'red', text));
 }
 
 /** Lines as they come, over lost connections. */

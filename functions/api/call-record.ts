@@ -2,6 +2,9 @@
 import type { RecordedCall } from '#db';
 import type { CallStory } from '../account/story.ts';
 
+/** What else is asked for is no call that was. */
+export const CALL_ID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
 /** Of what matters only while a call runs (its deadline, its allowance) there is no record. */
 export type RecordStory = Omit<CallStory, 'deadline_at'> & { deadline_at: null };
 

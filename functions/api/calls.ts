@@ -9,12 +9,11 @@ import type { Env } from '../env.ts';
 import { RipcordError } from '../errors.ts';
 import { authenticateAccount } from '../gate/authenticate.ts';
 import { accountStub } from '../stubs.ts';
-import { recordStory, type RecordStory } from './call-record.ts';
+import { CALL_ID, recordStory, type RecordStory } from './call-record.ts';
 import { cursorText, readCursor, readLimit } from './page.ts';
 import type { Vars } from './vars.ts';
 
 const BOUNDS = { usual: 50, most: 200 } as const;
-const CALL_ID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 type Story = CallStory | RecordStory;
 

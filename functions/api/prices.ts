@@ -9,7 +9,7 @@ import type { Snapshot } from '../calls/ports.ts';
 import { chatShape, ownTokenShape, type TokenShape } from '../calls/shape.ts';
 import type { Env } from '../env.ts';
 import { RipcordError } from '../errors.ts';
-import { authenticate, authenticateAccount, type Caller } from '../gate/authenticate.ts';
+import { authenticate, type Caller } from '../gate/authenticate.ts';
 import { factsOf } from '../prices/facts.ts';
 import { inForce } from '../prices/history.ts';
 import { termsAt } from '../prices/now.ts';
@@ -19,6 +19,7 @@ import { accountStub, chuteStub } from '../stubs.ts';
 import { bodyAtMost, readJson, smallBody } from './body.ts';
 import { CHUTE_PATHS, owned, recorded, visible } from './chute-access.ts';
 import { priceItem } from './chute-items.ts';
+import { availableTo, mayAsk } from './may-ask.ts';
 import { bps, millis, note, time } from './price-fields.ts';
 import { pricesOnRecord, priceVersion, setPrice } from './set-price.ts';
 import type { Vars } from './vars.ts';
@@ -67,7 +68,7 @@ pricesApi.post('/quote', bodyAtMost(LIMITS.bufferedBodyBytes), async (c) => {
   const body = new Uint8Array(await c.req.arrayBuffer());
   const request = await named(c, body);
   const snapshot = request.chute === null ? null : await chuteStub(c.env, request.chute).snapshot();
-  if (snapshot === null || (!snapshot.public && snapshot.owner !== caller.account)) throw new RipcordError('chute_not_found');
+  if (snapshot === null || !mayCall(snapshot, caller.account)) throw new RipcordError('chute_not_found');
   const terms = await ownTerms(c.env, caller, snapshot);
   const facts = factsOf(terms, { body, maxTokens: request.maxTokens, timeoutMs: snapshot.config.timeout * 1000 });
   const most = quoteOf(terms, facts);
@@ -86,14 +87,8 @@ pricesApi.post('/quote', bodyAtMost(LIMITS.bufferedBodyBytes), async (c) => {
   });
 });
 
-/** A key that may call, or one that may look. */
-async function mayAsk(c: Ctx): Promise<Caller> {
-  try {
-    return await authenticateAccount(c, 'invoke');
-  } catch (error) {
-    if (error instanceof RipcordError && error.code === 'insufficient_scope') return authenticateAccount(c, 'read');
-    throw error;
-  }
+function mayCall({ public: isPublic, owner, shared }: Snapshot, account: string): boolean {
+  return isPublic || owner === account || shared?.includes(account) === true;
 }
 
 /** The chute that a request would go to, and what the request says of its reply. */
@@ -128,14 +123,4 @@ function linesOf(terms: Terms, facts: Parameters<typeof quoteLines>[1], most: bi
     })),
     ...(sum === most ? [] : [{ what: 'discount', units: terms.discountBps, unit_price_nanousd: null, nanousd: String(most - sum) }]),
   ];
-}
-
-/** What the account can spend: credit it has with its object, and the rest in Postgres; null while that does not answer. */
-async function availableTo(env: Env, account: string): Promise<bigint | null> {
-  const [{ free }, purses] = await Promise.all([
-    accountStub(env, account).money(),
-    db.findPurses(db.connect(env), account).catch(() => null),
-  ]);
-  if (purses === null) return null;
-  return free + purses.cash.posted - purses.cash.held + purses.promo.posted - purses.promo.held;
 }

@@ -39,7 +39,7 @@ export interface World {
   /** What a Miner object said of an instance; keeps the next pick from the same mistake. */
   fold(chute: string, instance: string, code: string, busy: number): void;
   account(id: string): AccountPort;
-  chute(id: string): Pick<ChutePort, 'enqueue' | 'wait' | 'leave'>;
+  chute(id: string): Pick<ChutePort, 'enqueue' | 'wait' | 'leave' | 'place'>;
   miner(agent: string): Pick<MinerPort, 'relay' | 'attach' | 'keep'>;
   now(): number;
   random(): number;

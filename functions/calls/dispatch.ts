@@ -9,7 +9,7 @@ import type { Call, World } from './call.ts';
 import { PAUSE_MS, insist } from './insist.ts';
 import type { Candidate } from './pick.ts';
 import type { QuoteFacts } from '../prices/terms.ts';
-import type { Opened as Money, QueueAnswer, RelayAnswer, RelayAsk, Snapshot, SnapshotInstance, WaitAnswer } from './ports.ts';
+import type { Opened as Money, Place, QueueAnswer, RelayAnswer, RelayAsk, Snapshot, SnapshotInstance, WaitAnswer } from './ports.ts';
 
 export interface Opened {
   snapshot: Snapshot;
@@ -51,6 +51,8 @@ export class Dispatch {
   private readonly once: boolean;
   /** The queue has this call. */
   private queued = false;
+  /** Where it stood when the queue took it; null: it never waited. */
+  private place: Place | null = null;
   /** When the call first asked for a place in the queue, unix ms; it keeps it by that. */
   private asked: number | null = null;
   /** Named by the queue, and kept for this call by its Miner object. */
@@ -113,6 +115,15 @@ export class Dispatch {
   /** A reply broke before its first byte reached the client: another instance may be next. */
   broke(instance: SnapshotInstance, code: string): void {
     this.attempts.broke(instance, code);
+  }
+
+  /** Where the call stands in the queue: as it was taken, or asked anew. Null: it does not wait, or the Chute gives no answer. */
+  async standing(anew: boolean): Promise<Place | null> {
+    if (!anew) return this.place;
+    return this.world
+      .chute(this.snapshot.chute)
+      .place(this.call.id)
+      .catch(() => null);
   }
 
   /** The call ends here: the Account need not wait for its deadline to release the hold. */
@@ -211,8 +222,9 @@ export class Dispatch {
     if (answer.kind === 'refused') {
       // Nobody else can take it: then what happened to it counts, not that others are missing.
       if (this.attempts.failed !== null) throw failure(this.attempts.failed);
-      throw refusal(answer);
+      throw this.refusal(answer);
     }
+    this.place = { position: answer.position, etaMs: answer.etaMs };
     this.queued = true;
   }
 
@@ -226,7 +238,7 @@ export class Dispatch {
         try {
           const answer = await world.chute(this.snapshot.chute).wait(call.id);
           if (answer.kind === 'slot') return answer.instance;
-          throw refusal(answer);
+          throw this.refusal(answer);
         } catch (error) {
           if (call.signal.aborted) throw failure('cancelled');
           if (error instanceof RipcordError) throw error;
@@ -240,6 +252,19 @@ export class Dispatch {
     }
   }
 
+  /** A remembered snapshot outlives its chute by some seconds: then the queue says `not_found`. */
+  private refusal(answer: Extract<QueueAnswer | WaitAnswer, { kind: 'refused' }>): RipcordError {
+    if (answer.code === 'not_found') return new RipcordError('not_found');
+    const { code, retryAfterMs } = answer;
+    if (answer.code !== 'start_failing') return new RipcordError(code, { retryAfterMs });
+    const { owner, name } = this.snapshot;
+    // What the program says is its owner's business.
+    if (owner !== this.call.claim.account)
+      return new RipcordError(code, { retryAfterMs, message: 'The program of this chute does not start; its owner can see why.' });
+    const message = `Every start of the program fails: ${answer.error || 'no reason given'}`;
+    return new RipcordError(code, { retryAfterMs, message, hint: `ripcord logs ${name} shows what it wrote.` });
+  }
+
   private leaveQueue(): Promise<void> {
     return this.world
       .chute(this.snapshot.chute)
@@ -250,9 +275,4 @@ export class Dispatch {
 
 function failure(code: ErrorCode): RipcordError {
   return new RipcordError(code, code === 'no_capacity' ? { retryAfterMs: 2_000, hint: 'Try again in a moment.' } : {});
-}
-
-/** A remembered snapshot outlives its chute by some seconds: then the queue says `not_found`. */
-function refusal(answer: Extract<QueueAnswer | WaitAnswer, { kind: 'refused' }>): RipcordError {
-  return new RipcordError(answer.code, answer.code === 'not_found' ? {} : { retryAfterMs: answer.retryAfterMs });
 }

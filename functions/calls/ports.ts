@@ -214,12 +214,28 @@ export interface Ticket {
 export type QueueAnswer =
   | { kind: 'admitted'; position: number; etaMs: number }
   | { kind: 'refused'; code: 'no_capacity' | 'queue_full'; retryAfterMs: number }
+  | StartFailing
   | { kind: 'refused'; code: 'not_found' };
+
+/** Every start of the chute's program fails; `error`: what it said last, for the chute's owner alone. */
+export interface StartFailing {
+  kind: 'refused';
+  code: 'start_failing';
+  retryAfterMs: number;
+  error: string;
+}
+
+/** Where a waiting call stands: from 1, and a guess at the milliseconds it still has to wait. */
+export interface Place {
+  position: number;
+  etaMs: number;
+}
 
 /** A slot that the Miner object keeps for this call for a few seconds. */
 export type WaitAnswer =
   | { kind: 'slot'; instance: SnapshotInstance }
   | { kind: 'refused'; code: 'no_capacity' | 'queue_timeout'; retryAfterMs: number }
+  | StartFailing
   | { kind: 'refused'; code: 'not_found' };
 
 /** An agent as its Miner object vouches for it. */
@@ -260,6 +276,8 @@ export interface ChutePort {
   wait(call: CallId): Promise<WaitAnswer>;
   /** The client left. */
   leave(call: CallId): Promise<void>;
+  /** Where the call stands now; null: it does not wait here. */
+  place(call: CallId): Promise<Place | null>;
 
   claim(agent: AgentFacts, version: string): Promise<ClaimAnswer>;
   /** State of one instance; `busy` is what the Miner object counts. */

@@ -4,7 +4,7 @@
  */
 import { RipcordError, isErrorCode, openAiError } from '../errors.ts';
 import { LIMITS } from '#protocol';
-import type { ByteSink, ByteSource } from './ports.ts';
+import type { ByteSink, ByteSource, Place } from './ports.ts';
 
 /** A reply that is complete, or one that is pumped into the client's stream. */
 export type Reply =
@@ -21,6 +21,8 @@ export interface Streamed {
   source: ByteSource | null;
   signal: AbortSignal;
   sleep(ms: number): Promise<void>;
+  /** Where the call stands in the queue; null where that is not known. `anew`: now, else as it was when it joined. */
+  standing(anew: boolean): Promise<Place | null>;
   /** The reply of a (new) instance, when none of this call has reached the client. */
   first(): Promise<{ status: number; headers: [string, string][]; body: Uint8Array | ByteSource }>;
   /** After a break: the rest from this offset; null to start over on another instance; or why it ends. */
@@ -29,7 +31,8 @@ export interface Streamed {
 
 /** Milliseconds between comments to a client whose call waits; a client that left is noticed by them. */
 const HEARTBEAT_MS = 1_000;
-const HEARTBEAT = new TextEncoder().encode(': waiting\n\n');
+/** Comments between two that ask the Chute where the call stands: a full line of them is a hundred questions a second. */
+const ASK_EVERY = 10;
 
 export async function pump(it: Streamed, sink: ByteSink): Promise<void> {
   const out = new Output(it, sink);
@@ -70,7 +73,8 @@ async function goOn(it: Streamed, out: Output): Promise<ByteSource> {
 async function waitForReply(it: Streamed, out: Output): Promise<ByteSource> {
   const first = it.first();
   first.catch(() => {});
-  for (;;) {
+  for (let beat = 0; ; beat++) {
+    if (it.events && beat % ASK_EVERY === 0) await out.comment(standing(await it.standing(beat > 0)));
     const reply = await Promise.race([first, it.sleep(HEARTBEAT_MS).then(() => null)]);
     if (reply !== null) {
       if (reply.status !== it.status)
@@ -80,8 +84,12 @@ async function waitForReply(it: Streamed, out: Output): Promise<ByteSource> {
       return asPromised(it, out, reply.headers, reply.body);
     }
     if (it.signal.aborted) throw new RipcordError('cancelled');
-    if (it.events) await out.comment(HEARTBEAT);
+    if (it.events && (beat + 1) % ASK_EVERY !== 0) await out.comment(standing(null));
   }
+}
+
+function standing(place: Place | null): Uint8Array {
+  return encoder.encode(place === null ? ': waiting\n\n' : `: queued position=${place.position} eta_ms=${place.etaMs}\n\n`);
 }
 
 function isEvents(headers: [string, string][]): boolean {

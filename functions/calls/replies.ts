@@ -34,6 +34,7 @@ function streamed(dispatch: Dispatch, reached: (Reached & { body: ByteSource }) 
     source: reached?.body ?? null,
     signal: call.signal,
     sleep: (ms) => world.sleep(ms),
+    standing: (anew) => dispatch.standing(anew),
     first: async () => {
       try {
         current = await dispatch.reach('wait');

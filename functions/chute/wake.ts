@@ -5,6 +5,7 @@
  */
 import type { CallId, WaitAnswer } from '../calls/ports.ts';
 import type { BOUNDS } from './bounds.ts';
+import { crashLoop, startFailing } from './crash-loop.ts';
 import { next, putBack, remove, slotFreed } from './queue.ts';
 import { currentSpec, serves } from './state.ts';
 import type { InstanceRow, Link, State, Turn } from './state.ts';
@@ -89,12 +90,14 @@ export function outcomeOf(state: State, call: CallId): WaitAnswer | null | undef
   return state.outcomes.get(call)?.answer ?? (state.tickets.has(call) ? null : undefined);
 }
 
-/** Refuses the calls whose time is up, and everyone when the chute is gone. */
+/** Refuses the calls whose time is up, and everyone when the chute is gone or cannot start. */
 export function expireTickets(turn: Turn, bounds: typeof BOUNDS): void {
   const { state, now } = turn;
   const alive = currentSpec(state) !== null;
+  const failing = state.tickets.size === 0 ? null : crashLoop(state, now, bounds);
   for (const ticket of state.tickets.values()) {
     if (!alive) decide(turn, ticket.call, { kind: 'refused', code: 'not_found' }, bounds);
+    else if (failing !== null) decide(turn, ticket.call, startFailing(failing, now), bounds);
     else if (ticket.deadline <= now) decide(turn, ticket.call, { kind: 'refused', code: 'queue_timeout', retryAfterMs: 5_000 }, bounds);
   }
   for (const [call, outcome] of state.outcomes) if (outcome.until <= now) state.outcomes.delete(call);

@@ -2,7 +2,7 @@
 import type { World } from '../../../functions/calls/call.ts';
 import { conduct } from '../../../functions/calls/conduct.ts';
 import { Finder } from '../../../functions/calls/find.ts';
-import type { OpenAnswer, QueueAnswer, RelayAnswer, RelayAsk, Snapshot, WaitAnswer } from '../../../functions/calls/ports.ts';
+import type { OpenAnswer, Place, QueueAnswer, RelayAnswer, RelayAsk, Snapshot, WaitAnswer } from '../../../functions/calls/ports.ts';
 import { RipcordError } from '../../../functions/errors.ts';
 import type { Host, ObjectHost } from '../network.ts';
 import type { Sim } from '../sim.ts';
@@ -86,6 +86,7 @@ export class WorkerNode implements Host {
             return a;
           }),
         leave: (id) => ask<void>(chute, 'leave', (answer) => answer(chute.leave(id))),
+        place: (id) => ask<Place | null>(chute, 'place', (answer) => answer(chute.core.place(id))),
       }),
       miner: (agent) => {
         const miner = sim.miner(agent);
