@@ -5,6 +5,7 @@ import type { ChuteObject } from './chute/object.ts';
 import type { MarketObject } from './market/object.ts';
 import type { MinerObject } from './miner/object.ts';
 import { feeBpsOf } from './prices/fee.ts';
+import { parseKeys } from './secrets/ring.ts';
 
 /** What wrangler.toml (or the local workerd config) binds. */
 export interface Env {
@@ -18,6 +19,8 @@ export interface Env {
   HYPERDRIVE?: Hyperdrive;
   /** Secret of 32 bytes or more, hex; every key of the edge is derived from it. */
   EDGE_SECRET: string;
+  /** Keys that secrets of chutes are kept under, newest first, `id:64 hex digits,…` (docs/secrets.md). Absent: one of EDGE_SECRET. */
+  SECRETS_KEYS?: string;
   /** The origin clients dial, without a slash at the end; hotkey signatures are bound to it. */
   PUBLIC_ORIGIN: string;
   /** Chutes answer at `{slug}.{HOST_SUFFIX}`. */
@@ -55,6 +58,8 @@ export interface Env {
   TOP_UP_URL?: string;
   /** Most agents that may be connected at once (one machine: as its file descriptors allow). Absent: no limit. */
   MAX_AGENTS?: string;
+  /** Hotkeys (ss58) whose agents are not let in, comma separated; one that is connected stays until its next login. */
+  REFUSED_HOTKEYS?: string;
   /** `1` lets alerts go to any address. Never set in production. */
   ALLOW_LOCAL_WEBHOOKS?: string;
   /** `1` lets a feed of TAO_USD_FEEDS be on this machine, by plain HTTP. Never set in production. */
@@ -74,12 +79,21 @@ export function topUpUrl(env: Env): string {
   return env.TOP_UP_URL ?? `${env.PUBLIC_ORIGIN}/accounts/me/balance`;
 }
 
+/** Whether the operator of this edge keeps the hotkey's agents out. */
+export function isRefused(env: Env, hotkey: string): boolean {
+  return env.REFUSED_HOTKEYS !== undefined && env.REFUSED_HOTKEYS.split(',').some((refused) => refused.trim() === hotkey);
+}
+
 /** Fails early, with the names of what is missing and nothing of what is there. */
 export function checkEnv(env: Env): void {
   const missing = REQUIRED.filter((name) => !env[name]);
   if (missing.length > 0) throw new RipcordError('unavailable', { message: `The edge is not configured: ${missing.join(', ')} missing.` });
   if (!/^[0-9a-f]{64,}$/.test(env.EDGE_SECRET))
     throw new RipcordError('unavailable', { message: 'The edge is not configured: EDGE_SECRET must be at least 64 hex digits.' });
+  if (parseKeys(env.SECRETS_KEYS) === null)
+    throw new RipcordError('unavailable', {
+      message: 'The edge is not configured: SECRETS_KEYS must be id:64 hex digits, comma separated.',
+    });
   if (feeBpsOf(env.FEE_BPS) === null)
     throw new RipcordError('unavailable', { message: 'The edge is not configured: FEE_BPS must be a whole number from 0 to 10000.' });
 }

@@ -1,11 +1,12 @@
 /** What this machine has, as the kernel, the driver and the container engine say. */
 import { arch, cpus, platform, totalmem } from 'node:os';
-import type { Device, Inventory } from '#protocol';
+import { NEWEST_AGENT, type Device, type Inventory } from '#protocol';
 import { askProgram } from './inventory/ask.ts';
 import { diskFreeMb } from './inventory/disk.ts';
 import { parseGpus, parseToolkit, problemOf, QUERY, type Gpus } from './inventory/nvidia.ts';
 
-export const AGENT_VERSION = '0.1.0';
+/** Of the tree it is built from. */
+export const AGENT_VERSION = NEWEST_AGENT;
 
 export interface InventoryAsk {
   region: string;

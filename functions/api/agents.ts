@@ -1,7 +1,18 @@
 /** How an agent logs in: a stateless challenge, then a WebSocket upgrade signed by its hotkey. Only then is its object touched. */
 import { Hono } from 'hono';
-import { LOGIN_HEADER, LIMITS, challengeRequestSchema, chooseVersion, firstIssue, loginSchema, loginText, type Login } from '#protocol';
-import type { Env } from '../env.ts';
+import {
+  LOGIN_HEADER,
+  LIMITS,
+  NEWEST_AGENT,
+  PROTOCOL_VERSIONS,
+  challengeRequestSchema,
+  chooseVersion,
+  firstIssue,
+  loginSchema,
+  loginText,
+  type Login,
+} from '#protocol';
+import { isRefused, type Env } from '../env.ts';
 import { RipcordError } from '../errors.ts';
 import { event } from '../events.ts';
 import { Buckets } from '../gate/bucket.ts';
@@ -17,40 +28,48 @@ import type { Vars } from './vars.ts';
 
 export const agentsApi = new Hono<{ Bindings: Env; Variables: Vars }>();
 
-/** Logins per isolate and second: a restart of everything brings every agent back at once. */
+/** Challenges, and connections with one, per isolate and second: a restart of everything brings every agent back at once. */
 const admission = new Buckets(200, 400);
 
 agentsApi.post('/agents/challenge', smallBody, async (c) => {
-  admit();
+  admit('challenge');
   const parsed = challengeRequestSchema.safeParse(await c.req.json().catch(() => null));
   if (!parsed.success) throw new RipcordError('invalid_request', { message: firstIssue(parsed.error) });
   const { hotkey, name } = parsed.data;
+  checkHotkey(c.env, hotkey);
   const agent = await agentIdOf(hotkey, name, c.env);
   if (!mayCome(agent, Number(c.env.MAX_AGENTS ?? Infinity), Date.now())) throw full();
   const random = base64url(crypto.getRandomValues(new Uint8Array(16)));
   const open = `${Date.now()}.${random}`;
   const challenge = `${open}.${await challengeMac(c.env, open, hotkey, agent)}`;
-  return c.json({ agent, challenge, origin: c.env.PUBLIC_ORIGIN });
+  return c.json({
+    agent,
+    challenge,
+    origin: c.env.PUBLIC_ORIGIN,
+    now: Date.now(),
+    versions: [...PROTOCOL_VERSIONS],
+    newest: NEWEST_AGENT,
+  });
 });
 
 agentsApi.get('/agents/connect', async (c) => {
   if (c.req.header('upgrade')?.toLowerCase() !== 'websocket')
     throw new RipcordError('invalid_request', { message: 'This route is a WebSocket.' });
-  admit();
+  admit('connect');
   const login = parseLogin(c.req.header(LOGIN_HEADER));
   await checkLogin(login, c.env);
   event('agent_login', { agent: login.agent, hotkey: login.hotkey });
-  const { agent, hotkey, name, challenge, versions } = login;
+  const { agent, hotkey, name, challenge, versions, sealKey } = login;
   if (!mayCome(agent, Number(c.env.MAX_AGENTS ?? Infinity), Date.now())) throw full();
   const answer = await minerStub(c.env, agent).fetch('http://miner/connect', {
-    headers: { upgrade: 'websocket', [ASK_HEADER]: asciiJson({ agent, hotkey, name, challenge, versions }) },
+    headers: { upgrade: 'websocket', [ASK_HEADER]: asciiJson({ agent, hotkey, name, challenge, versions, sealKey }) },
   });
   if (answer.status === 409) throw new RipcordError('nonce_used', { message: 'This challenge was already used.' });
   return answer;
 });
 
-function admit(): void {
-  const retryAfterMs = admission.take('all', Date.now());
+function admit(step: 'challenge' | 'connect'): void {
+  const retryAfterMs = admission.take(step, Date.now());
   if (retryAfterMs > 0) throw new RipcordError('rate_limited', { retryAfterMs: retryAfterMs + Math.random() * 5_000 });
 }
 
@@ -61,6 +80,11 @@ function full(): RipcordError {
     hint: 'Try again later.',
     retryAfterMs: 10_000 + Math.random() * 20_000,
   });
+}
+
+function checkHotkey(env: Env, hotkey: string): void {
+  if (!isRefused(env, hotkey)) return;
+  throw new RipcordError('hotkey_refused', { hint: 'Ask the operator of this network, or use another hotkey.' });
 }
 
 function parseLogin(header: string | undefined): Login {
@@ -77,10 +101,14 @@ function parseLogin(header: string | undefined): Login {
 
 async function checkLogin(login: Login, env: Env): Promise<void> {
   const now = Date.now();
+  checkHotkey(env, login.hotkey);
   if (login.origin !== env.PUBLIC_ORIGIN)
     throw new RipcordError('invalid_signature', { message: `This login is for ${login.origin}, not for this edge.` });
   if (chooseVersion(login.versions) === null)
-    throw new RipcordError('invalid_request', { message: 'No common protocol version.', hint: 'Update the agent.' });
+    throw new RipcordError('version_unsupported', {
+      message: `This edge speaks protocol ${PROTOCOL_VERSIONS.join(' and ')}, the agent ${login.versions.join(' and ')}.`,
+      hint: `Update ripcord-miner to ${NEWEST_AGENT} or newer.`,
+    });
   const [at, random, mac, ...more] = login.challenge.split('.');
   const expected = await challengeMac(env, `${at}.${random}`, login.hotkey, login.agent);
   if (mac === undefined || more.length > 0 || !sameText(mac, expected))

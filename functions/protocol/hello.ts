@@ -1,7 +1,7 @@
 /**
  * Identity in two steps, so that nothing stateful is touched before a signature is checked.
  *
- * 1. `POST /agents/challenge {hotkey, name}` → `{agent, challenge, origin}`. The challenge is stateless: time, random
+ * 1. `POST /agents/challenge {hotkey, name}` → `{agent, challenge, origin, …}`. The challenge is stateless: time, random
  *    bytes and a MAC of the edge over them, the hotkey and the agent. Good for `LIMITS.challengeMs`, once.
  * 2. `GET /agents/connect` as a WebSocket upgrade with the header `X-Ripcord-Login`: base64url JSON `Login`. The hotkey
  *    (sr25519) signs `loginText`. From then on the session key (Ed25519) signs receipts and commits.
@@ -21,6 +21,10 @@ export const challengeReplySchema = z.object({
   agent: z.string().check(z.maxLength(64)),
   challenge: z.string().check(z.maxLength(256)),
   origin: z.string().check(z.maxLength(256)),
+  /** The edge's clock (unix ms), the protocol versions it speaks, newest first, and the newest agent there is. */
+  now: z.optional(z.number().check(z.int(), z.nonnegative())),
+  versions: z.optional(z.array(z.number().check(z.int(), z.positive())).check(z.maxLength(8))),
+  newest: z.optional(z.string().check(z.maxLength(32))),
 });
 export type ChallengeReply = z.infer<typeof challengeReplySchema>;
 

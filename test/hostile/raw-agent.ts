@@ -35,6 +35,8 @@ export interface Opened {
 
 export class RawAgent {
   readonly texts: Down[] = [];
+  /** As they came, before any schema of today filled in or took away. */
+  readonly raws: string[] = [];
   readonly received: Frame[] = [];
   /** Resolves with the close code; never rejects. */
   readonly closed: Promise<number>;
@@ -45,7 +47,10 @@ export class RawAgent {
     this.#ws = ws;
     ws.on('message', (data: Buffer, isBinary: boolean) => {
       if (isBinary) this.received.push(...decodeFrames(new Uint8Array(data)));
-      else if (data.toString() !== 'pong') this.texts.push(downSchema.parse(JSON.parse(data.toString())));
+      else if (data.toString() !== 'pong') {
+        this.raws.push(data.toString());
+        this.texts.push(downSchema.parse(JSON.parse(data.toString())));
+      }
       this.#look();
     });
     ws.on('error', () => {});
@@ -74,8 +79,9 @@ export class RawAgent {
   }
 
   /** A real login, then nothing: not even hello. */
-  static async login(api: string, hotkey: Hotkey = newHotkey(), name = 'raw'): Promise<RawAgent> {
-    return RawAgent.dial(api, await login(api, hotkey, name, makeSessionKeys(), Date.now()));
+  static async login(api: string, hotkey: Hotkey = newHotkey(), name = 'raw', versions?: readonly number[]): Promise<RawAgent> {
+    const more = versions === undefined ? {} : { versions };
+    return RawAgent.dial(api, await login(api, hotkey, name, makeSessionKeys(), Date.now(), more));
   }
 
   /** Logged in and welcome. */

@@ -26,7 +26,7 @@ import {
 
 /** Of protocol version 2. */
 const PINNED = {
-  challengeReply: '186599d4d3e3c173',
+  challengeReply: 'aab377aaabbec03a',
   challengeRequest: 'c0f03c3302fe7622',
   chuteConfig: 'b6db6b347e76d1e5',
   down: 'd06eb33d55f2191f',
