@@ -1,5 +1,6 @@
 /** A folder with a chute.toml → a deployed version. */
 import { join } from 'node:path';
+import { cordsOf } from '#protocol';
 import type { ChuteConfig, CodeRef } from '#protocol';
 import type { Deployed } from './answers.ts';
 import { readChuteToml } from './chute-toml/read.ts';
@@ -41,7 +42,8 @@ export function curlLine(origin: string, deployment: Pick<Deployment, 'name' | '
     const body = JSON.stringify({ model: name, messages: [{ role: 'user', content: 'Hello' }] });
     return `curl ${origin}/v1/chat/completions ${auth} -H 'Content-Type: application/json' -d '${body}'`;
   }
-  const cord = config.cords.find((c) => c.method === 'GET') ?? config.cords[0];
+  const cords = cordsOf(config);
+  const cord = cords.find((c) => c.method === 'GET') ?? cords[0];
   const method = cord === undefined || cord.method === 'GET' ? '' : cord.method === 'HEAD' ? '-I ' : `-X ${cord.method} `;
   return `curl ${method}'${origin}/call/${name}${(cord?.path ?? '/').replaceAll("'", '%27')}' ${auth}`;
 }

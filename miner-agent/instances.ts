@@ -47,7 +47,7 @@ export interface InstancesPort {
 export interface Way {
   runtime: 'process' | 'url' | 'docker';
   slots: number;
-  make(context: RuntimeContext): Runtime;
+  make: (context: RuntimeContext) => Runtime;
 }
 
 /** How and on what. Made before anything starts, throws `StartFailed` if it may not be. */

@@ -1,4 +1,5 @@
 /** Chutes as clients see them; field names are Chutes' own where the idea is the same. */
+import { cordsOf } from '#protocol';
 import type { Listing } from '../calls/ports.ts';
 import type { ChuteView, InstanceView } from '../chute/view.ts';
 import type { PriceVersion } from '../prices/history.ts';
@@ -15,7 +16,7 @@ export function chuteItem(view: ChuteView, eyes: 'owner' | 'public', now = Date.
     public: config.public,
     version: view.version,
     template: config.template,
-    cords: config.cords.map(({ path, method, retry }) => ({ path, method, retry })),
+    cords: cordsOf(config).map(({ path, method, retry }) => ({ path, method, retry })),
     node_selector:
       gpu === undefined ? null : { gpu_count: gpu.count, min_vram_gb_per_gpu: gpu.min_vram_gb, include: gpu.include, exclude: gpu.exclude },
     concurrency: config.concurrency,

@@ -1,6 +1,6 @@
 /** The body of a deploy, checked field by field. */
 import * as z from 'zod/mini';
-import { chuteConfigSchema, codeRefSchema, configConflict } from '#protocol';
+import { chuteConfigSchema, codeRefSchema, configConflict, isPinned } from '#protocol';
 import type { ChuteConfig, CodeRef } from '#protocol';
 import { RipcordError } from '../errors.ts';
 
@@ -28,6 +28,14 @@ export function readDeploy(headers: Headers, text: string): Deploy {
   if (!parsed.success) throw invalid(parsed.error);
   const conflict = configConflict(parsed.data.config);
   if (conflict !== null) throw new RipcordError('invalid_config', { message: conflict, param: conflict.split(':', 1)[0] ?? 'config' });
+  const { image } = parsed.data.config;
+  // A version never changes, and a tag may name another image tomorrow.
+  if (image !== undefined && !isPinned(image))
+    throw new RipcordError('invalid_config', {
+      message: 'image: pin it by its digest.',
+      hint: 'ripcord deploy does that. By hand: host/repository@sha256:…, with the digest the registry gives for the tag.',
+      param: 'image',
+    });
   return parsed.data;
 }
 

@@ -2,6 +2,7 @@
  * Which instances of public chutes are live, as their Chutes tell it: what judges may test and the list of miners shows.
  * It wakes no Miner object. The answer is kept a few seconds per isolate, since it is the same for every reader.
  */
+import { cordsOf, healthOf } from '#protocol';
 import type { Snapshot } from '../calls/ports.ts';
 import type { Env } from '../env.ts';
 import type { AuditInstance } from '../protocol/audit.ts';
@@ -68,8 +69,8 @@ function liveOf(chute: Snapshot): LiveInstance[] {
         name: chute.name,
         version: i.version,
         template: chute.config.template,
-        health: chute.config.health,
-        cords: chute.config.cords,
+        health: healthOf(chute.config),
+        cords: cordsOf(chute.config),
       },
     }));
 }

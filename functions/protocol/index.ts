@@ -8,6 +8,8 @@ export * from './down.ts';
 export * from './frames.ts';
 export * from './payloads.ts';
 export * from './chute.ts';
+export * from './cords.ts';
+export * from './image.ts';
 export * from './why.ts';
 export * from './wave.ts';
 export * from './secrets.ts';

@@ -1,4 +1,5 @@
 /** Runtime `url`: the engine runs already, on this machine or near it; the agent only brings calls to it. */
+import { healthOf } from '#protocol';
 import type { Endpoint } from './endpoint.ts';
 import { untilHealthy } from './health.ts';
 import type { Runtime, RuntimeContext } from './runtime.ts';
@@ -10,7 +11,7 @@ const MISSES = 3;
 
 export function urlRuntime(base: URL, context: RuntimeContext): Runtime {
   const endpoint: Endpoint = { url: base, socketPath: null };
-  const { health } = context.spec.config;
+  const health = healthOf(context.spec.config);
   let timer: NodeJS.Timeout | null = null;
 
   function watch(misses: number): void {

@@ -232,7 +232,7 @@ test('a chute that nobody runs: the call waits until its time is up, then 503 qu
       tagline: '',
       public: false,
       template: 'http',
-      image: 'registry.example/none:1',
+      image: `registry.example/none@sha256:${'0'.repeat(64)}`,
       port: 80,
       health: '/',
       start_timeout: 10,

@@ -1,0 +1,8 @@
+import runpod
+
+
+def handler(job):
+    yield from job["input"]["words"].split()
+
+
+runpod.serverless.start({"handler": handler})
