@@ -32,3 +32,8 @@ export async function findAccountByHandle(db: Database, handle: string): Promise
   const [row] = await db.select().from(accounts).where(eq(accounts.handle, handle));
   return row ?? null;
 }
+
+export async function findAccount(db: Database, id: string): Promise<AccountRecord | null> {
+  const [row] = await db.select().from(accounts).where(eq(accounts.id, id));
+  return row ?? null;
+}

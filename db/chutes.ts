@@ -1,6 +1,6 @@
 import { and, desc, eq, isNull, or, sql } from 'drizzle-orm';
 import type { Database } from './client.ts';
-import { chutes, versions } from './schema.ts';
+import { chutes, shares, versions } from './schema.ts';
 
 export interface ChuteRecord {
   id: string;
@@ -61,17 +61,18 @@ export async function findChute(db: Database, id: string): Promise<(ChuteRecord 
   return row ?? null;
 }
 
-/** An account's own chutes and the public ones, by name; at most `limit` after the name `after`. */
+/** An account's own chutes, those shared with it and the public ones, by name; at most `limit` after the name `after`. */
 export async function listChutes(
   db: Database,
   accountId: string,
   after = '',
   limit = 200,
 ): Promise<(ChuteRecord & { createdAt: Date; updatedAt: Date })[]> {
+  const shared = sql`exists (select from ${shares} where ${shares.chuteId} = ${chutes.id} and ${shares.accountId} = ${accountId})`;
   return db
     .select()
     .from(chutes)
-    .where(and(isNull(chutes.deletedAt), or(eq(chutes.accountId, accountId), chutes.public), sql`${chutes.name} > ${after}`))
+    .where(and(isNull(chutes.deletedAt), or(eq(chutes.accountId, accountId), chutes.public, shared), sql`${chutes.name} > ${after}`))
     .orderBy(chutes.name)
     .limit(limit);
 }

@@ -3,6 +3,7 @@ import { sql } from 'drizzle-orm';
 import { boolean, foreignKey, index, integer, jsonb, pgTable, primaryKey, text, uniqueIndex } from 'drizzle-orm/pg-core';
 import { big, moment } from './schema/columns.ts';
 
+export * from './schema/attached.ts';
 export * from './schema/ledger.ts';
 export * from './schema/moved.ts';
 export * from './schema/prices.ts';

@@ -23,7 +23,8 @@ export type EventName =
   | 'payout_submitted'
   | 'rate_feed_failed'
   | 'rate_feed_invalid'
-  | 'rate_refused';
+  | 'rate_refused'
+  | 'secrets_not_sealed';
 
 /** What a failure says of itself, without the values of its statement: those are what clients sent. */
 export function whyOf(error: unknown, most: number): string {

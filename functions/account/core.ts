@@ -193,7 +193,8 @@ export class AccountCore {
       if (!check.ok) return check;
       const { rate, cap } = check;
       const { chute } = ask;
-      if (chute === null || !(chute.public || chute.owner === this.#profile.account)) return { ok: false, code: 'not_found', rate };
+      if (chute === null || !(chute.public || chute.shared === true || chute.owner === this.#profile.account))
+        return { ok: false, code: 'not_found', rate };
       const known = this.#calls.get(ask.call);
       if (known !== null)
         return ask.again === true && known.closedAt === null ? opened(known, rate) : { ok: false, code: 'duplicate_call', rate };

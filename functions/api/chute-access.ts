@@ -20,7 +20,8 @@ export const CHUTE_PATHS = ['/chutes/:id{cht_[^/]+}', '/chutes/:owner{[a-z0-9]+}
 export async function visible(c: Ctx, caller: Caller): Promise<ChuteView> {
   const id = await idOf(c);
   const view = id === null ? null : await chuteStub(c.env, id).describe();
-  if (view === null || (view.owner !== caller.account && !view.config.public)) throw new RipcordError('chute_not_found');
+  const open = view !== null && (view.config.public || view.owner === caller.account || view.shared.includes(caller.account));
+  if (!open) throw new RipcordError('chute_not_found');
   return view;
 }
 

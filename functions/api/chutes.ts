@@ -14,6 +14,7 @@ import { authenticate, authenticateAccount } from '../gate/authenticate.ts';
 import { chuteIdOf, slugOf } from '../gate/ids.ts';
 import { marketListings } from '../market/copy.ts';
 import { chuteStub } from '../stubs.ts';
+import { attachedOnRecord } from './attached.ts';
 import { bodyAtMost } from './body.ts';
 import { CHUTE_PATHS, owned, recorded, visible } from './chute-access.ts';
 import { chuteItem, listedItem, versionItem } from './chute-items.ts';
@@ -79,11 +80,12 @@ chutesApi.post('/chutes', deployLimit, async (c) => {
     await db.insertVersion(base, { chuteId: chute, version, config: withoutSecrets(config), code });
   }, c.env);
   const prices = await deployedPrices(c.env, chute, { price, live }, Date.now());
-  const deployed = await stub.deploy({ spec: { chute, name, account: caller.account, version, config, code }, slug, prices });
+  const attached = await attachedOnRecord(c.env, chute);
+  const deployed = await stub.deploy({ spec: { chute, name, account: caller.account, version, config, code }, slug, prices, attached });
   return c.json({ chute_id: chute, name, slug, version, created: deployed.created }, 201);
 });
 
-/** Own and public chutes by name; `?after=` the last name of the page before, `?limit=`. */
+/** Own chutes, those shared with the caller and public ones by name; `?after=` the last name of the page before, `?limit=`. */
 chutesApi.get('/chutes', async (c) => {
   const caller = await authenticate(c, 'read');
   const limit = Math.min(200, Math.max(1, Number(c.req.query('limit') ?? 200) || 200));
@@ -111,7 +113,10 @@ for (const at of CHUTE_PATHS) {
 
   chutesApi.delete(at, async (c) => {
     const view = await owned(c, 'write');
-    await recorded((base) => db.deleteChute(base, view.chute), c.env);
+    await recorded(async (base) => {
+      await db.deleteChute(base, view.chute);
+      await db.detachAll(base, view.chute);
+    }, c.env);
     await chuteStub(c.env, view.chute).remove();
     return c.json({ chute_id: view.chute, name: view.name, deleted: true });
   });

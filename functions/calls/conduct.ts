@@ -48,7 +48,7 @@ async function open(call: Call, world: World): Promise<Dispatch> {
   const opened = await openAccount(world, {
     call: call.id,
     claim: call.claim,
-    chute: snapshot === null ? null : { id: snapshot.chute, owner: snapshot.owner, public: snapshot.public },
+    chute: snapshot === null ? null : faceOf(snapshot, call.claim.account),
     version: snapshot?.version ?? '',
     terms,
     facts,
@@ -60,6 +60,11 @@ async function open(call: Call, world: World): Promise<Dispatch> {
   if (!opened.ok) throw refusalOf(opened);
   if (snapshot === null) throw new RipcordError('not_found');
   return new Dispatch(call, world, { snapshot, candidates, agents, deadline, facts, money: opened });
+}
+
+/** What the Account needs to know of a chute to say whether it may be called. */
+function faceOf({ chute, owner, public: isPublic, shared }: Snapshot, account: string): NonNullable<OpenAsk['chute']> {
+  return { id: chute, owner, public: isPublic, ...(shared?.includes(account) === true ? { shared: true } : {}) };
 }
 
 /** As it goes to an instance. */

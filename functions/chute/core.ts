@@ -16,6 +16,8 @@ import { currentSpec, dropRow, emptyDemand, rebuild } from './state.ts';
 import type { Effect, State, StoredRow, Turn } from './state.ts';
 import * as versions from './versions.ts';
 import * as view from './view.ts';
+import { NOTHING_ATTACHED, type Attached } from '../secrets/attached.ts';
+import { attach } from './attached.ts';
 import * as wake from './wake.ts';
 
 export interface Outcome<T> {
@@ -66,6 +68,14 @@ export class ChuteCore {
       dropRow(turn, 'unpaid', 'unpaid');
       dropRow(turn, 'demand', state.chute.chute);
       dropRow(turn, 'chute', state.chute.chute);
+  /** What is attached to it; false: there is no chute. */
+  attach(told: Attached, now: number): Outcome<boolean> {
+    return this.#turn(now, (turn) => {
+      attach(turn, told);
+      return this.#state.chute !== null;
+    });
+  }
+
       turn.effects.push({ do: 'post', chute: state.chute.chute, offer: null, listing: null });
       state.versions.clear();
       state.strikes.clear();
@@ -80,6 +90,7 @@ export class ChuteCore {
       return true;
     });
   }
+      dropRow(turn, 'attached', 'attached');
 
   versions(): ReturnType<typeof versions.versionList> {
     return versions.versionList({ state: this.#state });
@@ -87,6 +98,7 @@ export class ChuteCore {
 
   describe(now: number): view.ChuteView | null {
     return view.describe(this.#state, now, this.#bounds);
+      state.attached = NOTHING_ATTACHED;
   }
 
   /** One instance is wanted for so many milliseconds from now, whether or not calls come. */
@@ -122,7 +134,20 @@ export class ChuteCore {
   // ── Miner objects ──
 
   claim(facts: AgentFacts, version: string, fresh: string, now: number): Outcome<ClaimAnswer> {
-    return this.#turn(now, (turn) => instances.claim(turn, facts, version, fresh, this.#bounds));
+    return this.#turn(now, (turn) => {
+      // Rather no start than one without its secrets: a login that an older deploy took named no key to seal them for.
+      if (this.#state.attached.secrets.length > 0 && facts.sealKey === undefined)
+        return { kind: 'refusal', code: 'not_eligible', retryAfterMs: 60_000 };
+      return instances.claim(turn, facts, version, fresh, this.#bounds);
+    });
+  }
+
+  /** The grant could not be handed over: it is as if it was never given. */
+  withdraw(instance: string, now: number): Outcome<void> {
+    return this.#turn(now, (turn) => {
+      const row = this.#state.instances.get(instance);
+      if (row?.state === 'granted') instances.forget(turn, row);
+    });
   }
 
   report(facts: AgentFacts, told: InstanceReport, busy: number, now: number): Outcome<ReportAnswer> {
@@ -223,6 +248,16 @@ export class ChuteCore {
   }
 
   /** Tells the market what changed; a growing urgency only every few seconds. */
+  /** Sealed secrets and shares. */
+  get attached(): Attached {
+    return this.#state.attached;
+  }
+
+  /** Whose chute it is; null while there is none. */
+  get owner(): string | null {
+    return this.#state.chute?.owner ?? null;
+  }
+
   #post(turn: Turn): void {
     const { state, now } = turn;
     if (state.chute === null || (state.postingSince !== null && now - state.postingSince < this.#bounds.linkMs)) return;

@@ -17,6 +17,9 @@ import type { Env } from '../env.ts';
 import { event } from '../events.ts';
 import { makeId } from '../gate/ids.ts';
 import type { PriceVersion } from '../prices/history.ts';
+import type { Attached } from '../secrets/attached.ts';
+import { rewrapped, sealForGrant } from '../secrets/grant.ts';
+import { ringOf } from '../secrets/ring.ts';
 import { accountStub, marketStub, minerStub } from '../stubs.ts';
 import { BOUNDS } from './bounds.ts';
 import { ChuteCore } from './core.ts';
@@ -61,6 +64,11 @@ export class ChuteObject extends DurableObject<Env> {
   /** What the chute asks now and next, as Postgres has it; false: there is no chute. */
   setPrices(prices: PriceVersion[]): boolean {
     return this.#run(this.#core.setPrices(prices, Date.now()));
+  }
+
+  /** Secrets and shares, as Postgres has them; false: there is no chute. */
+  attach(attached: Attached): boolean {
+    return this.#run(this.#core.attach(attached, Date.now()));
   }
 
   /** Stops and forgets everything; false if there was no chute. Throws while the market cannot be told. */
@@ -114,7 +122,28 @@ export class ChuteObject extends DurableObject<Env> {
 
   async claim(agent: AgentFacts, version: string): Promise<ClaimAnswer> {
     const fresh = await makeId('ins', this.env);
-    return this.#run(this.#core.claim(agent, version, fresh, Date.now()));
+    const answer = this.#run(this.#core.claim(agent, version, fresh, Date.now()));
+    if (answer.kind === 'refusal' || this.#core.attached.secrets.length === 0) return answer;
+    const sealed = await this.#sealed(agent, answer.instance);
+    if (sealed !== null) return { ...answer, sealed };
+    this.#run(this.#core.withdraw(answer.instance, Date.now()));
+    return { kind: 'refusal', code: 'not_eligible', retryAfterMs: 60_000 };
+  }
+
+  /** The chute's secrets for this instance of this agent; null: they cannot be opened here, or its key is none. */
+  async #sealed({ agent, sealKey = '' }: AgentFacts, instance: string): Promise<string | null> {
+    const { attached } = this.#core;
+    const of = { owner: this.#core.owner ?? '', chute: this.#name() };
+    try {
+      const ring = await ringOf(this.env);
+      const sealed = await sealForGrant(ring, attached.secrets, { ...of, instance, agent, sealKey });
+      const newest = await rewrapped(ring, attached.secrets, of);
+      if (newest !== null) this.#run(this.#core.attach({ ...attached, secrets: newest }, Date.now()));
+      return sealed;
+    } catch (error) {
+      event('secrets_not_sealed', { chute: of.chute, agent, why: error instanceof Error ? error.name : 'unknown' });
+      return null;
+    }
   }
 
   report(agent: AgentFacts, report: InstanceReport, busy: number): ReportAnswer {

@@ -6,6 +6,7 @@ import { scalingOf, type Scaling, type StopReason, type VersionSpec } from '#pro
 import type { CallId, Listing, Offer, Snapshot, Ticket, WaitAnswer } from '../calls/ports.ts';
 import { inOrder, type PriceVersion } from '../prices/history.ts';
 import type { Terms } from '../prices/terms.ts';
+import { NOTHING_ATTACHED, type Attached } from '../secrets/attached.ts';
 
 export interface ChuteRow {
   chute: string;
@@ -138,6 +139,7 @@ export type Effect =
   /** Ask the owner's account for the price of a period, or tell what it came to. */
   | { do: 'rent'; key: string; rent: RentRow }
   | { do: 'settle'; key: string; rent: RentRow }
+  attached: Attached;
   | { do: 'post'; chute: string; offer: Offer | null; listing: Listing | null }
   /** A line of the edge's own in an instance's log. */
   | { do: 'note'; agent: string; instance: string; at: number; text: string };
@@ -194,6 +196,7 @@ export interface State {
   rentTries: Map<string, { at: number; tries: number }>;
   outcomes: Map<CallId, { answer: WaitAnswer; until: number }>;
   /** Milliseconds between two freed slots, smoothed; for the ETA. */
+  attached: Attached;
   pace: { everyMs: number; at: number | null };
   snapshot: Snapshot | null;
   posted: string | null;
@@ -251,6 +254,7 @@ export function rebuild(rows: Iterable<StoredRow>): State {
     else if (row.kind === 'strike') state.strikes.set(row.key, row.value);
     else if (row.kind === 'stop') state.stops.set(row.key, row.value);
     else if (row.kind === 'price') state.prices.push(row.value);
+    attached: NOTHING_ATTACHED,
     else if (row.kind === 'rent') state.rents.set(row.key, row.value);
     else if (row.kind === 'unpaid') state.unpaid = row.value;
     else {
@@ -282,6 +286,7 @@ export function scalingNow(state: State): Scaling | null {
   return spec === null ? null : (state.chute?.scaling ?? scalingOf(spec.config));
 }
 
+    else if (row.kind === 'attached') state.attached = row.value;
 /** Takes new calls: live, and its agent connected. */
 export function serves(row: InstanceRow): boolean {
   return row.state === 'live' && row.goneAt === null;

@@ -1,6 +1,8 @@
 /** Versions: immutable, named by what they hold; a pointer says which one is current. */
 import { SCALING, scalingOf, type ChuteConfig, type CodeRef, type Scaling, type VersionSpec } from '#protocol';
 import type { PriceVersion } from '../prices/history.ts';
+import { NOTHING_ATTACHED, type Attached } from '../secrets/attached.ts';
+import { attach } from './attached.ts';
 import type { BOUNDS } from './bounds.ts';
 import { learn } from './prices.ts';
 import { tryNow } from './rent.ts';
@@ -29,6 +31,8 @@ export interface DeployAsk {
   slug: string;
   /** What the chute asks now and next, as Postgres has it. */
   prices?: PriceVersion[];
+  /** Secrets and shares, likewise. */
+  attached?: Attached;
 }
 
 export interface DeployAnswer {
@@ -47,6 +51,7 @@ export function deploy(turn: Turn, ask: DeployAsk, bounds: typeof BOUNDS): Deplo
   point(turn, spec.version);
   scale(turn, scalingOf(spec.config));
   learn(turn, ask.prices ?? []);
+  attach(turn, ask.attached ?? NOTHING_ATTACHED);
   tryNow(turn);
   prune(turn, bounds.versions);
   return { version: spec.version, created };

@@ -37,6 +37,7 @@ export function snapshot(state: State, now: number): Snapshot | null {
     owner: state.chute.owner,
     public: spec.config.public,
     version: spec.version,
+    ...(state.attached.shared.length === 0 ? {} : { shared: state.attached.shared }),
     config: { ...spec.config, ...scalingNow(state) },
     terms: timeline(state.prices, now).map(({ startsAt, terms }) => ({ startsAt, terms: callTerms(terms, spec.config.public) })),
     instances: [...state.instances.values()]
@@ -82,6 +83,8 @@ export interface ChuteView {
   /** With the scaling in force. */
   config: ChuteConfig;
   /** What is in force, and every price that is or will be. */
+  /** Accounts it is shared with. */
+  shared: readonly string[];
   terms: Terms;
   prices: PriceVersion[];
   /** Since when the owner cannot pay for instances; null: it can. */
@@ -116,6 +119,7 @@ export function describe(state: State, now: number, bounds: typeof BOUNDS): Chut
     version: spec.version,
     config: { ...spec.config, ...scalingNow(state) },
     terms: termsNow(state, now),
+    shared: state.attached.shared,
     prices: state.prices,
     unpaidSince: state.unpaid?.since ?? null,
     instances: [...state.instances.values()].map((row) => ({

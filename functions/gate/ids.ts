@@ -1,12 +1,12 @@
 /**
  * Ids nobody can guess into existence: 16 characters that are random or derived, then 8 characters (40 bits) of a MAC of
- * the edge. `acc_`, `key_`, `cht_`, `agt_`, `ins_`, `prc_`, then `[0-9a-z]{24}`.
+ * the edge. `acc_`, `key_`, `cht_`, `agt_`, `ins_`, `prc_`, `sec_`, then `[0-9a-z]{24}`.
  */
 import { base32crockford } from '@scure/base';
 import { sameText } from './constant-time.ts';
 import { edgeMac, type EdgeSecret } from './secrets.ts';
 
-export type IdKind = 'acc' | 'key' | 'cht' | 'agt' | 'ins' | 'prc';
+export type IdKind = 'acc' | 'key' | 'cht' | 'agt' | 'ins' | 'prc' | 'sec';
 
 const BODY_BYTES = 10;
 const MAC_BYTES = 5;

@@ -142,7 +142,7 @@ export class MinerCore {
   // ── the session ──
 
   /** A login whose signature was verified. Fences the session before it. */
-  onLogin(agent: string, hotkey: string, name: string, now: number, version: number = PROTOCOL_VERSIONS[0]): Effect[] {
+  onLogin(agent: string, hotkey: string, name: string, now: number, version: number = PROTOCOL_VERSIONS[0], sealKey?: string): Effect[] {
     return this.turn(now, (turn) => {
       const epoch = (this.agent?.epoch ?? 0) + 1;
       const key = sealKey === undefined ? {} : { sealKey };

@@ -56,7 +56,7 @@ export class Instances {
       turn.tell({ type: 'refusal', ref, code: answer.code, retryAfterMs: answer.retryAfterMs });
       return;
     }
-    const { instance, deadlineMs, spec } = answer;
+    const { instance, deadlineMs, spec, sealed } = answer;
     this.put(turn, {
       instance,
       chute,
@@ -65,7 +65,7 @@ export class Instances {
       state: 'starting',
       code: spec.code === null ? null : { sha256: spec.code.sha256, account: spec.account },
     });
-    turn.tell({ type: 'grant', ref, instance, deadlineMs, spec });
+    turn.tell({ type: 'grant', ref, instance, deadlineMs, spec, ...(sealed === undefined ? {} : { sealed }) });
   }
 
   /** Returns true when the instance ended, with whatever ran on it. */

@@ -112,7 +112,7 @@ export class MinerObject extends DurableObject<Env> {
     for (const old of this.ctx.getWebSockets()) old.close(CLOSE.superseded, 'a newer session took over');
     this.run(this.core.onClose(this.core.epoch, Date.now()));
     const version = chooseVersion(login.versions) ?? PROTOCOL_VERSIONS[0];
-    this.run(this.core.onLogin(login.agent, login.hotkey, login.name, Date.now(), version));
+    this.run(this.core.onLogin(login.agent, login.hotkey, login.name, Date.now(), version, login.sealKey));
     this.ctx.acceptWebSocket(pair[1]);
     this.socket = pair[1];
     arrived(login.agent, Date.now());
