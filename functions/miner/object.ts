@@ -15,6 +15,7 @@ import {
   packMessages,
   upSchema,
   type Frame,
+  type Login,
   type StopReason,
   type Up,
 } from '#protocol';
