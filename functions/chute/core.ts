@@ -5,6 +5,8 @@
 import type { InstanceReport } from '#protocol';
 import type { AgentFacts, CallId, ClaimAnswer, Place, QueueAnswer, ReportAnswer, Snapshot, Ticket, WaitAnswer } from '../calls/ports.ts';
 import { nextChange, type PriceVersion } from '../prices/history.ts';
+import { NOTHING_ATTACHED, type Attached } from '../secrets/attached.ts';
+import { attach } from './attached.ts';
 import { balance } from './balance.ts';
 import { BOUNDS } from './bounds.ts';
 import * as instances from './instances.ts';
@@ -16,8 +18,6 @@ import { currentSpec, dropRow, emptyDemand, rebuild } from './state.ts';
 import type { Effect, State, StoredRow, Turn } from './state.ts';
 import * as versions from './versions.ts';
 import * as view from './view.ts';
-import { NOTHING_ATTACHED, type Attached } from '../secrets/attached.ts';
-import { attach } from './attached.ts';
 import * as wake from './wake.ts';
 
 export interface Outcome<T> {
@@ -53,6 +53,14 @@ export class ChuteCore {
     });
   }
 
+  /** What is attached to it; false: there is no chute. */
+  attach(told: Attached, now: number): Outcome<boolean> {
+    return this.#turn(now, (turn) => {
+      attach(turn, told);
+      return this.#state.chute !== null;
+    });
+  }
+
   /** Ends the chute: every instance is stopped, every waiting call refused, every row dropped but the rents to be settled. */
   remove(now: number): Outcome<boolean> {
     return this.#turn(now, (turn) => {
@@ -66,21 +74,15 @@ export class ChuteCore {
       for (const key of state.strikes.keys()) dropRow(turn, 'strike', key);
       for (const { id } of state.prices) dropRow(turn, 'price', id);
       dropRow(turn, 'unpaid', 'unpaid');
+      dropRow(turn, 'attached', 'attached');
       dropRow(turn, 'demand', state.chute.chute);
       dropRow(turn, 'chute', state.chute.chute);
-  /** What is attached to it; false: there is no chute. */
-  attach(told: Attached, now: number): Outcome<boolean> {
-    return this.#turn(now, (turn) => {
-      attach(turn, told);
-      return this.#state.chute !== null;
-    });
-  }
-
       turn.effects.push({ do: 'post', chute: state.chute.chute, offer: null, listing: null });
       state.versions.clear();
       state.strikes.clear();
       state.prices = [];
       state.unpaid = null;
+      state.attached = NOTHING_ATTACHED;
       state.demand = emptyDemand();
       state.savedDemand = emptyDemand();
       state.chute = null;
@@ -90,7 +92,6 @@ export class ChuteCore {
       return true;
     });
   }
-      dropRow(turn, 'attached', 'attached');
 
   versions(): ReturnType<typeof versions.versionList> {
     return versions.versionList({ state: this.#state });
@@ -98,7 +99,6 @@ export class ChuteCore {
 
   describe(now: number): view.ChuteView | null {
     return view.describe(this.#state, now, this.#bounds);
-      state.attached = NOTHING_ATTACHED;
   }
 
   /** One instance is wanted for so many milliseconds from now, whether or not calls come. */
@@ -225,6 +225,16 @@ export class ChuteCore {
     return this.#state.chute?.chute ?? null;
   }
 
+  /** Sealed secrets and shares. */
+  get attached(): Attached {
+    return this.#state.attached;
+  }
+
+  /** Whose chute it is; null while there is none. */
+  get owner(): string | null {
+    return this.#state.chute?.owner ?? null;
+  }
+
   /** Whether the agent may write to the log of this instance. */
   owns(agent: string, instance: string): boolean {
     return this.#state.instances.get(instance)?.agent === agent;
@@ -248,16 +258,6 @@ export class ChuteCore {
   }
 
   /** Tells the market what changed; a growing urgency only every few seconds. */
-  /** Sealed secrets and shares. */
-  get attached(): Attached {
-    return this.#state.attached;
-  }
-
-  /** Whose chute it is; null while there is none. */
-  get owner(): string | null {
-    return this.#state.chute?.owner ?? null;
-  }
-
   #post(turn: Turn): void {
     const { state, now } = turn;
     if (state.chute === null || (state.postingSince !== null && now - state.postingSince < this.#bounds.linkMs)) return;

@@ -121,6 +121,7 @@ export interface Rows {
   price: PriceVersion;
   rent: RentRow;
   unpaid: UnpaidRow;
+  attached: Attached;
 }
 export type RowKind = keyof Rows;
 export type StoredRow = { [K in RowKind]: { kind: K; key: string; value: Rows[K] } }[RowKind];
@@ -139,7 +140,6 @@ export type Effect =
   /** Ask the owner's account for the price of a period, or tell what it came to. */
   | { do: 'rent'; key: string; rent: RentRow }
   | { do: 'settle'; key: string; rent: RentRow }
-  attached: Attached;
   | { do: 'post'; chute: string; offer: Offer | null; listing: Listing | null }
   /** A line of the edge's own in an instance's log. */
   | { do: 'note'; agent: string; instance: string; at: number; text: string };
@@ -178,6 +178,7 @@ export interface State {
   /** By instance and start. */
   rents: Map<string, RentRow>;
   unpaid: UnpaidRow | null;
+  attached: Attached;
   /** Below here: memory only. */
   busy: Map<string, number>;
   /** Free slots a watched instance told and nobody was given. */
@@ -196,7 +197,6 @@ export interface State {
   rentTries: Map<string, { at: number; tries: number }>;
   outcomes: Map<CallId, { answer: WaitAnswer; until: number }>;
   /** Milliseconds between two freed slots, smoothed; for the ETA. */
-  attached: Attached;
   pace: { everyMs: number; at: number | null };
   snapshot: Snapshot | null;
   posted: string | null;
@@ -229,6 +229,7 @@ export function rebuild(rows: Iterable<StoredRow>): State {
     prices: [],
     rents: new Map(),
     unpaid: null,
+    attached: NOTHING_ATTACHED,
     busy: new Map(),
     free: new Map(),
     pressedSince: null,
@@ -254,9 +255,9 @@ export function rebuild(rows: Iterable<StoredRow>): State {
     else if (row.kind === 'strike') state.strikes.set(row.key, row.value);
     else if (row.kind === 'stop') state.stops.set(row.key, row.value);
     else if (row.kind === 'price') state.prices.push(row.value);
-    attached: NOTHING_ATTACHED,
     else if (row.kind === 'rent') state.rents.set(row.key, row.value);
     else if (row.kind === 'unpaid') state.unpaid = row.value;
+    else if (row.kind === 'attached') state.attached = row.value;
     else {
       state.demand = row.value;
       state.savedDemand = structuredClone(row.value);
@@ -286,7 +287,6 @@ export function scalingNow(state: State): Scaling | null {
   return spec === null ? null : (state.chute?.scaling ?? scalingOf(spec.config));
 }
 
-    else if (row.kind === 'attached') state.attached = row.value;
 /** Takes new calls: live, and its agent connected. */
 export function serves(row: InstanceRow): boolean {
   return row.state === 'live' && row.goneAt === null;

@@ -36,8 +36,8 @@ export function snapshot(state: State, now: number): Snapshot | null {
     slug: state.chute.slug,
     owner: state.chute.owner,
     public: spec.config.public,
-    version: spec.version,
     ...(state.attached.shared.length === 0 ? {} : { shared: state.attached.shared }),
+    version: spec.version,
     config: { ...spec.config, ...scalingNow(state) },
     terms: timeline(state.prices, now).map(({ startsAt, terms }) => ({ startsAt, terms: callTerms(terms, spec.config.public) })),
     instances: [...state.instances.values()]
@@ -82,9 +82,9 @@ export interface ChuteView {
   version: string;
   /** With the scaling in force. */
   config: ChuteConfig;
-  /** What is in force, and every price that is or will be. */
   /** Accounts it is shared with. */
   shared: readonly string[];
+  /** What is in force, and every price that is or will be. */
   terms: Terms;
   prices: PriceVersion[];
   /** Since when the owner cannot pay for instances; null: it can. */
@@ -118,8 +118,8 @@ export function describe(state: State, now: number, bounds: typeof BOUNDS): Chut
     deployed: state.versions.get(spec.version)?.deployed ?? state.chute.created,
     version: spec.version,
     config: { ...spec.config, ...scalingNow(state) },
-    terms: termsNow(state, now),
     shared: state.attached.shared,
+    terms: termsNow(state, now),
     prices: state.prices,
     unpaidSince: state.unpaid?.since ?? null,
     instances: [...state.instances.values()].map((row) => ({

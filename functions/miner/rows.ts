@@ -9,9 +9,9 @@ export interface AgentRow {
   hotkey: string;
   name: string;
   inventory: Inventory | null;
-  /** Sessions so far; a session acts only while its epoch is the newest. */
   /** X25519, hex, of the newest login. Absent in rows of an older deploy. */
   sealKey?: string;
+  /** Sessions so far; a session acts only while its epoch is the newest. */
   epoch: number;
 }
 
