@@ -5,6 +5,7 @@ import {
   LIMITS,
   NEWEST_AGENT,
   PROTOCOL_VERSIONS,
+  SESSION_MARGIN_MS,
   challengeRequestSchema,
   chooseVersion,
   firstIssue,
@@ -61,8 +62,9 @@ agentsApi.get('/agents/connect', async (c) => {
   event('agent_login', { agent: login.agent, hotkey: login.hotkey });
   const { agent, hotkey, name, challenge, versions, sealKey } = login;
   if (!mayCome(agent, Number(c.env.MAX_AGENTS ?? Infinity), Date.now())) throw full();
+  const clockMs = login.expires - LIMITS.sessionMs + SESSION_MARGIN_MS - Date.now();
   const answer = await minerStub(c.env, agent).fetch('http://miner/connect', {
-    headers: { upgrade: 'websocket', [ASK_HEADER]: asciiJson({ agent, hotkey, name, challenge, versions, sealKey }) },
+    headers: { upgrade: 'websocket', [ASK_HEADER]: asciiJson({ agent, hotkey, name, challenge, versions, sealKey, clockMs }) },
   });
   if (answer.status === 409) throw new RipcordError('nonce_used', { message: 'This challenge was already used.' });
   return answer;

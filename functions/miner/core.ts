@@ -19,14 +19,15 @@ import {
   type StopReason,
   type Up,
   type Welcome,
-  type IdleMessage,
 } from '#protocol';
 import type { AgentFacts, CallId, ClaimAnswer, ExtendAnswer, InquiryAnswer, RelayAsk, ReportAnswer } from '../calls/ports.ts';
+import type { AgentWorld } from '../why/agent-reasons.ts';
 import { Attempts } from './attempts.ts';
 import type { Mac } from './checkpoint.ts';
 import type { Effect } from './effects.ts';
 import { Instances } from './instances.ts';
 import { Outbox } from './outbox.ts';
+import { Past } from './past.ts';
 import type { AgentRow, InstanceRow, Row } from './rows.ts';
 import { Tombstones } from './tombstones.ts';
 import { Turn } from './turn.ts';
@@ -34,6 +35,8 @@ import { Turn } from './turn.ts';
 /** Control messages per second and at once; an agent that says more is closed. */
 const CONTROL_RATE = 200;
 const CONTROL_BURST = 2_000;
+/** What WebSockets call an end without a word. */
+const BROKEN = 1006;
 /** Blobs an agent may fetch at once. */
 const BLOBS = 8;
 
@@ -50,8 +53,8 @@ interface Session {
 export class MinerCore {
   private agent: AgentRow | null = null;
   private session: Session | null = null;
-  /** What the agent last said of why it takes no more work. */
-  idle: { message: IdleMessage; at: number } | null = null;
+  /** How its sessions went, and what it says of itself. */
+  readonly past = new Past();
   private lostAt: number | null = null;
   private armedAt: number | null = null;
   private readonly blobs = new Set<number>();
@@ -87,6 +90,9 @@ export class MinerCore {
       case 'tombstone':
         this.tombstones.restore(row);
         return;
+      case 'past':
+        this.past.restore(row);
+        return;
     }
   }
 
@@ -101,6 +107,24 @@ export class MinerCore {
     if (this.agent?.inventory == null) return null;
     const { agent, hotkey, inventory, sealKey } = this.agent;
     return { agent, hotkey, inventory, ...(sealKey === undefined ? {} : { sealKey }) };
+  }
+
+  /** What says why it has no work; null for one that never logged in. */
+  why(now: number): AgentWorld | null {
+    if (this.agent === null) return null;
+    const { since, clockMs, ends, idle } = this.past.row;
+    return {
+      connected: this.connected,
+      since,
+      clockMs,
+      ends,
+      idle,
+      draining: this.past.draining,
+      inventory: this.agent.inventory,
+      instances: this.instances.slots.all().map(({ chute, state }) => ({ chute, state })),
+      refusals: this.past.refusals.counts(now),
+      failures: this.past.failures.counts(now),
+    };
   }
 
   get agentId(): string | null {
@@ -141,14 +165,23 @@ export class MinerCore {
 
   // ── the session ──
 
-  /** A login whose signature was verified. Fences the session before it. */
-  onLogin(agent: string, hotkey: string, name: string, now: number, version: number = PROTOCOL_VERSIONS[0], sealKey?: string): Effect[] {
+  /** A login whose signature was verified. Fences the session before it. `clockMs`: how far ahead the agent's clock is. */
+  onLogin(
+    agent: string,
+    hotkey: string,
+    name: string,
+    now: number,
+    version: number = PROTOCOL_VERSIONS[0],
+    sealKey?: string,
+    clockMs = 0,
+  ): Effect[] {
     return this.turn(now, (turn) => {
       const epoch = (this.agent?.epoch ?? 0) + 1;
       const key = sealKey === undefined ? {} : { sealKey };
       this.agent = { kind: 'agent', key: 'agent', agent, hotkey, name, inventory: this.agent?.inventory ?? null, ...key, epoch };
       this.session = { epoch, version, greeted: false, controlTokens: CONTROL_BURST, controlAt: now };
       turn.put(this.agent);
+      this.past.loggedIn(turn, clockMs);
     });
   }
 
@@ -160,13 +193,17 @@ export class MinerCore {
     this.attempts.chill();
   }
 
-  onClose(epoch: number, now: number): Effect[] {
+  /** `code`: of the WebSocket; without one it broke. */
+  onClose(epoch: number, now: number, code: number = BROKEN): Effect[] {
     if (this.session?.epoch !== epoch) return [];
     this.session = null;
     this.lostAt = now;
     this.blobs.clear();
     this.instances.disconnected();
-    return this.turn(now, (turn) => this.attempts.disconnected(turn));
+    return this.turn(now, (turn) => {
+      this.past.ended(turn, code);
+      this.attempts.disconnected(turn);
+    });
   }
 
   /** A control message. Throws `ProtocolError`: the socket is closed. */
@@ -187,6 +224,7 @@ export class MinerCore {
         this.instances.claim(turn, message.ref, message.chute, message.version);
         return;
       case 'report':
+        if (message.report.state === 'failed') this.past.failures.add(message.report.chute, turn.now);
         if (this.instances.report(turn, message.report)) this.attempts.instanceEnded(turn, message.report.instance);
         return;
       case 'log': {
@@ -196,10 +234,11 @@ export class MinerCore {
         return;
       }
       case 'drain':
+        this.past.draining = true;
         this.instances.drain(turn);
         return;
       case 'idle':
-        this.idle = { message, at: turn.now };
+        this.past.told(turn, message);
         return;
       case 'pong':
         turn.do({ do: 'pong', id: message.id });
@@ -233,6 +272,7 @@ export class MinerCore {
   // ── instances ──
 
   onClaimAnswer(ref: string, answer: ClaimAnswer, now: number): Effect[] {
+    if (answer.kind === 'refusal') this.past.refusals.add(answer.code, now);
     return this.turn(now, (turn) => this.instances.claimAnswered(turn, ref, answer));
   }
 
@@ -367,6 +407,7 @@ export class MinerCore {
       this.tickLoss(turn);
       this.tombstones.tick(turn);
       this.instances.tick(turn);
+      this.past.tick(turn);
       this.outbox.tick(turn);
     });
   }

@@ -26,6 +26,7 @@ import type { AgentFacts, CallId, InquiryAnswer, RelayAsk } from '../calls/ports
 import type { Env } from '../env.ts';
 import { event } from '../events.ts';
 import { Together } from '../together.ts';
+import type { AgentWorld } from '../why/agent-reasons.ts';
 import { BlobStreams } from './blob-streams.ts';
 import { ANSWER_HEADER, ASK_HEADER, asciiJson } from './client.ts';
 import { arrived, left } from './crowd.ts';
@@ -104,7 +105,7 @@ export class MinerObject extends DurableObject<Env> {
 
   /** The Worker verified the login in `x-ask`; a challenge is good once. */
   private login(request: Request): Response {
-    const login = readAsk<Pick<Login, 'agent' | 'hotkey' | 'name' | 'challenge' | 'versions' | 'sealKey'>>(request);
+    const login = readAsk<Pick<Login, 'agent' | 'hotkey' | 'name' | 'challenge' | 'versions' | 'sealKey'> & { clockMs?: number }>(request);
     const challengedAt = Number(login.challenge.split('.')[0]);
     // A login that was overtaken on its way must not fence the newer one.
     if (challengedAt < this.challengedAt || !this.spendChallenge(login.challenge)) return new Response(null, { status: 409 });
@@ -113,7 +114,7 @@ export class MinerObject extends DurableObject<Env> {
     for (const old of this.ctx.getWebSockets()) old.close(CLOSE.superseded, 'a newer session took over');
     this.run(this.core.onClose(this.core.epoch, Date.now()));
     const version = chooseVersion(login.versions) ?? PROTOCOL_VERSIONS[0];
-    this.run(this.core.onLogin(login.agent, login.hotkey, login.name, Date.now(), version, login.sealKey));
+    this.run(this.core.onLogin(login.agent, login.hotkey, login.name, Date.now(), version, login.sealKey, login.clockMs));
     this.ctx.acceptWebSocket(pair[1]);
     this.socket = pair[1];
     arrived(login.agent, Date.now());
@@ -169,21 +170,21 @@ export class MinerObject extends DurableObject<Env> {
     this.socket?.serializeAttachment({ epoch, greeted: true, version, at: now } satisfies Attachment);
   }
 
-  override webSocketClose(socket: WebSocket): void {
-    this.together.run(() => this.onSocketGone(socket), false);
+  override webSocketClose(socket: WebSocket, code: number): void {
+    this.together.run(() => this.onSocketGone(socket, code), false);
   }
 
   override webSocketError(socket: WebSocket): void {
     this.together.run(() => this.onSocketGone(socket), false);
   }
 
-  private onSocketGone(socket: WebSocket): void {
+  private onSocketGone(socket: WebSocket, code?: number): void {
     const attachment = socket.deserializeAttachment() as Attachment | null;
     if (attachment === null || attachment.epoch !== this.core.epoch) return;
     this.leave();
     this.socket = null;
     this.blobStreams.stopAll();
-    this.run(this.core.onClose(attachment.epoch, Date.now()));
+    this.run(this.core.onClose(attachment.epoch, Date.now(), code));
   }
 
   private closeSocket(code: number, reason: string): void {
@@ -193,7 +194,7 @@ export class MinerObject extends DurableObject<Env> {
     this.socket = null;
     this.blobStreams.stopAll();
     socket?.close(code, reason.slice(0, 100));
-    this.run(this.core.onClose(epoch, Date.now()));
+    this.run(this.core.onClose(epoch, Date.now(), code));
   }
 
   private leave(): void {
@@ -313,6 +314,12 @@ export class MinerObject extends DurableObject<Env> {
   facts(): (AgentFacts & { connected: boolean; instances: ReturnType<MinerCore['listInstances']> }) | null {
     const facts = this.core.facts();
     return facts === null ? null : { ...facts, connected: this.core.connected, instances: this.core.listInstances() };
+  }
+
+  /** What says why the agent has no work; null: none ever logged in here. */
+  why(): AgentWorld | null {
+    this.dropSilent();
+    return this.core.why(Date.now());
   }
 
   /** Milliseconds of one ping to the agent and back; null without a connection or an answer within 5 s. */

@@ -1,6 +1,7 @@
 /** What of a Miner object survives it: rows of one table, each with a key, a kind and JSON. */
 import type { Inventory } from '#protocol';
 import type { CallId, RelayAsk, Settlement } from '../calls/ports.ts';
+import type { PastRow } from './past.ts';
 
 export interface AgentRow {
   kind: 'agent';
@@ -60,7 +61,7 @@ export interface InstanceRow {
   code: { sha256: string; account: string } | null;
 }
 
-export type Row = AgentRow | AttemptRow | SettlementRow | TombstoneRow | InstanceRow;
+export type Row = AgentRow | AttemptRow | SettlementRow | TombstoneRow | InstanceRow | PastRow;
 
 export const attemptKey = (call: CallId, attempt: number): string => `${call}/${attempt}`;
 export const instanceRowKey = (instance: string): string => `i:${instance}`;

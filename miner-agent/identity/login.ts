@@ -1,5 +1,5 @@
 /** The two steps of `protocol/hello.ts` from the agent's side: get a challenge, then sign it for the origin we dialled. */
-import { challengeReplySchema, LIMITS, loginSchema, loginText, PROTOCOL_VERSIONS } from '#protocol';
+import { challengeReplySchema, LIMITS, loginSchema, loginText, PROTOCOL_VERSIONS, SESSION_MARGIN_MS } from '#protocol';
 import type { ChallengeReply, Login } from '#protocol';
 import { Outbound, type Answer } from '../net/outbound.ts';
 import type { Hotkey } from './hotkey.ts';
@@ -46,8 +46,7 @@ export async function login(
     origin,
     sessionKey: keys.sessionKey,
     sealKey: keys.sealKey,
-    // A minute inside the limit, for clocks that differ.
-    expires: now + LIMITS.sessionMs - 60_000,
+    expires: now + LIMITS.sessionMs - SESSION_MARGIN_MS,
     versions: [...versions].sort((a, b) => b - a),
   };
   const full: Login = { ...signed, hotkey: hotkey.ss58, name, signature: hotkey.sign(loginText(signed)) };
