@@ -6,8 +6,8 @@
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { CLOSE, LIMITS } from '#protocol';
-import type { Device, Down, Grant, InstanceReport, Inventory, LogLine } from '#protocol';
+import { CLOSE, LIMITS, WHY } from '#protocol';
+import type { Device, Down, Grant, InstanceReport, Inventory, LogLine, Secrets } from '#protocol';
 import { refusalOf } from './allow.ts';
 import { CodeFetch } from './code-fetch.ts';
 import type { Config } from './config.ts';
@@ -15,6 +15,7 @@ import { Driver } from './connection/driver.ts';
 import type { Notice } from './connection/driver.ts';
 import type { AgentEvent } from './display.ts';
 import type { Hotkey } from './identity/hotkey.ts';
+import { secretsOf } from './identity/secrets.ts';
 import { makeSessionKeys } from './identity/session.ts';
 import { Instances } from './instances.ts';
 import type { Instance, InstancesPort, Plan, Way } from './instances.ts';
@@ -27,6 +28,9 @@ import { pack } from './strategy/packing.ts';
 import { wishesOf } from './strategy/wishes.ts';
 import type { Running } from './strategy/world.ts';
 import { BlobStore } from './runtimes/blob-store.ts';
+import { containersOf } from './runtimes/container/containers.ts';
+import type { Containers } from './runtimes/container/containers.ts';
+import { probeEngine } from './runtimes/container/probe.ts';
 import { PidNotes, releaseFolder, takeFolder } from './runtimes/leftovers.ts';
 import { processRuntime } from './runtimes/process.ts';
 import { StartFailed } from './runtimes/runtime.ts';
@@ -66,8 +70,12 @@ export async function runAgent({ config, hotkey, tell, signal }: AgentOptions): 
   process.once('exit', onExit);
   try {
     const { region, dataFolder, engines } = config;
-    const inventory = await takeInventory({ region, dataFolder, hasEngines: engines.length > 0, engine: null });
-    const agent = new Agent(config, hotkey, tell, notes, work, inventory);
+    const facts = await probeEngine(config.engineSocket);
+    const engine = facts === null ? null : `${facts.name} ${facts.version}`;
+    const inventory = await takeInventory({ region, dataFolder, hasEngines: engines.length > 0, engine });
+    const containers = facts === null ? null : containersOf(config, `${hotkey.ss58}/${config.name}`, facts, inventory.toolkit ?? null);
+    for (const instance of (await containers?.reap()) ?? []) tell({ event: 'reaped', instance });
+    const agent = new Agent(config, hotkey, tell, notes, work, inventory, containers);
     await agent.run(signal);
   } finally {
     process.off('exit', onExit);
@@ -80,6 +88,8 @@ class Agent implements InstancesPort {
   readonly #inventory: Inventory;
   readonly #tell: (event: AgentEvent) => void;
   readonly #notes: PidNotes;
+  readonly #containers: Containers | null;
+  readonly #keys = makeSessionKeys();
   readonly #driver: Driver;
   readonly #instances: Instances;
   readonly #fetcher: CodeFetch;
@@ -91,17 +101,26 @@ class Agent implements InstancesPort {
   #leaveBy = Number.POSITIVE_INFINITY;
   #onDrained: () => void = () => {};
 
-  constructor(config: Config, hotkey: Hotkey, tell: (event: AgentEvent) => void, notes: PidNotes, work: string, inventory: Inventory) {
+  constructor(
+    config: Config,
+    hotkey: Hotkey,
+    tell: (event: AgentEvent) => void,
+    notes: PidNotes,
+    work: string,
+    inventory: Inventory,
+    containers: Containers | null,
+  ) {
     const outbound = new Outbound(config.proxy);
     this.#config = config;
     this.#inventory = inventory;
     this.#tell = tell;
     this.#notes = notes;
+    this.#containers = containers;
     this.#driver = new Driver({
       api: config.api,
       hotkey,
       name: config.name,
-      keys: makeSessionKeys(),
+      keys: this.#keys,
       inventory,
       outbound,
       endpointOf: (instance) => this.#instances.endpointOf(instance),
@@ -222,7 +241,11 @@ class Agent implements InstancesPort {
     if (engine !== undefined) {
       return { runtime: 'url', slots: engine.slots ?? spec.config.concurrency, make: (context) => urlRuntime(engine.url, context) };
     }
-    if (spec.config.command === undefined) throw new StartFailed('this agent runs no container images');
+    if (spec.config.command === undefined) {
+      const containers = this.#containers;
+      if (containers === null) throw new StartFailed(WHY.no_engine.text);
+      return { runtime: 'docker', slots: spec.config.concurrency, make: (context) => containers.runtime(context) };
+    }
     const refusal = refusalOf(config.allow, {
       account: spec.account,
       name: spec.name,
@@ -282,6 +305,10 @@ class Agent implements InstancesPort {
   log(instance: string, line: LogLine): void {
     this.#logs.add(instance, line);
     this.#tell({ event: 'log', instance, source: line.source, text: line.text });
+  }
+
+  secrets(grant: Grant): Promise<Secrets> {
+    return secretsOf(grant, this.#driver.agent, this.#keys);
   }
 
   code(grant: Grant, signal: AbortSignal, progress: (detail: string) => void): Promise<string> {

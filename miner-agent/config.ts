@@ -49,6 +49,8 @@ export interface Config {
   runtime: string | null;
   /** Where containers keep models between starts. */
   cacheFolder: string;
+  /** Hosts, or all under `*.host`, that no container may connect to, whatever its chute says. */
+  forbidHosts: readonly string[];
 }
 
 /** Flags as the command line gives them; lists add to what the file says, single values replace it. */
@@ -139,6 +141,7 @@ export function checkConfig(raw: RawConfig): Config {
     engineSocket: raw.engine_socket === undefined ? null : pathOf(raw.engine_socket.replace(/^unix:\/\//, '')),
     runtime: raw.runtime ?? null,
     cacheFolder: pathOf(raw.cache ?? join(dataFolder, 'cache')),
+    forbidHosts: raw.forbid_hosts ?? [],
   };
 }
 

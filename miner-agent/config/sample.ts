@@ -69,6 +69,9 @@ ${on('engine_socket', found.engineSocket, '/run/docker.sock')}
 # Models that containers keep between starts.
 # cache = "~/.ripcord/miner/${found.name}/cache"
 
+# Hosts that no container may connect to, whatever its chute says.
+# forbid_hosts = ["*.example.com"]
+
 # ── Without containers ──────────────────────────────────────────────────────────────────────────────────────────
 
 # A chute with a command is a program that would run with your rights. Nobody's does unless you say whose.

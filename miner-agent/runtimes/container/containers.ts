@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { WHY } from '#protocol';
 import type { ChuteConfig } from '#protocol';
+import type { Config } from '../../config.ts';
 import { StartFailed } from '../runtime.ts';
 import type { Runtime, RuntimeContext } from '../runtime.ts';
 import { ModelCache } from './cache.ts';
@@ -58,6 +59,12 @@ export const CONTAINERS_DEFAULTS = {
 const DISK_GB = 10;
 /** Times the engine is asked to remove a container. */
 const REMOVE_TRIES = 3;
+
+/** As an agent's config says. */
+export function containersOf(config: Config, agent: string, facts: EngineFacts, toolkit: string | null): Containers {
+  const { dataFolder, cacheFolder, memoryMb, runtime, forbidHosts: forbiddenHosts } = config;
+  return new Containers({ ...CONTAINERS_DEFAULTS, facts, dataFolder, cacheFolder, memoryMb, runtime, forbiddenHosts, agent, toolkit });
+}
 
 export class Containers {
   readonly options: ContainersOptions;
