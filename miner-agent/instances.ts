@@ -1,8 +1,7 @@
 /** The instances of this agent, each from grant to stop. A conductor: runtimes do the work, the wire hears what comes of it. */
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { NO_SECRETS } from '#protocol';
-import type { Device, Grant, InstanceReport, InstanceState, LogLine, StopReason } from '#protocol';
+import type { Device, Grant, InstanceReport, InstanceState, LogLine, Secrets, StopReason } from '#protocol';
 import { adapted } from './adapters/adapted.ts';
 import type { Granted } from './market-follower.ts';
 import type { Endpoint } from './runtimes/endpoint.ts';
@@ -40,6 +39,8 @@ export interface InstancesPort {
   idle(instance: string, limitMs: number): Promise<void>;
   log(instance: string, line: LogLine): void;
   code(grant: Grant, signal: AbortSignal, progress: (detail: string) => void): Promise<string>;
+  /** What the grant carries for this agent alone. Throws `StartFailed`. */
+  secrets(grant: Grant): Promise<Secrets>;
   changed(instance: Instance): void;
 }
 
@@ -133,13 +134,15 @@ export class Instances {
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     const signal = entry.aborter.signal;
     const progress = (detail: string) => this.#tell(entry, entry.instance.state, detail, true);
+    const secrets = await this.#port.secrets(grant);
+    signal.throwIfAborted();
     // An engine that runs already answers as its chute says.
     const make = plan.runtime === 'url' ? plan.make : adapted(plan.make);
     const runtime = make({
       instance: entry.instance.id,
       spec: grant.spec,
       devices: plan.devices,
-      secrets: NO_SECRETS,
+      secrets,
       forwards: [],
       folder,
       signal,

@@ -10,6 +10,8 @@ export interface SessionKeys {
   sealKey: string;
   /** Ed25519 over the UTF-8 text, base64url. */
   sign: (text: string) => string;
+  /** The 32 bytes that open what is sealed to `sealKey`; a function, so that keys that are printed do not show it. */
+  sealSecret: () => Uint8Array<ArrayBuffer>;
 }
 
 export function makeSessionKeys(): SessionKeys {
@@ -19,6 +21,7 @@ export function makeSessionKeys(): SessionKeys {
     sessionKey: rawHex(ed.publicKey.export({ format: 'jwk' }).x),
     sealKey: rawHex(x.publicKey.export({ format: 'jwk' }).x),
     sign: (text) => signBytes(null, Buffer.from(text), ed.privateKey).toString('base64url'),
+    sealSecret: () => new Uint8Array(Buffer.from(x.privateKey.export({ format: 'jwk' }).d ?? '', 'base64url')),
   };
 }
 

@@ -132,6 +132,7 @@ function environment(context: RuntimeContext, home: string, port: number): Recor
     TMPDIR: home,
     PATH: [dirname(process.execPath), process.env['PATH'] ?? '/usr/local/bin:/usr/bin:/bin'].join(delimiter),
     ...context.spec.config.env,
+    ...context.secrets.env,
     PORT: String(port),
     HOST: '127.0.0.1',
     [MARK]: context.instance,
