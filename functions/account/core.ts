@@ -16,7 +16,7 @@ import type {
   Scope,
   Settlement,
 } from '../calls/ports.ts';
-import { rentOf } from '../prices/cost.ts';
+import { quoteOf, rentOf } from '../prices/cost.ts';
 import type { Terms } from '../prices/terms.ts';
 import { Alerts } from './alerts.ts';
 import { Calls } from './calls.ts';
@@ -236,21 +236,23 @@ export class AccountCore {
     });
   }
 
-  /** Holds the rent of a period; what was opened before stays so. False: the account cannot pay it; null: ask again. */
+  /** Holds the rent of a period, or a bounty; what was opened before stays so. False: the account cannot pay it; null: ask again. */
   rent(ask: RentAsk, now: number): Turn<boolean | null | Short> {
     return this.#turn((effects): boolean | null | Short => {
       if (this.#profile === null) return false;
       if (this.#calls.get(ask.call) !== null) return true;
       if (this.#full() !== null) return null;
-      const terms = termsFor(this.#overrides, ask.chute, ask.terms, now);
-      const amount = rentOf(terms, ask.ms);
+      const { call, chute, version, ms } = ask;
+      const facts = { requestBytes: 0, maxTokens: 0, timeoutMs: ms, images: 0, steps: 0 };
+      const bounty = ask.bounty === true;
+      const terms = bounty ? ask.terms : termsFor(this.#overrides, chute, ask.terms, now);
+      const amount = bounty ? quoteOf(terms, facts) : rentOf(terms, ms);
       const refused = this.#uncovered(amount, now, effects);
       if (refused === 'short') return refused;
       if (refused !== null) return refused.code === 'insufficient_credit' ? false : null;
-      const { call, chute, version, ms } = ask;
-      const facts = { requestBytes: 0, maxTokens: 0, timeoutMs: ms, images: 0, steps: 0 };
       const deadlineMs = ms + this.#limits.rentGraceMs;
-      const rent = { call, kind: 'rent' as const, key: '', chute, version, terms, facts, agents: [], deadlineMs };
+      const kind: CallRow['kind'] = bounty ? 'bounty' : 'rent';
+      const rent = { call, kind, key: '', chute, version, terms, facts, agents: [], deadlineMs };
       this.#after(this.#calls.open(rent, { amount, allowance: null }, now, effects), now, effects);
       return true;
     });

@@ -11,7 +11,8 @@ export function callRecord(accountId: string, row: CallRow): CallRecord {
   const cost = costOf(row);
   return {
     callId: row.call,
-    kind: row.kind,
+    // On record a bounty is a rent by terms of its own: one sum for an instance, and no call.
+    kind: row.kind === 'call' ? 'call' : 'rent',
     accountId,
     keyId: row.key,
     chuteId: row.chute,

@@ -56,9 +56,9 @@ export interface InquiryState {
 /** A call: the hold while it is open, the story of it afterwards. */
 export interface CallRow {
   call: string;
-  /** `rent`: a period of an instance of a private chute. */
-  kind: 'call' | 'rent';
-  /** Empty for a rent. */
+  /** `rent`: a period of an instance of a private chute. `bounty`: for the miner that started a cold one. */
+  kind: 'call' | 'rent' | 'bounty';
+  /** Empty for a rent and a bounty. */
   key: string;
   chute: string;
   version: string;

@@ -1,6 +1,7 @@
 /** A call from the record, told as its Account tells it while it remembers. Pure. */
 import type { RecordedCall } from '#db';
 import type { CallStory } from '../account/story.ts';
+import { BOUNTY_TERMS } from '../chute/bounty.ts';
 
 /** What else is asked for is no call that was. */
 export const CALL_ID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
@@ -11,7 +12,7 @@ export type RecordStory = Omit<CallStory, 'deadline_at'> & { deadline_at: null }
 export function recordStory(call: RecordedCall): RecordStory {
   return {
     call_id: call.callId,
-    kind: call.kind as RecordStory['kind'],
+    kind: call.priceVersion === BOUNTY_TERMS ? 'bounty' : (call.kind as RecordStory['kind']),
     state: call.state as RecordStory['state'],
     code: call.code,
     chute_id: call.chuteId,

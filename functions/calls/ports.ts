@@ -104,6 +104,8 @@ export interface RentAsk {
   terms: Terms;
   /** Milliseconds of the period. */
   ms: number;
+  /** Not a period: one sum, `per_request` of the terms, whatever prices the account has of its own. */
+  bounty?: true;
 }
 
 /** What one attempt came to; made by the Miner object, captured by the Account, exactly once per `call/k`. */

@@ -23,6 +23,19 @@ export const BOUNDS = {
   strikes: 256,
   /** Milliseconds that a warm-up request holds one instance at most. */
   warmMaxMs: 3_600_000,
+  /** Milliseconds that callers wait for a cold chute until its bounty is whole. */
+  bountyMs: 300_000,
+  /** Milliseconds a call that was sent away counts as waiting: it was told to come again within them. */
+  sentAwayMs: 10_000,
+  /** Milliseconds a claim waits until the owner's account holds its bounty; after that the grant goes out without a word of it. */
+  bountyWaitMs: 3_000,
+  /** Agents counted of the crowd that comes at a need, and milliseconds until half of it is forgotten. */
+  askers: 10_000,
+  crowdHalfMs: 600_000,
+  /** Hotkeys known to be willing, milliseconds since they asked, and for how long a hotkey that has all lets them go first. */
+  willing: 64,
+  willingMs: 600_000,
+  othersFirstMs: 15_000,
   /** Milliseconds over which load is smoothed before it alone asks for one more instance. */
   smoothMs: 30_000,
   /** Share of all slots that may be busy for long before one more instance is wanted. */

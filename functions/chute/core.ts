@@ -3,14 +3,28 @@
  * the facts and the time, and gives the answer and what the shell must do, rows first. No clock, no I/O; `rows` rebuild it.
  */
 import type { InstanceReport } from '#protocol';
-import type { AgentFacts, CallId, ClaimAnswer, Place, QueueAnswer, ReportAnswer, Snapshot, Ticket, WaitAnswer } from '../calls/ports.ts';
+import type {
+  AgentFacts,
+  CallId,
+  ClaimAnswer,
+  Load,
+  Place,
+  QueueAnswer,
+  ReportAnswer,
+  Snapshot,
+  Ticket,
+  WaitAnswer,
+} from '../calls/ports.ts';
 import { nextChange, type PriceVersion } from '../prices/history.ts';
 import { NOTHING_ATTACHED, type Attached } from '../secrets/attached.ts';
 import { attach } from './attached.ts';
 import { balance } from './balance.ts';
+import { growing, promised, release } from './bounty.ts';
 import { BOUNDS } from './bounds.ts';
+import { earn } from './earning.ts';
 import * as instances from './instances.ts';
 import * as need from './need.ts';
+import { offer, steady } from './offer.ts';
 import { learn } from './prices.ts';
 import * as queue from './queue.ts';
 import * as rent from './rent.ts';
@@ -29,8 +43,9 @@ export class ChuteCore {
   readonly #state: State;
   readonly #bounds: typeof BOUNDS;
 
-  constructor(rows: Iterable<StoredRow>, bounds: typeof BOUNDS = BOUNDS) {
-    this.#state = rebuild(rows);
+  /** `feeBps`: ten-thousandths of a bounty that the platform keeps. */
+  constructor(rows: Iterable<StoredRow>, bounds: typeof BOUNDS = BOUNDS, feeBps = 0) {
+    this.#state = rebuild(rows, feeBps);
     this.#bounds = bounds;
   }
 
@@ -67,6 +82,7 @@ export class ChuteCore {
       const { state } = turn;
       if (state.chute === null) return false;
       for (const row of state.instances.values()) {
+        release(turn, row);
         instances.forget(turn, row);
         instances.stop(turn, row, 'deleted', 0);
       }
@@ -160,11 +176,13 @@ export class ChuteCore {
     });
   }
 
-  load(agent: string, loads: { instance: string; busy: number }[], now: number): Outcome<void> {
+  load(agent: string, loads: Load[], now: number): Outcome<void> {
     return this.#turn(now, (turn) => {
-      for (const { instance, busy } of loads) {
+      for (const { instance, busy, earned = 0 } of loads) {
         const row = this.#state.instances.get(instance);
-        if (row === undefined || row.agent !== agent || row.goneAt !== null) continue;
+        if (row === undefined || row.agent !== agent) continue;
+        earn(turn, earned);
+        if (row.goneAt !== null) continue;
         this.#state.busy.set(instance, Math.min(Math.max(0, busy), row.slots));
         this.#state.snapshot = null;
         need.used(turn);
@@ -220,6 +238,11 @@ export class ChuteCore {
     return this.#turn(now, () => undefined);
   }
 
+  /** Nano-USD of the bounty that the owner's account holds for the grant of this instance. */
+  bountyHeld(instance: string): number {
+    return promised(this.#state, instance, true);
+  }
+
   /** The chute's id; null while there is none. */
   get chute(): string | null {
     return this.#state.chute?.chute ?? null;
@@ -243,6 +266,7 @@ export class ChuteCore {
   /** One turn: what happened, then everything that follows from it. */
   #turn<T>(now: number, happen: (turn: Turn) => T): Outcome<T> {
     const turn: Turn = { state: this.#state, now, effects: [] };
+    earn(turn, 0);
     rent.roll(turn, this.#bounds);
     const answer = happen(turn);
     instances.expire(turn, this.#bounds);
@@ -257,14 +281,14 @@ export class ChuteCore {
     return { answer, effects: turn.effects };
   }
 
-  /** Tells the market what changed; a growing urgency only every few seconds. */
+  /** Tells the market what changed; what grows by itself only every few seconds. */
   #post(turn: Turn): void {
     const { state, now } = turn;
     if (state.chute === null || (state.postingSince !== null && now - state.postingSince < this.#bounds.linkMs)) return;
-    const offer = need.offer(turn, this.#bounds);
+    const posted = offer(turn, this.#bounds);
     const listing = view.listing(state, now);
-    const key = JSON.stringify([offer === null ? null : { ...offer, urgency: 0 }, listing]);
-    const text = `${key}${offer?.urgency ?? ''}`;
+    const key = JSON.stringify([steady(posted), listing]);
+    const text = `${key}${posted?.urgency ?? ''} ${posted?.bounty_nanousd ?? ''} ${posted?.earning_nanousd_hour ?? ''}`;
     const due = now - state.postedAt >= this.#bounds.postMs;
     const changed = state.posted !== text && (due || !(state.posted ?? '').startsWith(key));
     if (!changed && !(state.postFailed && due)) return;
@@ -272,7 +296,7 @@ export class ChuteCore {
     state.postedAt = now;
     state.postFailed = false;
     state.postingSince = now;
-    turn.effects.push({ do: 'post', chute: state.chute.chute, offer, listing });
+    turn.effects.push({ do: 'post', chute: state.chute.chute, offer: posted, listing });
   }
 
   /** One alarm, at the first moment that time alone changes something. It may come early, never late. */
@@ -288,13 +312,14 @@ export class ChuteCore {
     for (const next of [
       need.nextNeedAt(turn, this.#bounds),
       wake.nextWakeAt(state, this.#bounds),
-      rent.nextRentAt(turn),
+      rent.nextRentAt(turn, this.#bounds),
       nextChange(prices, now),
     ])
       if (next !== null) times.push(next);
-    const growing = state.demand.unmetSince !== null && now - state.demand.unmetSince < 300_000 && currentSpec(state) !== null;
+    const urging = state.demand.unmetSince !== null && now - state.demand.unmetSince < 300_000 && currentSpec(state) !== null;
     const postAt = state.postedAt + this.#bounds.postMs;
-    if (growing || state.postFailed || state.postingSince !== null) times.push(postAt > now ? postAt : now + this.#bounds.postMs);
+    if (urging || growing(turn, this.#bounds) || state.postFailed || state.postingSince !== null)
+      times.push(postAt > now ? postAt : now + this.#bounds.postMs);
     const at = times.length === 0 ? null : Math.max(now + 1, Math.min(...times));
     if (at === null || (state.alarmAt !== null && state.alarmAt > now && state.alarmAt <= at)) return;
     state.alarmAt = at;

@@ -7,10 +7,22 @@ import { deviceFits, type ChuteConfig, type Inventory } from '#protocol';
  */
 export function capacity(config: ChuteConfig, inventory: Inventory): number {
   if (!runs(config, inventory)) return 0;
-  const { gpu } = config;
+  return Math.min(byGpu(config, inventory), byMemory(config, inventory), byDisk(config, inventory));
+}
+
+function byGpu({ gpu }: ChuteConfig, { devices }: Inventory): number {
   if (gpu === undefined) return Number.POSITIVE_INFINITY;
-  const fit = inventory.devices.filter((device) => deviceFits(gpu, device));
-  return Math.floor(fit.length / gpu.count);
+  return Math.floor(devices.filter((device) => deviceFits(gpu, device)).length / gpu.count);
+}
+
+/** An agent that does not tell its memory is believed to have enough. */
+function byMemory({ memory_mb }: ChuteConfig, { memoryMb }: Inventory): number {
+  return memory_mb === undefined || memoryMb === undefined ? Number.POSITIVE_INFINITY : Math.floor(memoryMb / memory_mb);
+}
+
+/** What is free already lacks what its other instances fill. */
+function byDisk({ disk_gb }: ChuteConfig, { diskFreeMb }: Inventory): number {
+  return disk_gb === undefined || diskFreeMb === undefined || diskFreeMb >= disk_gb * 1024 ? Number.POSITIVE_INFINITY : 0;
 }
 
 /** `url` stands for an engine that the miner runs itself and vouches for. */

@@ -5,8 +5,11 @@
 import type { InstanceReport, StopReason, VersionSpec } from '#protocol';
 import type { AgentFacts, ClaimAnswer, ReportAnswer } from '../calls/ports.ts';
 import type { BOUNDS } from './bounds.ts';
+import { bountyNow, promise, promised } from './bounty.ts';
+import { noteAsker, othersFirstMs } from './crowd.ts';
 import { capacity } from './eligible.ts';
 import { missing } from './need.ts';
+import { waitOfWave } from './offer.ts';
 import { currentSpec, dropRow, putRow } from './state.ts';
 import type { InstanceRow, Turn } from './state.ts';
 import { forgive, strike, strikeOf } from './strikes.ts';
@@ -17,7 +20,7 @@ export function claim(turn: Turn, facts: AgentFacts, version: string, fresh: str
   const spec = currentSpec(state);
   if (spec === null) return refusal('unknown_chute', 60_000);
   if (spec.version !== version) return refusal('stale_version', 1_000);
-  if (state.unpaid !== null) return refusal('no_need', Math.max(1_000, state.unpaid.next - now));
+  if (state.unpaid !== null) return refusal('unpaid', Math.max(1_000, state.unpaid.next - now));
   const mine = [...state.instances.values()].filter((row) => row.agent === facts.agent && row.version === version);
   // The reply to an earlier claim was lost, or the agent has not started yet: the same grant again.
   const open = mine.find((row) => row.state === 'granted');
@@ -25,12 +28,18 @@ export function claim(turn: Turn, facts: AgentFacts, version: string, fresh: str
   const cooling = strikeOf(state, facts.agent, version);
   if (cooling !== undefined && cooling.until > now) return refusal('cooling_down', cooling.until - now);
   if (capacity(spec.config, facts.inventory) <= mine.length) return refusal('not_eligible', 60_000);
+  noteAsker(turn, facts, bounds);
   if (missing(turn, bounds) <= 0) {
     const pending = [...state.instances.values()].some(
       (row) => row.version === version && (row.state === 'granted' || row.state === 'starting'),
     );
     return pending ? refusal('taken', 5_000) : refusal('no_need', 10_000);
   }
+  const early = waitOfWave(turn, facts.agent, bounds);
+  if (early > 0) return refusal('not_yet', early);
+  const behind = othersFirstMs(turn, facts.hotkey, bounds);
+  if (behind > 0) return refusal('others_first', behind);
+  const bounty = bountyNow(turn, bounds);
   const row: InstanceRow = {
     instance: fresh,
     agent: facts.agent,
@@ -46,12 +55,18 @@ export function claim(turn: Turn, facts: AgentFacts, version: string, fresh: str
     detail: '',
   };
   save(turn, row);
-  return { kind: 'grant', instance: fresh, deadlineMs: bounds.grantMs, spec };
+  if (bounty > 0) promise(turn, row, bounty);
+  return grant(turn, row, spec, bounds);
 }
 
 function regrant(turn: Turn, row: InstanceRow, spec: VersionSpec, bounds: typeof BOUNDS): ClaimAnswer {
   save(turn, { ...row, deadline: turn.now + bounds.grantMs, goneAt: null });
-  return { kind: 'grant', instance: row.instance, deadlineMs: bounds.grantMs, spec };
+  return grant(turn, row, spec, bounds);
+}
+
+function grant({ state }: Turn, { instance }: InstanceRow, spec: VersionSpec, bounds: typeof BOUNDS): ClaimAnswer {
+  const bounty = promised(state, instance, false);
+  return { kind: 'grant', instance, deadlineMs: bounds.grantMs, spec, ...(bounty > 0 ? { bounty } : {}) };
 }
 
 function refusal(code: Extract<ClaimAnswer, { kind: 'refusal' }>['code'], retryAfterMs: number): ClaimAnswer {

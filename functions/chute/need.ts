@@ -3,9 +3,9 @@
  * the idle time is kept, so a pause between calls stops nothing.
  */
 import type { ChuteConfig, Scaling } from '#protocol';
-import type { Offer } from '../calls/ports.ts';
+import { pull } from './bounty.ts';
 import type { BOUNDS } from './bounds.ts';
-import { termsNow } from './prices.ts';
+import { begin, settle } from './crowd.ts';
 import { currentSpec, putRow, scalingNow, serves } from './state.ts';
 import type { State, Turn } from './state.ts';
 
@@ -45,7 +45,13 @@ export function feel(turn: Turn, extra: number, bounds: typeof BOUNDS): void {
   for (let k = 0; k < counted(level, serving, now - (state.pressedSince ?? now), scaling); k++) neededAt[k] = now;
   neededAt.length = Math.min(neededAt.length, scaling.max);
   const unmet = missing(turn, bounds) > 0;
-  if (unmet !== (state.demand.unmetSince !== null)) state.demand.unmetSince = unmet ? now : null;
+  if (unmet !== (state.demand.unmetSince !== null)) {
+    if (unmet) begin(turn, bounds);
+    else settle(turn, bounds);
+    state.demand.unmetSince = unmet ? now : null;
+  }
+  if (extra > 0) state.askedAt = now;
+  pull(turn, bounds);
   persist(turn, scaling);
 }
 
@@ -96,42 +102,6 @@ export function missing(turn: Pick<Turn, 'state' | 'now'>, bounds: typeof BOUNDS
   const old = counted.length - fresh;
   const room = want + (old > 0 ? 1 : 0) - counted.length;
   return Math.max(0, Math.min(want - fresh, room));
-}
-
-/** The line on the public board, or null when nothing is missing. */
-export function offer(turn: Pick<Turn, 'state' | 'now'>, bounds: typeof BOUNDS): Offer | null {
-  const { state, now } = turn;
-  const spec = currentSpec(state);
-  const need = missing(turn, bounds);
-  if (state.chute === null || spec === null || need === 0 || state.unpaid !== null) return null;
-  const { config } = spec;
-  return {
-    chute: state.chute.chute,
-    name: state.chute.name,
-    version: spec.version,
-    need,
-    urgency: urgency(turn),
-    // Nobody pays bounties yet, so none is promised.
-    bounty_nanousd: 0,
-    price: termsNow(state, now).price,
-    gpu: config.gpu ?? null,
-    runtime: config.image === undefined ? 'command' : 'image',
-    image: config.image ?? null,
-    code: spec.code?.sha256 ?? null,
-    owner: state.chute.owner,
-    since: state.demand.unmetSince ?? now,
-  };
-}
-
-/** 0 to 1000, in steps of 25: grows while an instance is missing, faster when nothing serves, fastest while calls wait. */
-export function urgency(turn: Pick<Turn, 'state' | 'now'>): number {
-  const { state, now } = turn;
-  const waiting = state.tickets.size;
-  const cold = ![...state.instances.values()].some(serves);
-  const seconds = (now - (state.demand.unmetSince ?? now)) / 1000;
-  const byTime = Math.min(500, seconds * (waiting > 0 ? 20 : cold ? 5 : 2));
-  const byCalls = (cold && waiting > 0 ? 200 : 0) + Math.min(200, waiting * 10);
-  return Math.floor((100 + byTime + byCalls) / 25) * 25;
 }
 
 /** When time alone changes something here; null if it does not. */

@@ -6,14 +6,16 @@ import type {
   AgentFacts,
   CallId,
   ClaimAnswer,
+  Load,
   MinerPort,
+  Place,
   QueueAnswer,
   ReportAnswer,
   Snapshot,
   Ticket,
   WaitAnswer,
 } from '../calls/ports.ts';
-import type { Env } from '../env.ts';
+import { feeBps, type Env } from '../env.ts';
 import { event } from '../events.ts';
 import { makeId } from '../gate/ids.ts';
 import type { PriceVersion } from '../prices/history.ts';
@@ -21,6 +23,7 @@ import type { Attached } from '../secrets/attached.ts';
 import { rewrapped, sealForGrant } from '../secrets/grant.ts';
 import { ringOf } from '../secrets/ring.ts';
 import { accountStub, marketStub, minerStub } from '../stubs.ts';
+import { Tally } from '../why/tally.ts';
 import { BOUNDS } from './bounds.ts';
 import { ChuteCore } from './core.ts';
 import type { Outcome } from './core.ts';
@@ -38,14 +41,18 @@ export class ChuteObject extends DurableObject<Env> {
   readonly #store: ChuteStore;
   readonly #core: ChuteCore;
   readonly #logs: LogBook;
+  /** Refused claims of the last ten minutes; forgotten with the object. */
+  readonly #refusals = new Tally(600_000);
   readonly #followers = new Followers(BOUNDS);
+  /** Bounties that an account is asked to hold, by instance. */
+  readonly #holds = new Map<string, Promise<void>>();
   /** Workers that wait for a slot, by call; one that asks twice is answered twice. */
   readonly #waiters = new Map<CallId, ((answer: WaitAnswer) => void)[]>();
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
     this.#store = new ChuteStore(ctx.storage.sql);
-    this.#core = new ChuteCore(this.#store.rows(), BOUNDS);
+    this.#core = new ChuteCore(this.#store.rows(), BOUNDS, feeBps(env));
     this.#logs = new LogBook(this.#store.chunks(), BOUNDS);
   }
 
@@ -90,6 +97,12 @@ export class ChuteObject extends DurableObject<Env> {
     return this.#core.describe(Date.now());
   }
 
+  /** Asks for one instance for so many milliseconds from now; how it stands then. */
+  warm(forMs: number): ChuteView | null {
+    this.#run(this.#core.warm(forMs, Date.now()));
+    return this.describe();
+  }
+
   /** NDJSON `{instance_id, seq, at, source, text}`; null when too many follow already. */
   followLogs(follow: boolean): ReadableStream<Uint8Array> | null {
     return follow && this.#followers.full ? null : this.#followers.stream(this.#store.logs(), follow);
@@ -113,6 +126,16 @@ export class ChuteObject extends DurableObject<Env> {
     return new Promise((resolve) => this.#waiters.set(call, [...(this.#waiters.get(call) ?? []), resolve]));
   }
 
+  /** All that can say why a call waits; null: there is no chute. */
+  whyWaits(call: CallId): { view: ChuteView; place: Place | null; refusals: { code: string; count: number }[] } | null {
+    const view = this.describe();
+    return view === null ? null : { view, place: this.#core.place(call), refusals: this.#refusals.counts(Date.now()) };
+  }
+
+  place(call: CallId): Place | null {
+    return this.#core.place(call);
+  }
+
   leave(call: CallId): void {
     this.#resolve(call, { kind: 'refused', code: 'queue_timeout', retryAfterMs: 1_000 });
     this.#run(this.#core.leave(call, Date.now()));
@@ -122,12 +145,21 @@ export class ChuteObject extends DurableObject<Env> {
 
   async claim(agent: AgentFacts, version: string): Promise<ClaimAnswer> {
     const fresh = await makeId('ins', this.env);
-    const answer = this.#run(this.#core.claim(agent, version, fresh, Date.now()));
+    const answer = await this.#backed(this.#run(this.#core.claim(agent, version, fresh, Date.now())));
+    if (answer.kind === 'refusal') this.#refusals.add(answer.code, Date.now());
     if (answer.kind === 'refusal' || this.#core.attached.secrets.length === 0) return answer;
     const sealed = await this.#sealed(agent, answer.instance);
     if (sealed !== null) return { ...answer, sealed };
     this.#run(this.#core.withdraw(answer.instance, Date.now()));
     return { kind: 'refusal', code: 'not_eligible', retryAfterMs: 60_000 };
+  }
+
+  /** With the bounty that the owner's account holds by now; of one that it does not, nobody is told. */
+  async #backed(answer: ClaimAnswer): Promise<ClaimAnswer> {
+    if (answer.kind === 'refusal' || answer.bounty === undefined) return answer;
+    const { instance } = answer;
+    await Promise.race([this.#holds.get(instance), scheduler.wait(BOUNDS.bountyWaitMs)]);
+    return { ...answer, bounty: this.#core.bountyHeld(instance) };
   }
 
   /** The chute's secrets for this instance of this agent; null: they cannot be opened here, or its key is none. */
@@ -150,7 +182,7 @@ export class ChuteObject extends DurableObject<Env> {
     return this.#run(this.#core.report(agent, report, busy, Date.now()));
   }
 
-  load(agent: string, loads: { instance: string; busy: number }[]): void {
+  load(agent: string, loads: Load[]): void {
     this.#run(this.#core.load(agent, loads, Date.now()));
   }
 
@@ -229,10 +261,10 @@ export class ChuteObject extends DurableObject<Env> {
       }
       case 'rent': {
         // Without calls nobody looks whether the agent is there and runs it: one that does not loses its rent by this.
-        if (effect.rent.agent !== '') this.#later(this.#look(effect.rent), 'look');
-        const ask = rentAsk(effect.rent, await rentCall(effect.rent));
-        const held = await this.#account(effect.rent.owner).rent(ask).catch(failed('rent', null));
-        return this.#run(this.#core.rentAnswered(effect.key, held, Date.now()));
+        const { instance, agent, bounty } = effect.rent;
+        if (bounty === true) return this.#keep(instance, this.#rent(effect));
+        if (agent !== '') this.#later(this.#look(effect.rent), 'look');
+        return this.#rent(effect);
       }
       case 'settle': {
         const taken = await this.#settle(effect.rent).catch(failed('settle', false));
@@ -245,6 +277,17 @@ export class ChuteObject extends DurableObject<Env> {
         return this.#run(this.#core.posted(posted, Date.now()));
       }
     }
+  }
+
+  async #rent({ key, rent }: Extract<Effect, { do: 'rent' }>): Promise<void> {
+    const ask = rentAsk(rent, await rentCall(rent));
+    const held = await this.#account(rent.owner).rent(ask).catch(failed('rent', null));
+    this.#run(this.#core.rentAnswered(key, held, Date.now()));
+  }
+
+  async #keep(instance: string, hold: Promise<void>): Promise<void> {
+    this.#holds.set(instance, hold);
+    await hold.finally(() => this.#holds.delete(instance));
   }
 
   #stop(agent: string, instance: string, reason: StopReason, noticeMs: number): Promise<boolean> {

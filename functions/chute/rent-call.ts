@@ -1,10 +1,10 @@
-/** A period of rent as the account sees it: a call whose id follows from instance and start, so that a repeat is the same. */
+/** A period of rent, or a bounty, as the account sees it: a call whose id follows from what it is for, so that a repeat is the same. */
 import type { CallId, RentAsk, Settlement } from '../calls/ports.ts';
 import type { RentRow } from './state.ts';
 
-/** A UUIDv8: SHA-256 of what names the period. */
-export async function rentCall({ chute, instance, start }: RentRow): Promise<CallId> {
-  const text = `ripcord-rent/1\n${chute}\n${instance}\n${start}`;
+/** A UUIDv8: SHA-256 of what names the period, or the bounty: of an instance there is one. */
+export async function rentCall({ chute, instance, start, bounty }: RentRow): Promise<CallId> {
+  const text = bounty === true ? `ripcord-bounty/1\n${chute}\n${instance}` : `ripcord-rent/1\n${chute}\n${instance}\n${start}`;
   const bytes = new Uint8Array(await crypto.subtle.digest('SHA-256', new TextEncoder().encode(text))).subarray(0, 16);
   bytes[6] = ((bytes[6] ?? 0) & 0x0f) | 0x80;
   bytes[8] = ((bytes[8] ?? 0) & 0x3f) | 0x80;
@@ -13,11 +13,11 @@ export async function rentCall({ chute, instance, start }: RentRow): Promise<Cal
 }
 
 export function rentAsk(rent: RentRow, call: CallId): RentAsk {
-  const { chute, version, instance, terms, ms } = rent;
-  return { call, chute, version, instance, terms, ms };
+  const { chute, version, instance, terms, ms, bounty } = rent;
+  return { call, chute, version, instance, terms, ms, ...(bounty === true ? { bounty } : {}) };
 }
 
-/** What an ended period comes to: the milliseconds the instance served. */
+/** What an ended period comes to: the milliseconds the instance served. A bounty is paid whole. */
 export function rentSettlement(rent: RentRow, call: CallId): Settlement {
   const { chute, version, instance, agent, hotkey, region, start } = rent;
   return {

@@ -7,6 +7,7 @@ import type { InstanceReport } from '#protocol';
 import type { BOUNDS } from './bounds.ts';
 import { inForce, rented, termsOf } from '../prices/history.ts';
 import type { Terms } from '../prices/terms.ts';
+import * as bounty from './bounty.ts';
 import { drain } from './instances.ts';
 import { wanted } from './need.ts';
 import { currentSpec, dropRow, putRow, serves } from './state.ts';
@@ -17,7 +18,7 @@ export function roll(turn: Turn, bounds: typeof BOUNDS): void {
   const { state, now } = turn;
   for (const row of state.rents.values()) {
     const end = row.start + row.ms;
-    if (row.end !== null || end > now) continue;
+    if (row.end !== null || end > now || row.bounty === true) continue;
     close(turn, row, end);
     const instance = state.instances.get(row.instance);
     if (instance !== undefined && serves(instance)) begin(turn, instance, end, bounds);
@@ -30,6 +31,11 @@ export function follow(turn: Turn, bounds: typeof BOUNDS): void {
   const open = new Set<string>();
   for (const row of state.rents.values()) {
     if (row.end !== null) continue;
+    if (row.bounty === true) {
+      const end = bounty.endOf(state, row, now, bounds);
+      if (end !== null) close(turn, row, end);
+      continue;
+    }
     const instance = state.instances.get(row.instance);
     if (instance !== undefined && serves(instance)) open.add(row.instance);
     else close(turn, row, now);
@@ -42,7 +48,6 @@ export function follow(turn: Turn, bounds: typeof BOUNDS): void {
   for (const [key, row] of state.rents) say(turn, key, row, bounds);
 }
 
-/** The account's answer; null: there was none, and it is asked again. */
 /** What an agent's Miner object may have failed to tell: that the agent went, or that the instance ended. Null: neither. */
 export function untold(
   rent: RentRow,
@@ -54,6 +59,7 @@ export function untold(
   return { instance, chute, version, state: 'stopped', detail: 'its agent no longer runs it' };
 }
 
+/** The account's answer; null: there was none, and it is asked again. */
 export function answered(turn: Turn, key: string, ok: boolean | null, bounds: typeof BOUNDS): void {
   const { state, now } = turn;
   const row = state.rents.get(key);
@@ -66,7 +72,8 @@ export function answered(turn: Turn, key: string, ok: boolean | null, bounds: ty
     return;
   }
   drop(turn, key);
-  refused(turn, row, bounds);
+  // A grant stands without its bounty.
+  if (row.bounty !== true) refused(turn, row, bounds);
 }
 
 /** Whether the account took over what a period came to. */
@@ -82,9 +89,13 @@ export function tryNow(turn: Turn): void {
 }
 
 /** When time alone does something here; null if it does not. */
-export function nextRentAt({ state, now }: Pick<Turn, 'state' | 'now'>): number | null {
+export function nextRentAt({ state, now }: Pick<Turn, 'state' | 'now'>, bounds: typeof BOUNDS): number | null {
   const times = [...state.rentTries.values()].map(({ at }) => at);
-  for (const row of state.rents.values()) if (row.end === null) times.push(row.start + row.ms);
+  for (const row of state.rents.values()) {
+    if (row.end !== null) continue;
+    const at = row.bounty === true ? bounty.dueAt(state, row, bounds) : row.start + row.ms;
+    if (at !== null) times.push(at);
+  }
   if (state.unpaid !== null && state.unpaid.next > now) times.push(state.unpaid.next);
   return times.length === 0 ? null : Math.min(...times);
 }
@@ -116,8 +127,7 @@ function open(
 }
 
 function close(turn: Turn, row: RentRow, end: number): void {
-  const key = `${row.instance}/${row.start}`;
-  save(turn, key, { ...row, end: Math.max(row.start, Math.min(end, row.start + row.ms)) });
+  save(turn, bounty.keyOf(row), { ...row, end: Math.max(row.start, Math.min(end, row.start + row.ms)) });
 }
 
 function say(turn: Turn, key: string, row: RentRow, bounds: typeof BOUNDS): void {

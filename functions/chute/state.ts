@@ -76,6 +76,22 @@ export interface DemandRow {
   unmetSince: number | null;
   /** Until when one instance is needed because somebody asked for it; absent: nobody did. */
   warmUntil?: number;
+  /** Agents that came at the last needs; absent: there was none. */
+  crowd?: Crowd;
+  earning?: Earning;
+}
+
+/** So many agents, as of then (Unix milliseconds). */
+export interface Crowd {
+  count: number;
+  at: number;
+}
+
+/** Nano-USD that instances earned for their miners, and the milliseconds they lived for it; both fade. */
+export interface Earning {
+  nanousd: number;
+  ms: number;
+  at: number;
 }
 
 /**
@@ -100,6 +116,8 @@ export interface RentRow {
   end: number | null;
   /** The account holds its price. */
   held: boolean;
+  /** Not a period: one sum, `per_request` of the terms, see `bounty.ts`. */
+  bounty?: true;
 }
 
 /** The owner cannot pay for instances: none is started. */
@@ -185,6 +203,15 @@ export interface State {
   free: Map<string, number>;
   /** Since when calls have asked for more than serves, without a break; null: they do not. */
   pressedSince: number | null;
+  /** Milliseconds that callers have waited for the cold chute, as of then, and until when they go on as far as is known. */
+  pull: { ms: number; at: number; until: number };
+  /** When the last call asked for a place in the line; one that was sent away comes again. */
+  askedAt: number;
+  /** Agents that have asked since the last need arose, and hotkeys that asked, by when they did last. */
+  askers: Set<string>;
+  willing: Map<string, number>;
+  /** Ten-thousandths of a bounty that the platform keeps. */
+  feeBps: number;
   /** Busy slots smoothed over a while, and as of the last look. */
   load: { value: number; busy: number; at: number };
   tickets: Map<CallId, QueuedTicket>;
@@ -217,7 +244,7 @@ export function emptyDemand(): DemandRow {
   return { neededAt: [], unmetSince: null };
 }
 
-export function rebuild(rows: Iterable<StoredRow>): State {
+export function rebuild(rows: Iterable<StoredRow>, feeBps: number): State {
   const state: State = {
     chute: null,
     versions: new Map(),
@@ -233,6 +260,11 @@ export function rebuild(rows: Iterable<StoredRow>): State {
     busy: new Map(),
     free: new Map(),
     pressedSince: null,
+    pull: { ms: 0, at: 0, until: 0 },
+    askedAt: 0,
+    askers: new Set(),
+    willing: new Map(),
+    feeBps,
     load: { value: 0, busy: 0, at: 0 },
     tickets: new Map(),
     lines: new Map(),

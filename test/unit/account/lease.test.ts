@@ -1,5 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { ACCOUNT_LIMITS } from '../../../functions/account/limits.ts';
+import { callRecord } from '../../../functions/account/records.ts';
+import type { CallRow } from '../../../functions/account/rows.ts';
 import type { OpenAsk } from '../../../functions/calls/ports.ts';
 import { Bank } from './bank.ts';
 import { ask, Bench, PAID, settlement, terms } from './bench.ts';
@@ -288,6 +290,43 @@ describe('rent', () => {
     expect(bench.run(bench.core.rent(RENT, bench.now))).toBe('short');
     bench.run(bench.core.moveFailed(1, 1, bench.now));
     expect(bench.run(bench.core.rent(RENT, bench.now))).toBeNull();
+  });
+});
+
+describe('a bounty', () => {
+  const BOUNTY = {
+    call: 'b1',
+    chute: 'cht_1',
+    version: 'v',
+    instance: 'ins_1',
+    terms: terms({ per_request: 700 }),
+    ms: 1,
+    bounty: true as const,
+  };
+  const ask = (bench: Bench) => bench.covered(() => bench.run(bench.core.rent(BOUNTY, bench.now)));
+
+  test('is one sum, whatever prices the account has of its own, and charged once however often it is said', () => {
+    const bench = Bench.registered({}, new Bank(USD));
+    const own = { version: 'own', chute: '*', price: terms({ per_request: 1 }).price, discountBps: 5_000, startsAt: 0, endsAt: null };
+    bench.run(bench.core.setOverrides([own]));
+    expect([ask(bench), ask(bench)]).toEqual([true, true]);
+    expect(bench.core.money().held).toBe(700n);
+    const paid = settlement('b1', 0, { key: '', lastByteMs: 1 });
+    bench.settle(paid);
+    bench.settle(paid);
+    expect(bench.core.call('b1')).toMatchObject({ kind: 'bounty', cash: 700n, closedAt: bench.now });
+    expect(bench.core.recent(10)).toEqual([]);
+    expect(bench.core.money()).toMatchObject({ held: 0n, unbilled: 700n });
+    expect(callRecord('acc_a', bench.core.call('b1') as CallRow)).toMatchObject({ kind: 'rent', costNanousd: 700n });
+  });
+
+  test('costs nothing when it is given back, and is refused without the money for it', () => {
+    const bench = Bench.registered({}, new Bank(USD));
+    ask(bench);
+    bench.run(bench.core.close('b1', 0, '', bench.now));
+    expect(bench.core.call('b1')).toMatchObject({ cash: 0n, closedAt: bench.now });
+    expect(bench.core.money()).toMatchObject({ held: 0n, unbilled: 0n });
+    expect(ask(Bench.registered({}, new Bank(699n)))).toBe(false);
   });
 });
 

@@ -6,6 +6,7 @@ import { rentAsk, rentCall, rentSettlement } from '../../../functions/chute/rent
 import { untold } from '../../../functions/chute/rent.ts';
 import type { RentRow } from '../../../functions/chute/state.ts';
 import type { PriceVersion } from '../../../functions/prices/history.ts';
+import { Payer, type How } from './payer.ts';
 import { CHUTE, IDLE_MS, T0, World } from './world.ts';
 
 const MINUTE = BOUNDS.rentMs;
@@ -20,72 +21,6 @@ const RENT: PriceVersion = {
   createdAt: T0,
 };
 const FREE_AGAIN: PriceVersion = { ...RENT, id: 'free-again', price: NO_PRICE };
-
-type How = 'answered' | 'lost before' | 'lost after';
-
-/** The owner's account as the chute knows it: it holds a period once and takes what it came to once. */
-class Payer {
-  readonly world: World;
-  poor = false;
-  /** Periods by key, and what they came to; null: held. */
-  readonly periods = new Map<string, RentRow | null>();
-  readonly refused: RentRow[] = [];
-
-  constructor(world: World) {
-    this.world = world;
-  }
-
-  /** Answers everything the chute has asked until it asks no more at this moment. */
-  answer(how: () => How = () => 'answered'): void {
-    const { world } = this;
-    for (let round = 0; round < 50; round++) {
-      const all = [...world.take('rent'), ...world.take('settle')];
-      if (all.length === 0) return;
-      // What was said again and again counts once, or no answer would ever be lost.
-      const asked = new Map(all.map((effect) => [`${effect.do} ${effect.key}`, effect]));
-      for (const { do: what, key, rent } of asked.values()) {
-        const way = how();
-        const said = way === 'lost before' ? null : what === 'rent' ? this.#hold(key, rent) : this.#settle(key, rent);
-        const heard = way === 'answered' ? said : null;
-        if (what === 'rent') world.do(world.core.rentAnswered(key, heard, world.now));
-        else world.do(world.core.rentSettled(key, heard === true, world.now));
-      }
-    }
-    throw new Error('the chute never rests');
-  }
-
-  #hold(key: string, rent: RentRow): boolean {
-    if (this.periods.has(key)) return true;
-    if (this.poor) {
-      this.refused.push(rent);
-      return false;
-    }
-    this.periods.set(key, null);
-    return true;
-  }
-
-  #settle(key: string, rent: RentRow): boolean {
-    const held = this.periods.get(key);
-    if (held === undefined) throw new Error(`${key} was never held`);
-    if (rent.end === null) throw new Error(`${key} has not ended`);
-    if (held !== null && held.end !== rent.end) throw new Error(`${key} came to two things`);
-    this.periods.set(key, rent);
-    return true;
-  }
-
-  /** Milliseconds paid per instance; throws where periods of one overlap. */
-  paid(): Record<string, number> {
-    const sums: Record<string, number> = {};
-    const ends: Record<string, number> = {};
-    const settled = [...this.periods.values()].filter((row) => row !== null && row.instance !== '') as RentRow[];
-    for (const { instance, start, end } of settled.toSorted((a, b) => a.start - b.start)) {
-      if (start < (ends[instance] ?? 0)) throw new Error(`${instance} is paid twice at ${start}`);
-      ends[instance] = end ?? start;
-      sums[instance] = (sums[instance] ?? 0) + (end ?? start) - start;
-    }
-    return sums;
-  }
-}
 
 function rentedWorld(part: Parameters<World['deploy']>[1] = {}): { world: World; payer: Payer } {
   const world = new World();
@@ -196,7 +131,7 @@ describe('an account that cannot pay', () => {
     expect(world.take('stop')).toMatchObject([{ instance, reason: 'scaled_down', noticeMs: 300_000 }]);
     expect(world.take('note').at(-1)?.text).toContain('insufficient_credit');
     expect(world.core.describe(world.now)).toMatchObject({ unpaidSince: T0 + MINUTE });
-    expect(world.claim('m2', 'a')).toMatchObject({ kind: 'refusal', code: 'no_need' });
+    expect(world.claim('m2', 'a')).toMatchObject({ kind: 'refusal', code: 'unpaid' });
     expect(world.take('post').at(-1)).toMatchObject({ offer: null });
     world.report('m1', instance, 'a', 'stopped');
     expect(world.enqueue('c1')).toMatchObject({ kind: 'refused', code: 'no_capacity' });
