@@ -51,7 +51,13 @@ export async function startAgent({ network, folder, index, allowAccount }: Agent
     name: `agent ${index}`,
     log: `agent-${index}`,
     command: process.execPath,
-    args: [join(ROOT, 'miner-agent/bin.ts'), 'up', ...Object.entries(flags).flatMap(([flag, value]) => [`--${flag}`, value])],
+    // A miner who has a config of their own does not mean this agent.
+    args: [
+      join(ROOT, 'miner-agent/bin.ts'),
+      'up',
+      '--no-config',
+      ...Object.entries(flags).flatMap(([flag, value]) => [`--${flag}`, value]),
+    ],
     // Chutes that say `node` get this one.
     env: { ...process.env, PATH: `${dirname(process.execPath)}:${process.env['PATH']}` },
     cwd: home,

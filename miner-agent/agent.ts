@@ -13,6 +13,8 @@ import { CodeFetch } from './code-fetch.ts';
 import type { Config } from './config.ts';
 import { Driver } from './connection/driver.ts';
 import type { Notice } from './connection/driver.ts';
+import { Desk, type DeskPort } from './control/desk.ts';
+import { ControlServer } from './control/server.ts';
 import type { AgentEvent } from './display.ts';
 import type { Hotkey } from './identity/hotkey.ts';
 import { secretsOf } from './identity/secrets.ts';
@@ -20,10 +22,14 @@ import { makeSessionKeys } from './identity/session.ts';
 import { Instances } from './instances.ts';
 import type { Instance, InstancesPort, Plan, Way } from './instances.ts';
 import { takeInventory } from './inventory.ts';
+import { diskFreeMb } from './inventory/disk.ts';
 import { LogShipper } from './log-shipper.ts';
 import { Outbound } from './net/outbound.ts';
 import { MarketFollower } from './market-follower.ts';
 import type { Granted } from './market-follower.ts';
+import { choose } from './strategy/choose.ts';
+import { idleOf } from './strategy/idle.ts';
+import { judgeOffers } from './strategy/offers.ts';
 import { pack } from './strategy/packing.ts';
 import { wishesOf } from './strategy/wishes.ts';
 import type { Running } from './strategy/world.ts';
@@ -46,6 +52,8 @@ const LOGS_MS = 500;
 /** Milliseconds the edge may take to acknowledge the last replies before the agent leaves. */
 const LAST_ACKS_MS = 2_000;
 const IDLE_POLL_MS = 20;
+/** Milliseconds between two looks at how much disk is free. */
+const DISK_MS = 60_000;
 
 export interface AgentOptions {
   config: Config;
@@ -53,10 +61,12 @@ export interface AgentOptions {
   tell: (event: AgentEvent) => void;
   /** Aborted: drain, then leave. */
   signal: AbortSignal;
+  /** Gets the desk once there is one, for a view of what goes on. */
+  desk?: (desk: Desk) => void;
 }
 
 /** Runs until the signal. Throws `AgentRefused`. */
-export async function runAgent({ config, hotkey, tell, signal }: AgentOptions): Promise<void> {
+export async function runAgent({ config, hotkey, tell, signal, desk }: AgentOptions): Promise<void> {
   const work = join(config.dataFolder, 'work');
   mkdirSync(work, { recursive: true, mode: 0o700 });
   const other = takeFolder(config.dataFolder);
@@ -76,6 +86,7 @@ export async function runAgent({ config, hotkey, tell, signal }: AgentOptions): 
     const containers = facts === null ? null : containersOf(config, `${hotkey.ss58}/${config.name}`, facts, inventory.toolkit ?? null);
     for (const instance of (await containers?.reap()) ?? []) tell({ event: 'reaped', instance });
     const agent = new Agent(config, hotkey, tell, notes, work, inventory, containers);
+    desk?.(agent.desk);
     await agent.run(signal);
   } finally {
     process.off('exit', onExit);
@@ -84,6 +95,7 @@ export async function runAgent({ config, hotkey, tell, signal }: AgentOptions): 
 }
 
 class Agent implements InstancesPort {
+  readonly desk: Desk;
   readonly #config: Config;
   readonly #inventory: Inventory;
   readonly #tell: (event: AgentEvent) => void;
@@ -97,6 +109,8 @@ class Agent implements InstancesPort {
   readonly #logs = new LogShipper();
   readonly #ending = new AbortController();
   #refusedBy: string | null = null;
+  /** Milliseconds that calls may run on at the end. */
+  #drainMs: number;
   /** Unix milliseconds after which no call is waited for. */
   #leaveBy = Number.POSITIVE_INFINITY;
   #onDrained: () => void = () => {};
@@ -113,7 +127,12 @@ class Agent implements InstancesPort {
     const outbound = new Outbound(config.proxy);
     this.#config = config;
     this.#inventory = inventory;
-    this.#tell = tell;
+    this.#drainMs = config.drainMs;
+    this.desk = new Desk({ hotkey: hotkey.ss58, config, inventory, agent: this.#deskPort(), now: Date.now });
+    this.#tell = (event) => {
+      this.desk.hear(event);
+      tell(event);
+    };
     this.#notes = notes;
     this.#containers = containers;
     this.#driver = new Driver({
@@ -133,7 +152,7 @@ class Agent implements InstancesPort {
       outbound,
       inventory,
       agent: () => this.#driver.agent,
-      wishes: () => wishesOf(config),
+      wishes: () => ({ ...wishesOf(config), ...this.desk.wishes() }),
       running: () => this.#running(),
       connected: () => this.#driver.core.ready,
       claim: (ref, chute, version) => this.#driver.dispatch({ type: 'say', message: { type: 'claim', ref, chute, version } }),
@@ -142,27 +161,29 @@ class Agent implements InstancesPort {
       say: (message) => {
         if (this.#driver.version >= 2) this.#driver.dispatch({ type: 'say', message });
       },
-      tell,
+      tell: this.#tell,
     });
-    tell({ event: 'start', hotkey: hotkey.ss58, name: config.name, api: config.api });
+    this.#tell({ event: 'start', hotkey: hotkey.ss58, name: config.name, api: config.api });
   }
 
   async run(signal: AbortSignal): Promise<void> {
     signal.addEventListener('abort', () => this.#ending.abort(), { once: true });
     if (signal.aborted) this.#ending.abort();
+    const control = await this.#openControl();
     this.#driver.start();
-    const logs = setInterval(() => this.#shipLogs(), LOGS_MS);
+    const timers = [setInterval(() => this.#shipLogs(), LOGS_MS), setInterval(() => this.#lookAtDisk(), DISK_MS)];
     await this.#market.follow(this.#ending.signal);
     await this.#leave();
-    clearInterval(logs);
+    for (const timer of timers) clearInterval(timer);
     this.#driver.stop();
+    control?.close();
     if (this.#refusedBy !== null) throw new AgentRefused(this.#refusedBy);
     this.#tell({ event: 'left' });
   }
 
   /** No new calls; what runs may end; programs stop; the last replies are acknowledged; then the socket closes. */
   async #leave(): Promise<void> {
-    const { drainMs } = this.#config;
+    const drainMs = this.#drainMs;
     this.#leaveBy = Date.now() + (this.#refusedBy === null ? drainMs : 0);
     const running = this.#instances.list();
     this.#tell({ event: 'drain', instances: running.length, withinMs: drainMs });
@@ -174,6 +195,43 @@ class Agent implements InstancesPort {
     this.#shipLogs();
     if (this.#driver.core.ready) await Promise.race([drained, sleep(LAST_ACKS_MS, undefined, { ref: false })]);
     this.#driver.dispatch({ type: 'leave' });
+  }
+
+  // ── What the operator says ──────────────────────────────────────────────────────────────────────────────────────
+
+  /** An agent that nobody on this machine can ask serves all the same. */
+  async #openControl(): Promise<ControlServer | null> {
+    try {
+      const control = new ControlServer(this.#config.dataFolder, this.desk);
+      await control.listen();
+      return control;
+    } catch (error) {
+      this.#tell({ event: 'control', detail: error instanceof Error ? error.message : 'unknown error' });
+      return null;
+    }
+  }
+
+  #deskPort(): DeskPort {
+    return {
+      instances: () => this.#instances.list(),
+      busy: (instance) => this.#driver.core.calls.slots.runningOn(instance),
+      idle: () => {
+        const world = this.#market.world(Date.now());
+        return idleOf(choose(world), world);
+      },
+      offers: () => judgeOffers(this.#market.world(Date.now())),
+      leaving: () => this.#ending.signal.aborted,
+      leave: (withinMs) => {
+        this.#drainMs = withinMs ?? this.#drainMs;
+        this.#ending.abort();
+      },
+    };
+  }
+
+  /** The next hello carries it, and the strategy sees it at once. */
+  #lookAtDisk(): void {
+    const free = diskFreeMb(this.#config.dataFolder);
+    if (free !== null) this.#inventory.diskFreeMb = free;
   }
 
   // ── What the wire says ──────────────────────────────────────────────────────────────────────────────────────────

@@ -10,6 +10,7 @@ export type AgentEvent =
   | { event: 'served'; instance: string; outcome: 'completed' | 'cancelled' | 'failed'; bytes: number; tokensOut: number | null }
   | { event: 'log'; instance: string; source: 'out' | 'err' | 'agent'; text: string }
   | { event: 'reaped'; instance: string }
+  | { event: 'control'; detail: string }
   | { event: 'drain'; instances: number; withinMs: number }
   | { event: 'left' };
 
@@ -46,54 +47,34 @@ export function plainDisplay(write: Write, now: () => number = Date.now): Displa
   };
 }
 
-interface Row {
-  id: string;
-  name: string;
-  state: InstanceState;
-  detail: string;
-  slots: number;
-  calls: number;
-  tokens: number;
+const NEWS = 6;
+const REDRAW_MS = 1_000;
+
+export interface LiveView {
+  write: Write;
+  columns: () => number;
+  rows: () => number;
+  /** Everything but the news; empty while there is nothing to show. */
+  lines: (news: readonly string[]) => string[];
+  now?: () => number;
 }
 
-const NEWS = 8;
-const REDRAW_MS = 250;
-
-/** A table of instances and the last pieces of news, drawn over itself. */
-export function tableDisplay(write: Write, columns: () => number, now: () => number = Date.now): Display {
-  const rows = new Map<string, Row>();
+/** A screen drawn over itself each second, with the last pieces of news; never larger than the terminal. */
+export function liveDisplay({ write, columns, rows, lines, now = Date.now }: LiveView): Display {
   const news: string[] = [];
-  let title = '';
-  let link = '';
-  let drawn = 0;
-  let changed = true;
+  let drawn: string[] = [];
 
   function tell(event: AgentEvent): void {
-    changed = true;
-    if (event.event === 'start') title = `${event.name}  ${event.hotkey}`;
-    if (event.event === 'link') link = `${event.state} ${event.detail}`;
-    if (event.event === 'instance') {
-      const row = rows.get(event.id) ?? { ...event, calls: 0, tokens: 0 };
-      if (isOver(event.state)) rows.delete(event.id);
-      else rows.set(event.id, Object.assign(row, { state: event.state, detail: event.detail }));
-    }
-    if (event.event === 'served') count(rows.get(event.instance), event.tokensOut);
     const line = event.event === 'instance' && event.state === 'starting' ? null : lineOf(event);
     if (line !== null) news.push(`${clock(now())} ${line}`);
     if (news.length > NEWS) news.shift();
   }
 
   function draw(): void {
-    if (!changed) return;
-    changed = false;
-    const lines = [`ripcord-miner  ${title}`, link, '', tableLine('chute', 'instance', 'state', 'slots', 'calls', 'tokens', '')];
-    for (const r of rows.values())
-      lines.push(tableLine(r.name, r.id.slice(0, 12), r.state, String(r.slots), String(r.calls), String(r.tokens), r.detail));
-    if (rows.size === 0) lines.push('no instances yet');
-    lines.push('', ...news);
-    const fitted = lines.map((line) => line.slice(0, Math.max(20, columns() - 1)));
-    write(`${drawn === 0 ? '' : `\x1b[${drawn}A`}\x1b[J${fitted.join('\n')}\n`);
-    drawn = fitted.length;
+    const next = fitted(lines(news), columns(), rows());
+    if (next.join('\n') === drawn.join('\n')) return;
+    write(`${drawn.length === 0 ? '' : `\x1b[${drawn.length}A`}\x1b[J${next.join('\n')}\n`);
+    drawn = next;
   }
 
   const timer = setInterval(draw, REDRAW_MS);
@@ -107,14 +88,21 @@ export function tableDisplay(write: Write, columns: () => number, now: () => num
   };
 }
 
-function count(row: Row | undefined, tokens: number | null): void {
-  if (row === undefined) return;
-  row.calls++;
-  row.tokens += tokens ?? 0;
+/** What the terminal has room for; styles do not count. */
+function fitted(lines: readonly string[], columns: number, rows: number): string[] {
+  return lines.slice(0, Math.max(4, rows - 1)).map((line) => cut(line, Math.max(20, columns - 1)));
 }
 
-function tableLine(name: string, id: string, state: string, slots: string, calls: string, tokens: string, detail: string): string {
-  return `${name.padEnd(24)} ${id.padEnd(13)} ${state.padEnd(9)} ${slots.padStart(5)} ${calls.padStart(7)} ${tokens.padStart(9)}  ${detail}`;
+function cut(line: string, width: number): string {
+  let left = width;
+  // oxlint-disable-next-line no-control-regex -- the start of a style is a control character
+  const shown = line.split(/(\x1b\[\d+m)/).map((part, at) => {
+    if (at % 2 === 1) return part;
+    const kept = part.slice(0, left);
+    left -= kept.length;
+    return kept;
+  });
+  return shown.join('');
 }
 
 /** Null for what is not worth a line. Text of others is made printable: it must not move the cursor. */
@@ -142,6 +130,8 @@ function lineOf(event: AgentEvent): string | null {
       return event.source === 'agent' ? `${event.instance}: ${printable(event.text)}` : null;
     case 'reaped':
       return `${event.instance}: left by an agent that crashed, ended`;
+    case 'control':
+      return `ripcord-miner status cannot reach this agent: ${printable(event.detail)}`;
     case 'drain':
       return `leaving: ${event.instances} instances end within ${Math.round(event.withinMs / 1000)} s`;
     case 'left':

@@ -16,7 +16,7 @@ const BOUNDS = {
   /** Entries of one page at most. */
   entries: 500,
   payouts: 100,
-  /** Days that the sums by chute cover. */
+  /** Days that the sums by chute cover at most. */
   days: 30,
 } as const;
 
@@ -24,10 +24,12 @@ type Ctx = Context<{ Bindings: Env; Variables: Vars }>;
 
 export const earningsApi = new Hono<{ Bindings: Env; Variables: Vars }>();
 
+/** `?days=`: what the sums by chute cover, 30 if nothing is said. */
 earningsApi.get('/miners/me/earnings', async (c) => {
   const hotkey = await minerOf(c);
   const handle = db.connect(c.env);
-  const [sums, chutes] = await Promise.all([db.readEarnings(handle, hotkey), db.listChuteEarnings(handle, hotkey, BOUNDS.days)]);
+  const days = readDays(c.req.query('days'));
+  const [sums, chutes] = await Promise.all([db.readEarnings(handle, hotkey), db.listChuteEarnings(handle, hotkey, days)]);
   return c.json({
     hotkey,
     pending_nanousd: String(sums.pending),
@@ -36,7 +38,7 @@ earningsApi.get('/miners/me/earnings', async (c) => {
     paid_nanousd: String(sums.paid),
     next_matures_at: sums.nextMaturesAt?.toISOString() ?? null,
     minimum_payout_nanousd: String(MINIMUM_NANOUSD),
-    days: BOUNDS.days,
+    days,
     chutes: chutes.map(({ chuteId, name, attempts, share }) => ({ chute_id: chuteId, name, attempts, share_nanousd: String(share) })),
   });
 });
@@ -160,6 +162,13 @@ function readLimit(text: string | undefined): number {
   if (!Number.isInteger(limit) || limit < 1 || limit > BOUNDS.entries)
     throw new RipcordError('invalid_request', { message: `limit: a whole number from 1 to ${BOUNDS.entries}.`, param: 'limit' });
   return limit;
+}
+
+function readDays(text: string | undefined): number {
+  const days = Number(text ?? BOUNDS.days);
+  if (!Number.isInteger(days) || days < 1 || days > BOUNDS.days)
+    throw new RipcordError('invalid_request', { message: `days: a whole number from 1 to ${BOUNDS.days}.`, param: 'days' });
+  return days;
 }
 
 /** `owner/name` or an id. */

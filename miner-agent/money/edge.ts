@@ -61,7 +61,8 @@ export interface MoneyEdge {
   outbound: Outbound;
 }
 
-export const readEarnings = (edge: MoneyEdge) => ask(edge, 'GET', '/miners/me/earnings', earningsSchema);
+/** `days`: what the sums by chute cover, 1 to 30. */
+export const readEarnings = (edge: MoneyEdge, days = 30) => ask(edge, 'GET', `/miners/me/earnings?days=${days}`, earningsSchema);
 export const listPayouts = (edge: MoneyEdge) => ask(edge, 'GET', '/miners/me/payouts', payoutsSchema);
 export const readAddresses = (edge: MoneyEdge) => ask(edge, 'GET', '/miners/me/payout-address', addressesSchema);
 
@@ -71,6 +72,16 @@ export function requestPayout(edge: MoneyEdge, nanousd: bigint | null): Promise<
 
 export function setAddress(edge: MoneyEdge, kind: 'tao' | 'operator', address: string): Promise<AddressesAnswer> {
   return ask(edge, 'PUT', '/miners/me/payout-address', addressesSchema, { kind, address });
+}
+
+/** Something that everybody may read, so nothing is signed. Throws `MoneyRefused`. */
+export async function readPublic<T extends z.ZodMiniType>(
+  { api, outbound }: Pick<MoneyEdge, 'api' | 'outbound'>,
+  target: string,
+  schema: T,
+): Promise<z.output<T>> {
+  const ask = { timeoutMs: ANSWER_MS, maxBytes: ANSWER_BYTES };
+  return read(api, await heard(api, outbound.ask(new URL(api + target), ask)), schema);
 }
 
 /** Throws `MoneyRefused`. */
@@ -86,6 +97,10 @@ async function ask<T extends z.ZodMiniType>(
   const headers = body === null ? signed : { ...signed, 'content-type': 'application/json' };
   const url = new URL(api + target);
   const reply = await heard(api, outbound.ask(url, { method, headers, body, timeoutMs: ANSWER_MS, maxBytes: ANSWER_BYTES }));
+  return read(api, reply, schema);
+}
+
+function read<T extends z.ZodMiniType>(api: string, reply: Answer, schema: T): z.output<T> {
   const value = parse(reply.text);
   if (!reply.ok) throw refusal(reply.status, value);
   const parsed = z.safeParse(schema, value);

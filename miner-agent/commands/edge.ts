@@ -1,0 +1,60 @@
+/** What the edge says of this hotkey: its public page, its money, and why it has no work. */
+import * as z from 'zod/mini';
+import { MoneyRefused, readEarnings, readPublic, type EarningsAnswer, type MoneyEdge } from '../money/edge.ts';
+import { reasonSchema } from '../control/status.ts';
+
+const minerSchema = z.object({
+  hotkey: z.string(),
+  agents: z.array(z.object({ agent: z.string(), connected: z.nullable(z.boolean()), seen_at: z.number(), running: z.number() })),
+  scores: z.array(
+    z.object({
+      judge: z.string(),
+      score: z.number(),
+      parts: z.object({ canaries: z.number(), canaries_ok: z.number(), pings: z.number(), pings_ok: z.number() }),
+    }),
+  ),
+});
+export type MinerPage = z.infer<typeof minerSchema>;
+
+const whySchema = z.looseObject({ reasons: z.array(reasonSchema) });
+export type EdgeWhy = z.infer<typeof whySchema>;
+
+export interface EdgeFacts {
+  /** Null: no agent of the hotkey was ever connected, or the edge does not answer. */
+  miner: MinerPage | null;
+  earnings: EarningsAnswer | null;
+  /** Nano-USD of the last 24 hours. */
+  day: bigint | null;
+  /** Why something is missing, in one line; null: nothing is. */
+  problem: string | null;
+}
+
+/** Never throws for what the edge or the network does. */
+export async function readEdgeFacts(edge: MoneyEdge): Promise<EdgeFacts> {
+  const problems: string[] = [];
+  const attempt = async <T>(work: Promise<T>): Promise<T | null> => {
+    try {
+      return await work;
+    } catch (error) {
+      if (!(error instanceof MoneyRefused)) throw error;
+      if (error.code !== 'not_found') problems.push(error.message);
+      return null;
+    }
+  };
+  const [miner, earnings] = await Promise.all([
+    attempt(readPublic(edge, `/miners/${edge.hotkey.ss58}`, minerSchema)),
+    attempt(readEarnings(edge, 1)),
+  ]);
+  const day = earnings === null ? null : earnings.chutes.reduce((sum, chute) => sum + BigInt(chute.share_nanousd), 0n);
+  return { miner, earnings, day, problem: problems[0] ?? null };
+}
+
+/** Null: the edge knows no agent of the hotkey. Throws `MoneyRefused`. */
+export async function readEdgeWhy(edge: MoneyEdge): Promise<EdgeWhy | null> {
+  try {
+    return await readPublic(edge, `/miners/${edge.hotkey.ss58}/why`, whySchema);
+  } catch (error) {
+    if (error instanceof MoneyRefused && error.code === 'not_found') return null;
+    throw error;
+  }
+}
