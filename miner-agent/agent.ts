@@ -3,16 +3,17 @@
  * market, redeem grants, serve calls; at a signal drain and leave. Everything it decides is in `strategy/`, everything
  * about the wire in `connection/core.ts`.
  */
-import { mkdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CLOSE, LIMITS, WHY } from '#protocol';
-import type { Device, Down, Grant, InstanceReport, Inventory, LogLine, Secrets } from '#protocol';
+import type { Device, Down, Grant, IdleMessage, InstanceReport, Inventory, LogLine, Secrets } from '#protocol';
 import { refusalOf } from './allow.ts';
 import { CodeFetch } from './code-fetch.ts';
 import type { Config } from './config.ts';
 import { Driver } from './connection/driver.ts';
 import type { Notice } from './connection/driver.ts';
+import { Troubles } from './connection/troubles.ts';
 import { Desk, type DeskPort } from './control/desk.ts';
 import { ControlServer } from './control/server.ts';
 import type { AgentEvent } from './display.ts';
@@ -21,7 +22,7 @@ import { secretsOf } from './identity/secrets.ts';
 import { makeSessionKeys } from './identity/session.ts';
 import { Instances } from './instances.ts';
 import type { Instance, InstancesPort, Plan, Way } from './instances.ts';
-import { takeInventory } from './inventory.ts';
+import { AGENT_VERSION, SILENT_ENGINE, takeInventory } from './inventory.ts';
 import { diskFreeMb } from './inventory/disk.ts';
 import { LogShipper } from './log-shipper.ts';
 import { Outbound } from './net/outbound.ts';
@@ -36,7 +37,7 @@ import type { Running } from './strategy/world.ts';
 import { BlobStore } from './runtimes/blob-store.ts';
 import { containersOf } from './runtimes/container/containers.ts';
 import type { Containers } from './runtimes/container/containers.ts';
-import { probeEngine } from './runtimes/container/probe.ts';
+import { engineSockets, probeEngine } from './runtimes/container/probe.ts';
 import { PidNotes, releaseFolder, takeFolder } from './runtimes/leftovers.ts';
 import { processRuntime } from './runtimes/process.ts';
 import { StartFailed } from './runtimes/runtime.ts';
@@ -81,8 +82,10 @@ export async function runAgent({ config, hotkey, tell, signal, desk }: AgentOpti
   try {
     const { region, dataFolder, engines } = config;
     const facts = await probeEngine(config.engineSocket);
+    const silent = facts === null && engineSockets(config.engineSocket).some(existsSync);
     const engine = facts === null ? null : `${facts.name} ${facts.version}`;
-    const inventory = await takeInventory({ region, dataFolder, hasEngines: engines.length > 0, engine });
+    const taken = await takeInventory({ region, dataFolder, hasEngines: engines.length > 0, engine });
+    const inventory = silent ? { ...taken, engine: SILENT_ENGINE } : taken;
     const containers = facts === null ? null : containersOf(config, `${hotkey.ss58}/${config.name}`, facts, inventory.toolkit ?? null);
     for (const instance of (await containers?.reap()) ?? []) tell({ event: 'reaped', instance });
     const agent = new Agent(config, hotkey, tell, notes, work, inventory, containers);
@@ -108,6 +111,9 @@ class Agent implements InstancesPort {
   readonly #market: MarketFollower;
   readonly #logs = new LogShipper();
   readonly #ending = new AbortController();
+  readonly #troubles = new Troubles();
+  /** The edge asked for the reconnect that comes. */
+  #goaway = false;
   #refusedBy: string | null = null;
   /** Milliseconds that calls may run on at the end. */
   #drainMs: number;
@@ -159,7 +165,7 @@ class Agent implements InstancesPort {
       // Its calls are finished, however long they may take.
       stop: (instance) => void this.#instances.stop(instance, 'given_up', LIMITS.callMs),
       say: (message) => {
-        if (this.#driver.version >= 2) this.#driver.dispatch({ type: 'say', message });
+        if (this.#driver.version >= 2) this.#driver.dispatch({ type: 'say', message: this.#troubled(message) });
       },
       tell: this.#tell,
     });
@@ -217,7 +223,7 @@ class Agent implements InstancesPort {
       busy: (instance) => this.#driver.core.calls.slots.runningOn(instance),
       idle: () => {
         const world = this.#market.world(Date.now());
-        return idleOf(choose(world), world);
+        return this.#troubled(idleOf(choose(world), world));
       },
       offers: () => judgeOffers(this.#market.world(Date.now())),
       leaving: () => this.#ending.signal.aborted,
@@ -226,6 +232,11 @@ class Agent implements InstancesPort {
         this.#ending.abort();
       },
     };
+  }
+
+  /** What is wrong with the connection comes first. */
+  #troubled(message: IdleMessage): IdleMessage {
+    return { ...message, reasons: [...this.#troubles.reasons(Date.now()), ...message.reasons] };
   }
 
   /** The next hello carries it, and the strategy sees it at once. */
@@ -252,7 +263,11 @@ class Agent implements InstancesPort {
         return this.#tell({ event: 'served', ...served });
       }
       case 'link':
-        if (notice.state === 'down') this.#market.forgetClaims();
+        if (notice.state === 'down') {
+          this.#market.forgetClaims();
+          this.#troubles.lost(this.#goaway || this.#ending.signal.aborted, Date.now());
+          this.#goaway = false;
+        }
         return this.#tell({ event: 'link', state: notice.state, detail: notice.detail });
       case 'drained':
         return this.#onDrained();
@@ -270,7 +285,9 @@ class Agent implements InstancesPort {
   #heard(message: Down): void {
     switch (message.type) {
       case 'welcome':
-        return this.#tell({ event: 'link', state: 'up', detail: this.#config.api });
+        this.#tell({ event: 'link', state: 'up', detail: this.#config.api });
+        for (const detail of this.#troubles.welcomed(message, AGENT_VERSION, Date.now())) this.#tell({ event: 'notice', detail });
+        return;
       case 'grant':
         void this.#instances.start(message, this.#market.granted(message.ref), Date.now());
         return;
@@ -279,8 +296,10 @@ class Agent implements InstancesPort {
       case 'stop':
         void this.#instances.stop(message.instance, message.reason, message.noticeMs);
         return;
-      case 'ping':
       case 'goaway':
+        this.#goaway = true;
+        return;
+      case 'ping':
         return;
     }
   }

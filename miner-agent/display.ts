@@ -11,6 +11,8 @@ export type AgentEvent =
   | { event: 'log'; instance: string; source: 'out' | 'err' | 'agent'; text: string }
   | { event: 'reaped'; instance: string }
   | { event: 'control'; detail: string }
+  /** Something the operator should see to; the agent goes on. */
+  | { event: 'notice'; detail: string }
   | { event: 'drain'; instances: number; withinMs: number }
   | { event: 'left' };
 
@@ -116,6 +118,8 @@ function lineOf(event: AgentEvent): string | null {
         : event.state === 'down'
           ? `not connected: ${printable(event.detail)}`
           : null;
+    case 'notice':
+      return `note: ${printable(event.detail)}`;
     case 'market':
       return `market: ${printable(event.detail)}`;
     case 'skip':

@@ -8,6 +8,9 @@ import { parseGpus, parseToolkit, problemOf, QUERY, type Gpus } from './inventor
 /** Of the tree it is built from. */
 export const AGENT_VERSION = NEWEST_AGENT;
 
+/** In the place of an engine's name: there is one, and it does not answer. It is no runtime then. */
+export const SILENT_ENGINE = 'does not answer';
+
 export interface InventoryAsk {
   region: string;
   /** The operator runs engines of their own. */

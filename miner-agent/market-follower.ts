@@ -5,6 +5,7 @@ import type { Config } from './config.ts';
 import type { AgentEvent } from './display.ts';
 import { Market } from './market.ts';
 import { failureOf, type Outbound } from './net/outbound.ts';
+import { UNHEALTHY } from './runtimes/health.ts';
 import { choose, coolingMs } from './strategy/choose.ts';
 import { idleOf } from './strategy/idle.ts';
 import { PARAMETERS } from './strategy/parameters.ts';
@@ -121,12 +122,13 @@ export class MarketFollower {
     this.#options.tell({ event: 'refusal', chute: claim.name, reason: code });
   }
 
-  failed(instance: { chute: string; version: string }, now: number): void {
+  failed(instance: { chute: string; version: string; detail: string }, now: number): void {
     const start = startOf(instance);
     const failures = (this.#failures.get(start) ?? 0) + 1;
     if (this.#failures.size >= FAILURES) this.#failures.clear();
     this.#failures.set(start, failures);
-    this.#cool(start, 'start_failed', coolingMs(failures, 0), now);
+    const code = instance.detail.startsWith(UNHEALTHY) ? 'engine_unhealthy' : 'start_failed';
+    this.#cool(start, code, coolingMs(failures, 0), now);
   }
 
   lives(instance: { chute: string; version: string }): void {

@@ -1,5 +1,5 @@
 /** The two steps of `protocol/hello.ts` from the agent's side: get a challenge, then sign it for the origin we dialled. */
-import { challengeReplySchema, LIMITS, loginSchema, loginText, PROTOCOL_VERSIONS, SESSION_MARGIN_MS } from '#protocol';
+import { SERVING_HEADER, challengeReplySchema, LIMITS, loginSchema, loginText, PROTOCOL_VERSIONS, SESSION_MARGIN_MS } from '#protocol';
 import type { ChallengeReply, Login } from '#protocol';
 import { Outbound, type Answer } from '../net/outbound.ts';
 import type { Hotkey } from './hotkey.ts';
@@ -9,11 +9,14 @@ import type { SessionKeys } from './session.ts';
 export class LoginRefused extends Error {
   override readonly name = 'LoginRefused';
   readonly final: boolean;
+  /** The edge's own word for it; empty: what answered is no edge. */
+  readonly code: string;
   /** Milliseconds the edge asks to wait, if it said. */
   readonly retryAfterMs: number | null;
-  constructor(message: string, final: boolean, retryAfterMs: number | null = null) {
+  constructor(message: string, final: boolean, retryAfterMs: number | null = null, code = '') {
     super(message);
     this.final = final;
+    this.code = code;
     this.retryAfterMs = retryAfterMs;
   }
 }
@@ -23,6 +26,8 @@ const REPLY_BYTES = 16 * 1024;
 export interface LoginMore {
   outbound?: Outbound;
   signal?: AbortSignal;
+  /** Instances or streams run here. */
+  serving?: boolean;
   /** Protocol versions to offer; without it all that this code speaks. */
   versions?: readonly number[];
 }
@@ -34,9 +39,9 @@ export async function login(
   name: string,
   keys: SessionKeys,
   now: number,
-  { outbound = new Outbound(), signal, versions = PROTOCOL_VERSIONS }: LoginMore = {},
+  { outbound = new Outbound(), signal, serving = false, versions = PROTOCOL_VERSIONS }: LoginMore = {},
 ): Promise<string> {
-  const reply = await askChallenge({ api, hotkey: hotkey.ss58, name, outbound, ...(signal === undefined ? {} : { signal }) });
+  const reply = await askChallenge({ api, hotkey: hotkey.ss58, name, outbound, serving, ...(signal === undefined ? {} : { signal }) });
   const origin = new URL(api).origin;
   if (reply.origin !== origin)
     throw new LoginRefused(`the edge at ${origin} says it is ${reply.origin}; not signing for another origin`, true);
@@ -46,7 +51,8 @@ export async function login(
     origin,
     sessionKey: keys.sessionKey,
     sealKey: keys.sealKey,
-    expires: now + LIMITS.sessionMs - SESSION_MARGIN_MS,
+    // By the edge's clock, for this machine's may be wrong.
+    expires: (reply.now ?? now) + LIMITS.sessionMs - SESSION_MARGIN_MS,
     versions: [...versions].sort((a, b) => b - a),
   };
   const full: Login = { ...signed, hotkey: hotkey.ss58, name, signature: hotkey.sign(loginText(signed)) };
@@ -63,14 +69,15 @@ interface ChallengeAsk {
   hotkey: string;
   name: string;
   outbound: Outbound;
+  serving?: boolean;
   signal?: AbortSignal;
 }
 
 /** Touches nothing at the edge: a challenge is a word of the edge's about a moment. Throws as `login` does. */
-export async function askChallenge({ api, hotkey, name, outbound, signal }: ChallengeAsk): Promise<ChallengeReply> {
+export async function askChallenge({ api, hotkey, name, outbound, serving = false, signal }: ChallengeAsk): Promise<ChallengeReply> {
   const answer = await outbound.ask(new URL(`${api}/agents/challenge`), {
     method: 'POST',
-    headers: { 'content-type': 'application/json' },
+    headers: { 'content-type': 'application/json', ...(serving ? { [SERVING_HEADER]: '1' } : {}) },
     body: JSON.stringify({ hotkey, name }),
     timeoutMs: 10_000,
     maxBytes: REPLY_BYTES,
@@ -88,10 +95,17 @@ export function refusedBy(
   what: 'the login' | 'the connection',
 ): LoginRefused {
   const body = json(text);
-  const detail = typeof body === 'object' && body !== null && 'detail' in body ? printable(String(body.detail)) : `status ${status}`;
+  const field = (name: string) =>
+    typeof body === 'object' && body !== null && name in body ? printable(String(body[name as keyof typeof body])) : null;
+  const detail = field('detail') ?? `status ${status}`;
   const retryAfter = Number(headers['retry-after'] ?? Number.NaN);
   const final = what === 'the connection' ? status === 426 : status >= 400 && status < 500 && status !== 429 && status !== 408;
-  return new LoginRefused(`the edge refused ${what}: ${detail}`, final, Number.isFinite(retryAfter) ? retryAfter * 1000 : null);
+  return new LoginRefused(
+    `the edge refused ${what}: ${detail}`,
+    final,
+    Number.isFinite(retryAfter) ? retryAfter * 1000 : null,
+    field('code') ?? '',
+  );
 }
 
 function json(text: string): unknown {

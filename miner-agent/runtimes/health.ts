@@ -5,6 +5,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { pathAt, target, type Endpoint } from './endpoint.ts';
 import { StartFailed } from './runtime.ts';
 
+/** How the detail of an instance begins that is not healthy yet, and of one that never got so. */
+export const WAITING = 'waiting for ';
+export const UNHEALTHY = 'not healthy after ';
+
 const TRY_MS = 5_000;
 const FIRST_WAIT_MS = 25;
 const LONGEST_WAIT_MS = 1_000;
@@ -24,14 +28,14 @@ export async function untilHealthy(
     last = await healthOf(endpoint, path, signal);
     signal.throwIfAborted();
     if (last === '200') return;
-    if (Date.now() >= end) throw new StartFailed(`not healthy after ${Math.round(limitMs / 1000)} s: ${path} gave ${last}`);
-    progress(`waiting for ${path} (${last})`);
+    if (Date.now() >= end) throw new StartFailed(`${UNHEALTHY}${Math.round(limitMs / 1000)} s: ${path} gave ${last}`);
+    progress(`${WAITING}${path} (${last})`);
     await sleep(Math.min(wait, Math.max(0, end - Date.now())), undefined, { signal });
   }
 }
 
 /** The status as text, or the code of the error. The body is not read. */
-function healthOf(endpoint: Endpoint, path: string, signal: AbortSignal): Promise<string> {
+export function healthOf(endpoint: Endpoint, path: string, signal: AbortSignal): Promise<string> {
   return new Promise((resolve) => {
     const headers = { host: endpoint.url.host };
     const options = { ...target(endpoint), path: pathAt(endpoint, path), headers, agent: false, timeout: TRY_MS, signal };

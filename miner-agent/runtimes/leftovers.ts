@@ -47,11 +47,17 @@ export class PidNotes {
   }
 }
 
+/** The pid of the agent that has the data folder, or null. */
+export function holderOf(folder: string): number | null {
+  const note = readNote(join(folder, 'agent.lock'));
+  return note !== null && startTime(note.pid) === note.startedAt ? note.pid : null;
+}
+
 /** One agent per data folder. Returns the pid of the agent that has it, or null once it is ours. */
 export function takeFolder(folder: string): number | null {
   const file = join(folder, 'agent.lock');
-  const other = readNote(file);
-  if (other !== null && startTime(other.pid) === other.startedAt) return other.pid;
+  const other = holderOf(folder);
+  if (other !== null) return other;
   writeFileSync(file, JSON.stringify({ pid: process.pid, startedAt: startTime(process.pid) ?? '', instance: 'agent' } satisfies Note), {
     mode: 0o600,
   });

@@ -33,7 +33,11 @@ function unable(offer: MarketOffer, { wishes, running, inventory }: World): Refu
     return serves ? { code: 'serving', reason: 'your engine serves it already' } : null;
   }
   if (offer.runtime === 'image') {
-    if (!inventory.runtimes.includes('docker')) return { code: 'no_engine', reason: WHY.no_engine.text };
+    if (!inventory.runtimes.includes('docker')) {
+      // An engine is named where there is one, even if it does not answer.
+      const code = inventory.engine === undefined ? 'no_engine' : 'engine_down';
+      return { code, reason: WHY[code].text };
+    }
     if (offer.gpu === null || inventory.toolkit === undefined || !older(inventory.toolkit)) return null;
     return { code: 'toolkit_unsafe', reason: `${WHY.toolkit_unsafe.text}: version ${inventory.toolkit}` };
   }
