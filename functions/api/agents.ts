@@ -2,6 +2,7 @@
 import { Hono } from 'hono';
 import {
   LOGIN_HEADER,
+  SERVING_HEADER,
   LIMITS,
   NEWEST_AGENT,
   PROTOCOL_VERSIONS,
@@ -16,7 +17,7 @@ import {
 import { isRefused, type Env } from '../env.ts';
 import { RipcordError } from '../errors.ts';
 import { event } from '../events.ts';
-import { Buckets } from '../gate/bucket.ts';
+import { Admission } from '../gate/admission.ts';
 import { sameText } from '../gate/constant-time.ts';
 import { verifyHotkey } from '../gate/hotkey.ts';
 import { agentIdOf } from '../gate/ids.ts';
@@ -30,10 +31,10 @@ import type { Vars } from './vars.ts';
 export const agentsApi = new Hono<{ Bindings: Env; Variables: Vars }>();
 
 /** Challenges, and connections with one, per isolate and second: a restart of everything brings every agent back at once. */
-const admission = new Buckets(200, 400);
+const admission = { serving: new Admission(100, 200), idle: new Admission(200, 400), connect: new Admission(400, 800) };
 
 agentsApi.post('/agents/challenge', smallBody, async (c) => {
-  admit('challenge');
+  admit(c.req.header(SERVING_HEADER) === '1' ? 'serving' : 'idle');
   const parsed = challengeRequestSchema.safeParse(await c.req.json().catch(() => null));
   if (!parsed.success) throw new RipcordError('invalid_request', { message: firstIssue(parsed.error) });
   const { hotkey, name } = parsed.data;
@@ -70,9 +71,9 @@ agentsApi.get('/agents/connect', async (c) => {
   return answer;
 });
 
-function admit(step: 'challenge' | 'connect'): void {
-  const retryAfterMs = admission.take(step, Date.now());
-  if (retryAfterMs > 0) throw new RipcordError('rate_limited', { retryAfterMs: retryAfterMs + Math.random() * 5_000 });
+function admit(step: keyof typeof admission): void {
+  const retryAfterMs = admission[step].take(Date.now(), Math.random());
+  if (retryAfterMs > 0) throw new RipcordError('rate_limited', { retryAfterMs });
 }
 
 /** Spread out, so that those who wait do not come back at once. */

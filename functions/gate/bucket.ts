@@ -21,7 +21,8 @@ export class Buckets {
     const bucket = this.buckets.get(key) ?? { tokens: this.burst, at: now };
     const tokens = Math.min(this.burst, bucket.tokens + ((now - bucket.at) / 1000) * this.perSecond);
     if (!this.buckets.has(key) && this.buckets.size >= this.remembered) this.buckets.clear();
-    this.buckets.set(key, { tokens: Math.max(tokens - 1, 0), at: now });
+    // A refusal takes nothing: else those who ask too often would keep the bucket empty for everybody.
+    this.buckets.set(key, { tokens: tokens >= 1 ? tokens - 1 : tokens, at: now });
     return tokens >= 1 ? 0 : Math.ceil(((1 - tokens) / this.perSecond) * 1000);
   }
 }

@@ -50,6 +50,8 @@ export type Login = z.infer<typeof loginSchema>;
 /** Milliseconds of `LIMITS.sessionMs` that an agent leaves unused, for clocks that differ; by it the edge sees how far they do. */
 export const SESSION_MARGIN_MS = 60_000;
 
+/** Of a challenge request, `1`: the agent runs instances or streams. A restart of everything lets those in first. */
+export const SERVING_HEADER = 'x-ripcord-serving';
 export const LOGIN_HEADER = 'x-ripcord-login';
 /** On the upgrade reply: the protocol version the edge chose. */
 export const VERSION_HEADER = 'x-ripcord-protocol';

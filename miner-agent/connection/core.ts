@@ -35,6 +35,11 @@ export class Core {
     this.calls = new CallStreams(deps);
   }
 
+  /** Instances or streams run here: others would be started in their place. */
+  get serving(): boolean {
+    return this.#reports.size > 0 || this.calls.size > 0;
+  }
+
   get ready(): boolean {
     return this.#link === 'ready';
   }
@@ -154,7 +159,14 @@ export class Core {
 
   #redial(slow: boolean, retryAfterMs: number | null, turn: Turn): void {
     if (this.#link === 'over') return;
-    const inMs = reconnectMs({ tries: this.#tries, streamsOpen: this.calls.size > 0, slow, retryAfterMs, random: this.#deps.random() });
+    const inMs = reconnectMs({
+      tries: this.#tries,
+      streamsOpen: this.calls.size > 0,
+      serving: this.serving,
+      slow,
+      retryAfterMs,
+      random: this.#deps.random(),
+    });
     this.#tries++;
     turn.effects.push({ type: 'connect', inMs });
   }

@@ -120,7 +120,7 @@ export class Driver {
     notice({ type: 'link', state: 'dialling', detail: api });
     try {
       const { signal } = this.#ending;
-      const header = await login(api, hotkey, name, keys, Date.now(), { outbound, signal });
+      const header = await login(api, hotkey, name, keys, Date.now(), { outbound, signal, serving: this.core.serving });
       const socket = await Socket.dial({ api, header, outbound, signal }, this.#handlers());
       if (this.#ending.signal.aborted) return socket.close(1000, '');
       if (!socket.start()) throw new Error('the connection closed');

@@ -53,7 +53,16 @@ async function connect(index: number): Promise<void> {
       failure = String(error);
       if (error instanceof LoginRefused) retryAfterMs = error.retryAfterMs;
       agent.tries += 1;
-      await sleep(reconnectMs({ tries: agent.tries, streamsOpen: false, slow: false, retryAfterMs, random: Math.random() }));
+      await sleep(
+        reconnectMs({
+          tries: agent.tries,
+          streamsOpen: false,
+          serving: agent.report !== null,
+          slow: false,
+          retryAfterMs,
+          random: Math.random(),
+        }),
+      );
     }
   }
   if (watch?.gone && open() === agents.length) back();
@@ -61,7 +70,7 @@ async function connect(index: number): Promise<void> {
 
 /** Resolves once the edge has welcomed it. */
 async function dial(index: number, agent: Light): Promise<void> {
-  const header = await login(origin, hotkey, `light-${index}`, keys, Date.now());
+  const header = await login(origin, hotkey, `light-${index}`, keys, Date.now(), { serving: agent.report !== null });
   const socket = new WebSocket(`${origin.replace(/^http/, 'ws')}/agents/connect`, {
     headers: { [LOGIN_HEADER]: header },
     perMessageDeflate: false,
@@ -91,9 +100,9 @@ async function dial(index: number, agent: Light): Promise<void> {
       say({ lost: agents.length });
       setTimeout(back, BACK_MS).unref();
     }
-    void sleep(reconnectMs({ tries: 0, streamsOpen: false, slow: false, retryAfterMs: null, random: Math.random() })).then(() =>
-      connect(index),
-    );
+    void sleep(
+      reconnectMs({ tries: 0, streamsOpen: false, serving: agent.report !== null, slow: false, retryAfterMs: null, random: Math.random() }),
+    ).then(() => connect(index));
   });
 }
 
