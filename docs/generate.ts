@@ -11,6 +11,7 @@ import {
   FLAG_TRIM,
   FRAME,
   LIMITS,
+  WHY,
   afterClose,
   challengeReplySchema,
   challengeRequestSchema,
@@ -39,11 +40,12 @@ import {
   type Frame,
 } from '#protocol';
 import { ERRORS } from '../functions/errors.ts';
+import { CALL_WHY } from '../functions/why/call-reasons.ts';
 import { commentsOf } from './comments.ts';
 import { fieldTable, schemaOf, type JsonSchema } from './schema-tables.ts';
 
 const ROOT = join(import.meta.dirname, '..');
-const PAGES = ['docs/protocol.md', 'docs/api.md'];
+const PAGES = ['docs/protocol.md', 'docs/api.md', 'docs/why.md'];
 
 const read = (file: string): string => readFileSync(join(ROOT, file), 'utf8');
 const comments = new Map(
@@ -176,7 +178,15 @@ function errors(): string {
   return ['| code | status | meaning |', '| --- | --- | --- |', ...rows].join('\n');
 }
 
+/** Codes with what they mean and what to do next. */
+function reasons(table: Record<string, { text: string; next: string }>): string {
+  const rows = Object.entries(table).map(([code, { text, next }]) => `| \`${code}\` | ${text} | ${next} |`);
+  return ['| code | what it means | what to do |', '| --- | --- | --- |', ...rows].join('\n');
+}
+
 const PARTS: Record<string, () => string> = {
+  'call reasons': () => reasons(CALL_WHY),
+  'agent reasons': () => reasons(WHY),
   challenge: () =>
     [
       tableOf('Challenge request', 'challengeRequestSchema', challengeRequestSchema),

@@ -93,6 +93,19 @@ const chuteRows = (route: string, at: (t: Things) => string): [string, Row][] =>
     },
   ],
   [`GET ${route}/logs`, { ask: get((t) => `${at(t)}/logs`), scope: 'read', ours: [200], foreign: [404, 'chute_not_found'] }],
+  [
+    `GET ${route}/warmup`,
+    { ask: get((t) => `${at(t)}/warmup`), scope: 'invoke', or: 'read', ours: [200], foreign: [404, 'chute_not_found'] },
+  ],
+  [
+    `POST ${route}/warmup`,
+    {
+      ask: (t) => ({ method: 'POST', target: `${at(t)}/warmup`, body: '{}' }),
+      scope: 'invoke',
+      ours: [200],
+      foreign: [404, 'chute_not_found'],
+    },
+  ],
   [`GET ${route}/prices`, { ask: get((t) => `${at(t)}/prices`), scope: 'read', ours: [200], foreign: [404, 'chute_not_found'] }],
   [
     `PUT ${route}/price`,
@@ -120,6 +133,7 @@ const MATRIX: Record<string, Row> = {
   'ALL /*': call((t) => ({ method: 'GET', target: '/a/b', host: `${t.slug}.localhost` })),
   'GET /calls': { ask: get(() => '/calls'), scope: 'read', ours: [200], foreign: 'own' },
   'GET /calls/:id': { ask: get((t) => `/calls/${t.call}`), scope: 'read', ours: [200], foreign: [404, 'call_not_found'] },
+  'GET /calls/:id/why': { ask: get((t) => `/calls/${t.call}/why`), scope: 'read', ours: [200], foreign: [404, 'call_not_found'] },
   'GET /schema/chute.json': open('/schema/chute.json'),
   'PUT /blobs/:sha256': {
     ask: () => ({ method: 'PUT', target: `/blobs/${BLOB_NAME}`, body: BLOB.toString('latin1') }),
@@ -216,6 +230,7 @@ const MATRIX: Record<string, Row> = {
   },
   'GET /miners': open('/miners'),
   'GET /miners/:hotkey': guarded('GET', `/miners/${newHotkey().ss58}`, undefined, [404, 'not_found']),
+  'GET /miners/:hotkey/why': guarded('GET', `/miners/${newHotkey().ss58}/why`, undefined, [404, 'not_found']),
   'GET /audit/agents': open('/audit/agents'),
   'POST /audit/challenges': guarded('POST', '/audit/challenges', '{}', [401, 'invalid_signature']),
   'POST /audit/observations': guarded('POST', '/audit/observations', '{}', [401, 'invalid_signature']),
