@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { inspect } from 'node:util';
 import { gzipSync } from 'node:zlib';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { checkConfig, readConfig } from '../../../miner-agent/config.ts';
 import type { AgentEvent } from '../../../miner-agent/display.ts';
 import { runAgent } from '../../../miner-agent/agent.ts';
@@ -132,6 +132,7 @@ describe('a proxy', () => {
     running = undefined;
   });
   afterEach(async () => {
+    vi.restoreAllMocks();
     stop.abort();
     await running;
     await proxy.close();
@@ -203,6 +204,8 @@ describe('a proxy', () => {
   });
 
   test('that cuts idle tunnels is outlived: the agent comes back', async () => {
+    // Waits before a dial are drawn by lot, up to seconds.
+    vi.spyOn(Math, 'random').mockReturnValue(0.01);
     await through({ idleMs: 150 });
     start(proxy.url);
     await until('it was cut and came back', () => proxy.idleCuts >= 1 && edge.logins.length >= 2);
