@@ -21,6 +21,7 @@ import type { CallId, ExtendAnswer, InquiryAnswer, RelayAsk, RelayRefusal, Settl
 import { Attempt } from './attempt.ts';
 import { ASK_AGAIN_MS } from './allowance.ts';
 import { openCheckpoint, type Kept, type Mac } from './checkpoint.ts';
+import { earnedBy } from './earned.ts';
 import type { Instances } from './instances.ts';
 import type { Outbox } from './outbox.ts';
 import { concat } from './reply.ts';
@@ -372,8 +373,7 @@ export class Attempts {
   private end(turn: Turn, attempt: Attempt): void {
     if (!attempt.settled) {
       attempt.settled = true;
-      const settlement = attempt.settlement('completed', '', true, null);
-      this.outbox.add(turn, { kind: 'settlement', key: attempt.key, settlement, attempt: attempt.row });
+      this.settle(turn, attempt, attempt.settlement('completed', '', true, null), attempt.row);
     }
     turn.do({ do: 'end', attempt: attempt.key });
   }
@@ -417,8 +417,13 @@ export class Attempts {
       if (!this.outbox.has(attempt.key)) turn.do({ do: 'delete', keys: [attempt.key] });
       return;
     }
-    const settlement = attempt.settlement(outcome, code, final, known);
-    this.outbox.add(turn, { kind: 'settlement', key: attempt.key, settlement });
+    this.settle(turn, attempt, attempt.settlement(outcome, code, final, known));
+  }
+
+  /** `row`: it stays, for its client does not have all of it. */
+  private settle(turn: Turn, { key, row: ran }: Attempt, settlement: Settlement, row?: AttemptRow): void {
+    this.outbox.add(turn, { kind: 'settlement', key, settlement, ...(row === undefined ? {} : { attempt: row }) });
+    this.instances.earned(turn, ran.ask.instance, earnedBy(ran, settlement));
   }
 
   private forget(turn: Turn, attempt: Attempt): void {

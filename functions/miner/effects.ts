@@ -1,6 +1,6 @@
 /** What the core of a Miner object asks its shell to do, in order, within one turn. */
 import type { Down, Frame, InstanceReport, LogLine } from '#protocol';
-import type { CallId, RelayAnswer, RelayMeter, Settlement } from '../calls/ports.ts';
+import type { CallId, Load, RelayAnswer, RelayMeter, Settlement } from '../calls/ports.ts';
 import type { Row } from './rows.ts';
 
 export type Effect =
@@ -24,7 +24,7 @@ export type Effect =
   /** Ask the Account to pay for so many output tokens of this attempt; the answer comes back as `onExtended`. */
   | { do: 'extend'; attempt: string; call: CallId; account: string; tokens: number }
   | { do: 'report'; chute: string; report: InstanceReport; busy: number }
-  | { do: 'load'; chute: string; loads: { instance: string; busy: number }[] }
+  | { do: 'load'; chute: string; loads: Load[] }
   | { do: 'freed'; chute: string; instance: string; offer: number }
   | { do: 'claim'; chute: string; version: string; ref: string }
   | { do: 'gone'; chute: string }

@@ -56,7 +56,7 @@ export class Instances {
       turn.tell({ type: 'refusal', ref, code: answer.code, retryAfterMs: answer.retryAfterMs });
       return;
     }
-    const { instance, deadlineMs, spec, sealed } = answer;
+    const { instance, deadlineMs, spec, sealed, bounty = 0 } = answer;
     this.put(turn, {
       instance,
       chute,
@@ -65,7 +65,8 @@ export class Instances {
       state: 'starting',
       code: spec.code === null ? null : { sha256: spec.code.sha256, account: spec.account },
     });
-    turn.tell({ type: 'grant', ref, instance, deadlineMs, spec, ...(sealed === undefined ? {} : { sealed }) });
+    const more = { ...(sealed === undefined ? {} : { sealed }), ...(bounty === 0 ? {} : { bounty }) };
+    turn.tell({ type: 'grant', ref, instance, deadlineMs, spec, ...more });
   }
 
   /** Returns true when the instance ended, with whatever ran on it. */
@@ -130,6 +131,12 @@ export class Instances {
   noteLoad(turn: Turn, instance: string): void {
     const it = this.slots.get(instance);
     if (it !== undefined) this.loads.note(turn, it, this.slots.busy(instance));
+  }
+
+  /** An attempt on it was settled. */
+  earned(turn: Turn, instance: string, nanousd: number): void {
+    const it = this.slots.get(instance);
+    if (it !== undefined) this.loads.earn(turn, it, nanousd, this.slots.busy(instance));
   }
 
   freedAnswered(turn: Turn, instance: string, offer: number, call: CallId | null): void {

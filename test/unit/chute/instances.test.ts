@@ -31,6 +31,11 @@ describe('who may run a chute', () => {
     ],
     ['not included', config({ gpu: { ...gpu, include: ['h100', 'a100'] } }), gpus(['NVIDIA GeForce RTX 4090', 24_564]), 0],
     ['excluded', config({ gpu: { ...gpu, exclude: ['4090'] } }), gpus(['NVIDIA GeForce RTX 4090', 24_564], ['NVIDIA H100', 81_559]), 1],
+    ['memory for two', config({ memory_mb: 4_000 }), { ...CPU, memoryMb: 9_000 }, 2],
+    ['too little memory of its own', config({ memory_mb: 4_000 }), { ...CPU, memoryMb: 3_999 }, 0],
+    ['an agent that does not tell its memory', config({ memory_mb: 4_000 }), CPU, Infinity],
+    ['disk enough', config({ disk_gb: 10 }), { ...CPU, diskFreeMb: 10_240 }, Infinity],
+    ['too little disk', config({ disk_gb: 10 }), { ...CPU, diskFreeMb: 10_239 }, 0],
     ['an image needs a container runtime', config({ command: undefined, image: 'x', port: 80 } as never), CPU, 0],
   ])('%s', (_name, wanted, inventory, instances) => {
     expect(capacity(wanted, inventory)).toBe(instances);
