@@ -51,7 +51,7 @@ async function main(argv: string[]): Promise<number> {
   addWishes(program, cli);
   addMaintenance(program, cli);
   addDrain(program, cli);
-  addMoney(program, { exit: (ended) => (code = ended), fail, EXIT });
+  addMoney(program, cli);
   addService(program, cli);
   try {
     await program.parseAsync(argv, { from: 'user' });
@@ -75,11 +75,6 @@ function tell(failure: Failure, json: boolean): number {
   const hint = failure.detail.hint === undefined ? '' : `${printable(failure.detail.hint)}\n`;
   process.stderr.write(json ? `${failureJson(failure)}\n` : `ripcord-miner: ${printable(failure.message)}\n${hint}`);
   return failure.exit;
-}
-
-function fail(json: boolean, code: string, message: string, hint: string, exit: number): number {
-  process.stderr.write(json ? `${JSON.stringify({ error: { code, message, hint } })}\n` : `ripcord-miner: ${message}\n`);
-  return exit;
 }
 
 function makeCli(): Cli {

@@ -87,7 +87,8 @@ export function paintFor(terminal: boolean, env: NodeJS.ProcessEnv): Paint {
 /** Every expected way to fail as a code, a cause and the next step; null: a bug. */
 export function failureOf(error: unknown): Failure | null {
   if (error instanceof Failure) return error;
-  if (error instanceof ConfigError) return usage('usage', error.message, { hint: 'ripcord-miner --help shows how it is used.' });
+  if (error instanceof ConfigError)
+    return usage('usage', error.message, { hint: 'ripcord-miner init writes a config; --help shows the options of a command.' });
   if (error instanceof KeyfileError)
     return usage('usage', error.message, {
       hint: 'ripcord-miner init --new-hotkey FILE makes one; ripcord register makes one with an account.',

@@ -154,17 +154,19 @@ async function reach(api: string | null, setting: Setting): Promise<string> {
 }
 
 function nextOf(api: string | null, hotkey: string | null, out: string): string[] {
-  const config = out === defaultFile() ? '' : ` --config ${out}`;
-  return [
-    ...(api === null ? [`write api = "https://…" into ${short(out)}            the edge to serve`] : []),
+  const config = out === defaultFile() ? '' : ` --config ${short(out)}`;
+  const steps = [
+    ...(api === null ? [[`edit ${short(out)}`, 'write api = "https://…", the edge to serve']] : []),
     ...(hotkey === null
       ? [
-          'ripcord register NAME                       a hotkey and an account; then write hotkey = "…"',
-          'ripcord-miner init --force --new-hotkey FILE   or a hotkey alone',
+          ['ripcord-miner init --force --new-hotkey ~/.ripcord/hotkey.json', 'a hotkey of its own, or write hotkey = "…"'],
+          ['ripcord register NAME', 'or a hotkey with an account'],
         ]
       : []),
-    `ripcord-miner up${config}                            joins; ripcord-miner doctor says what is in the way`,
+    [`ripcord-miner up${config}`, 'joins'],
+    [`ripcord-miner doctor${config}`, 'says what is in the way'],
   ];
+  return table(steps[0] ?? [], steps.slice(1)).split('\n');
 }
 
 function short(path: string): string {

@@ -34,7 +34,7 @@ export const BOUNDS = {
   /** Bytes that a follower may be behind; then it is let go. */
   behindBytes: 1024 * 1024,
   /** Milliseconds a request may take to arrive. */
-  requestMs: 5_000,
+  requestMs: 2_000,
 } as const;
 
 class Refused extends Error {
@@ -59,7 +59,7 @@ export class ControlServer {
   constructor(dataFolder: string, port: ControlPort) {
     this.#port = port;
     this.#path = takeSocketPath(dataFolder);
-    this.#server = createServer({ requestTimeout: BOUNDS.requestMs, headersTimeout: BOUNDS.requestMs, connectionsCheckingInterval: 1_000 });
+    this.#server = createServer({ requestTimeout: BOUNDS.requestMs, headersTimeout: BOUNDS.requestMs, connectionsCheckingInterval: 500 });
     this.#server.maxConnections = BOUNDS.connections;
     this.#server.on('request', (request, response) => void this.#answer(request, response));
   }
