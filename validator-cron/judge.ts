@@ -83,6 +83,7 @@ function blame(code: string): Reason {
     case 'no_capacity':
     case 'queue_full':
     case 'queue_timeout':
+    case 'start_failing':
     case 'chute_not_found':
     case 'model_not_found':
     case 'not_found':

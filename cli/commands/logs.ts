@@ -28,12 +28,18 @@ export function addLogs(program: Command, io: Io): void {
     });
 }
 
-/** After the lines: that nothing will come of waiting. */
+/** After the lines: that nothing will come of waiting. The lines are what was asked for: nothing is said where it cannot be known. */
 async function noteLoop(session: Session, name: string): Promise<void> {
-  const error = session.json ? null : (await session.client.chute(name)).last_error;
+  const chute = session.json ? null : await session.client.chute(name).catch(unlessInterrupted);
+  const error = chute?.last_error;
   if (error?.crash_loop !== true) return;
   const text = `crash loop: ${error.failed_starts ?? 'many'} starts in a row failed; the last one: ${printable(error.message || 'no reason given')}`;
   await session.note(paint(session.io, session.io.err, 'red', text));
+}
+
+function unlessInterrupted(error: unknown): null {
+  if (error instanceof Failure && error.exit !== EXIT.interrupted) return null;
+  throw error;
 }
 
 /** Lines as they come, over lost connections. */

@@ -2,7 +2,7 @@
  * The way of a chute to its first instance as server-sent events. The Worker looks at the Chute each second: an object
  * that pushed would need its own list of readers, its own timers, and would have to stay in memory for the slowest of them.
  */
-import { PHASES, type WarmView } from '../chute/warm-view.ts';
+import type { WarmView } from '../chute/warm-view.ts';
 import { RipcordError } from '../errors.ts';
 
 export const WARM_STREAMS = {
@@ -11,55 +11,78 @@ export const WARM_STREAMS = {
   quiet: 5,
   /** Milliseconds after which a stream ends whatever came of it. */
   longestMs: 600_000,
-  /** Streams of one isolate: each costs its Chute one small question a second. */
+  /** Streams of one isolate, and of one account in it: each costs its Chute one small question a second. */
   together: 256,
+  ofAccount: 16,
 } as const;
 
-/** When each open stream is over at the latest, unix ms: where a client leaves, its end may never be told. */
-const open = new Map<symbol, number>();
+/** The time; a test has its own. */
+const CLOCK = { now: () => Date.now(), wait: (ms: number) => scheduler.wait(ms) };
+
+interface Seat {
+  account: string;
+  /** Unix ms: where a client leaves, the end of its stream may never be told. */
+  until: number;
+}
+
+const taken = new Set<Seat>();
 
 /** One `data:` line of JSON per change, until it is ready, failed or gone. Throws `rate_limited` where too many are open. */
-export function warmStream(look: () => Promise<WarmView | null>, signal: AbortSignal): ReadableStream<Uint8Array> {
-  const own = Symbol('stream');
-  const until = Date.now() + WARM_STREAMS.longestMs;
-  for (const [one, at] of open) if (at < Date.now()) open.delete(one);
-  if (open.size >= WARM_STREAMS.together)
-    throw new RipcordError('rate_limited', {
-      message: 'Too many clients follow warm-ups.',
-      hint: 'Ask without a stream.',
-      retryAfterMs: 5_000,
-    });
-  open.set(own, until);
-  let last = '';
-  let looks = 0;
-  const end = (): void => void open.delete(own);
-  signal.addEventListener('abort', end, { once: true });
+export function warmStream(
+  account: string,
+  look: () => Promise<WarmView | null>,
+  signal: AbortSignal,
+  clock = CLOCK,
+): ReadableStream<Uint8Array> {
+  const seat = takeSeat(account, clock.now());
+  const leave = (): void => void taken.delete(seat);
+  signal.addEventListener('abort', leave, { once: true });
+  let last: string | null = null;
+
+  /** What to send next; null: it is over. */
+  async function next(): Promise<string | null> {
+    for (let looks = 0; looks < WARM_STREAMS.quiet; looks++) {
+      if (last !== null) await clock.wait(WARM_STREAMS.lookMs);
+      if (!taken.has(seat) || clock.now() >= seat.until) return null;
+      // A Chute that does not answer is asked again.
+      const view = await look().catch(() => undefined);
+      if (view === null) return null;
+      const news = view === undefined ? last : JSON.stringify({ ...view, waiting_ms: null });
+      if (view === undefined || news === last) {
+        last ??= '';
+        continue;
+      }
+      last = news;
+      if (view.phase === 'ready' || view.phase === 'failed') leave();
+      return `data: ${JSON.stringify(view)}\n\n`;
+    }
+    return ': waiting\n\n';
+  }
+
   return new ReadableStream<Uint8Array>({
     async pull(controller) {
-      for (let quiet = 0; quiet < WARM_STREAMS.quiet; quiet++) {
-        if (looks++ > 0) await scheduler.wait(WARM_STREAMS.lookMs);
-        const view = open.has(own) && Date.now() < until ? await look().catch(() => undefined) : null;
-        // A Chute that does not answer is asked again.
-        if (view === undefined) continue;
-        const text = view === null ? last : JSON.stringify({ ...view, waiting_ms: null });
-        if (view !== null && text !== last) controller.enqueue(encoder.encode(`data: ${JSON.stringify(view)}\n\n`));
-        if (view === null || isOver(view)) {
-          end();
-          controller.close();
-          return;
-        }
-        if (text === last) continue;
-        last = text;
-        return;
-      }
-      controller.enqueue(encoder.encode(': waiting\n\n'));
+      const text = await next();
+      if (text !== null) controller.enqueue(encoder.encode(text));
+      if (text !== null && taken.has(seat)) return;
+      leave();
+      controller.close();
     },
-    cancel: end,
+    cancel: leave,
   });
 }
 
-const encoder = new TextEncoder();
-
-function isOver({ phase }: WarmView): boolean {
-  return PHASES.indexOf(phase) >= PHASES.indexOf('ready');
+function takeSeat(account: string, now: number): Seat {
+  for (const seat of taken) if (seat.until <= now) taken.delete(seat);
+  const own = [...taken].filter((seat) => seat.account === account).length;
+  if (taken.size >= WARM_STREAMS.together || own >= WARM_STREAMS.ofAccount)
+    throw new RipcordError('rate_limited', {
+      message: 'Too many streams of warm-ups.',
+      hint: 'Ask without a stream.',
+      retryAfterMs: 5_000,
+    });
+  const seat = { account, until: now + WARM_STREAMS.longestMs };
+  taken.add(seat);
+  return seat;
 }
+
+const encoder = new TextEncoder();

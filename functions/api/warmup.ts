@@ -48,7 +48,7 @@ for (const at of CHUTE_PATHS) {
       return now === null ? null : itemOf(now, caller);
     };
     const headers = { 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-store' };
-    return c.body(warmStream(look, c.req.raw.signal), 200, headers);
+    return c.body(warmStream(caller.account, look, c.req.raw.signal), 200, headers);
   });
 }
 

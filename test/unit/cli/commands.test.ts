@@ -616,6 +616,17 @@ describe('logs', () => {
     expect(rows.map((row) => (JSON.parse(row) as { seq: number }).seq)).toEqual([0, 1]);
   });
 
+  test('of a chute in a crash loop: says so after the lines', async () => {
+    api.on('GET /chutes/alice/hello/logs', { body: line(0) });
+    api.on('GET /chutes/alice/hello', {
+      json: chute({ last_error: { at: 1, message: 'exit code 7', failed_starts: 4, crash_loop: true } }),
+    });
+    const ran = await rip(['logs', 'alice/hello']);
+    expect(ran).toMatchObject({ code: 0, out: '00:00:00.000 ins_1 out line 0\n' });
+    expect(ran.err).toBe('crash loop: 4 starts in a row failed; the last one: exit code 7\n');
+    expect((await rip(['chutes', 'get', 'alice/hello'])).out).toMatch(/crash loop \(4 failed starts in a row\).*exit code 7/);
+  });
+
   test('-f goes on over a lost connection, shows no line twice, and ends at Ctrl-C with 130', async () => {
     const stop = new AbortController();
     const out = new Kept();
@@ -631,6 +642,90 @@ describe('logs', () => {
     const ran = await rip(['logs', 'alice/hello', '-f'], { stop, out });
     expect(ran.code).toBe(130);
     expect(ran.out.match(/line \d|a note/g)).toEqual(['line 0', 'a note', 'line 1', 'line 2']);
+  });
+});
+
+describe('warm', () => {
+  const stand = (phase: string, more: object = {}) => ({
+    name: 'alice/hello',
+    status: 'cold',
+    phase,
+    detail: '',
+    log: `it is ${phase}`,
+    ...more,
+  });
+  const events = (...all: object[]) => ({ body: all.map((it) => `data: ${JSON.stringify(it)}\n\n: waiting\n\n`).join('') });
+  const STREAM = 'GET /chutes/alice/hello/warmup?stream=1';
+
+  beforeEach(() => api.on('POST /chutes/alice/hello/warmup', { json: stand('waiting') }));
+
+  test('asks, tells each phase on a line of its own, and is done when it serves', async () => {
+    api.on(STREAM, events(stand('pulling', { progress: 0.4 }), stand('ready', { status: 'hot' })));
+    const ran = await rip(['warm', 'alice/hello', '--for', '600']);
+    expect(ran).toEqual(expect.objectContaining({ code: 0, out: 'alice/hello is ready.\n' }));
+    expect(ran.err).toBe('pulling: it is pulling (40 %)\nready: it is ready\n');
+    expect(JSON.parse(api.asked('POST /chutes/alice/hello/warmup')[0]?.body.toString() ?? '')).toEqual({ seconds: 600 });
+  });
+
+  test('on a terminal it is one line that changes', async () => {
+    api.on(STREAM, events(stand('loading'), stand('ready')));
+    const { err } = await rip(['warm', 'alice/hello'], { tty: true, env: { NO_COLOR: '1' } });
+    expect(err).toBe('\r\u001b[2Kloading: it is loading\r\u001b[2Kready: it is ready\n');
+  });
+
+  test('--no-wait, --json: how it stands, at once', async () => {
+    const ran = await rip(['warm', 'alice/hello', '--no-wait', '--json']);
+    expect(JSON.parse(ran.out)).toMatchObject({ phase: 'waiting' });
+    expect(api.asked(STREAM)).toEqual([]);
+    expect(JSON.parse(api.asked('POST /chutes/alice/hello/warmup')[0]?.body.toString() ?? '')).toEqual({});
+  });
+
+  test('a crash loop is exit 1 with the error', async () => {
+    const error = { message: 'exit code 7\u001b[2J', failed_starts: 3, crash_loop: true };
+    api.on(STREAM, events(stand('loading'), stand('failed', { last_error: error })));
+    const ran = await rip(['warm', 'alice/hello', '--json']);
+    expect([ran.code, errorOf(ran)]).toEqual([1, expect.objectContaining({ code: 'start_failing', failed_starts: 3, crash_loop: true })]);
+    expect((await rip(['warm', 'alice/hello'])).err).toContain('alice/hello is in a crash loop: exit code 7[2J\n');
+  });
+
+  test('a stream that ends before: exit 1; a service that is gone: exit 3', async () => {
+    api.on(STREAM, events(stand('waiting')));
+    expect(await rip(['warm', 'alice/hello'])).toMatchObject({ code: 1, err: expect.stringContaining('not_ready_yet') as unknown });
+    await api.close();
+    expect((await rip(['warm', 'alice/hello'])).code).toBe(3);
+    await api.listen();
+  });
+
+  test.each(['29', '3601', '1.5', 'x'])('--for %s is wrong use', async (seconds) => {
+    expect((await rip(['warm', 'alice/hello', '--for', seconds])).code).toBe(2);
+  });
+});
+
+describe('why', () => {
+  const ID = '019ab3c0-0000-7000-8000-000000000000';
+
+  test('tells the reasons, and what is next', async () => {
+    const why = {
+      call: ID,
+      state: 'waiting',
+      since: '2026-01-31T12:00:00.000Z',
+      waited_ms: 4_200,
+      position: 2,
+      eta_ms: 1_500,
+      reasons: [{ code: 'starting', count: 1, text: 'an instance is starting: pulling\u001b[2J' }],
+      next: { code: 'starting', text: 'wait' },
+    };
+    api.on(`GET /calls/${ID}/why`, { json: why });
+    const { code, out } = await rip(['why', ID]);
+    expect(code).toBe(0);
+    expect(out).toMatch(/state +waiting, place 2, about 1\.500 s to go/);
+    expect(out).toMatch(/starting +1 +an instance is starting: pulling\[2J\n\nNext: wait\.\n$/);
+    expect(JSON.parse((await rip(['why', ID, '--json'])).out)).toEqual(why);
+  });
+
+  test('of what is no call', async () => {
+    expect((await rip(['why', 'x'])).code).toBe(2);
+    expect((await rip(['why', ID])).code).toBe(1);
   });
 });
 
