@@ -111,6 +111,20 @@ export type PriceVersion = z.infer<typeof priceSchema>;
 export const versionSchema = z.looseObject({ version: text, created_at: time, current: z.nullish(z.boolean()) });
 export type Version = z.infer<typeof versionSchema>;
 
+/** Without what it holds: no answer has that. */
+export const secretSchema = z.looseObject({
+  secret_id: text,
+  purpose: text,
+  kind: z._default(text, 'env'),
+  key: text,
+  created_at: time,
+  updated_at: time,
+});
+export type Secret = z.infer<typeof secretSchema>;
+
+export const shareSchema = z.looseObject({ user_id: text, user_name: z.nullish(text), shared_at: time });
+export type Share = z.infer<typeof shareSchema>;
+
 export const logLineSchema = z.looseObject({
   instance_id: text,
   seq: z.number(),

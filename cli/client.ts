@@ -128,6 +128,31 @@ export class Client {
     return this.#json(answers.quoteSchema, 'POST', `/quote?path=${encodeURIComponent(path)}`, { body, headers });
   }
 
+  /** All of them, or those of one chute. */
+  async secrets(purpose: string | null): Promise<answers.Secret[]> {
+    const items: answers.Secret[] = [];
+    for (let after: string | null = ''; after !== null && items.length < MAX_LISTED;) {
+      const ask = new URLSearchParams({ ...(purpose === null ? {} : { purpose }), ...(after === '' ? {} : { after }) });
+      const page = await this.#json(answers.listOf(answers.secretSchema), 'GET', `/secrets?${ask.toString()}`);
+      items.push(...page.items);
+      after = page.items.length === 0 ? null : (page.next ?? null);
+    }
+    return items;
+  }
+  setSecret(secret: { purpose: string; kind?: string; key: string; value: unknown }): Promise<answers.Secret> {
+    return this.#json(answers.secretSchema, 'POST', '/secrets', json(secret));
+  }
+  deleteSecret(id: string): Promise<unknown> {
+    return this.#json(z.unknown(), 'DELETE', `/secrets/${encodeURIComponent(id)}`);
+  }
+
+  async shares(name: string): Promise<answers.Share[]> {
+    return (await this.#json(answers.listOf(answers.shareSchema), 'GET', `${chutePath(name)}/shares`)).items;
+  }
+  share(ask: { chute_id_or_name: string; user_id_or_name: string }, shared: boolean): Promise<answers.Share> {
+    return this.#json(answers.shareSchema, 'POST', shared ? '/chutes/share' : '/chutes/unshare', json(ask));
+  }
+
   balance(): Promise<answers.Balance> {
     return this.#json(answers.balanceSchema, 'GET', '/accounts/me/balance');
   }

@@ -15,7 +15,8 @@ export interface Io {
   cwd: string;
   out: Output;
   err: Output;
-  in: AsyncIterable<Uint8Array>;
+  /** A terminal reads keys one by one in raw mode, without showing them. */
+  in: AsyncIterable<Uint8Array> & { readonly isTTY?: boolean; setRawMode?(raw: boolean): unknown };
   /** Aborted by Ctrl-C. */
   signal: AbortSignal;
 }

@@ -12,6 +12,8 @@ import { addMetrics } from './commands/metrics.ts';
 import { addPrice } from './commands/price.ts';
 import { addQuote } from './commands/quote.ts';
 import { addRegister } from './commands/register.ts';
+import { addSecrets } from './commands/secrets.ts';
+import { addShare } from './commands/share.ts';
 import { addTopup } from './commands/topup.ts';
 import { addUsage } from './commands/usage.ts';
 import { addWarm } from './commands/warm.ts';
@@ -67,6 +69,8 @@ export function makeProgram(io: Io): Command {
     addWhy,
     addWarm,
     addLogs,
+    addSecrets,
+    addShare,
     addMetrics,
     addPrice,
     addQuote,

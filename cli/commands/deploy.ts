@@ -2,6 +2,7 @@ import { join, resolve } from 'node:path';
 import { InvalidArgumentError, type Command } from 'commander';
 import { readChuteToml } from '../chute-toml/read.ts';
 import { curlLine, deployFolder } from '../deploy.ts';
+import { secretLike } from '../env-names.ts';
 import { paint, type Io } from '../io.ts';
 import { packFolder, size } from '../pack/pack.ts';
 import { openSession } from '../session.ts';
@@ -36,6 +37,11 @@ async function deploy(dir: string, options: Options, command: Command, io: Io): 
   if (options.dryRun === true) return dryRun(dir, command, io);
   const session = await openSession(io, command, 'any');
   const deployment = await deployFolder(session.client, dir, session.note);
+  const exposed = secretLike(deployment.config.env);
+  if (exposed.length > 0)
+    await session.note(
+      paint(io, io.err, 'yellow', `${exposed.join(', ')} of [env] can be read by every miner of this chute; see: ripcord secrets set --help`),
+    );
   const curl = curlLine(session.client.origin, deployment);
   // Only a key can make the call that wakes a chute without standing instances.
   const waits = options.wait && (deployment.config.min > 0 || session.key !== null);

@@ -4,8 +4,8 @@ import { chuteConfigSchema, codeRefSchema, configConflict, isPinned } from '#pro
 import type { ChuteConfig, CodeRef } from '#protocol';
 import { RipcordError } from '../errors.ts';
 
-/** Bytes of a deploy: a grant carries the config to an agent in one control message. */
-export const DEPLOY_BYTES = 192 * 1024;
+/** Bytes of a deploy: a grant carries the config and the sealed secrets to an agent in one control message. */
+export const DEPLOY_BYTES = 152 * 1024;
 
 const deploySchema = z.strictObject({ config: chuteConfigSchema, code: z._default(z.nullable(codeRefSchema), null) });
 

@@ -73,7 +73,7 @@ describe('too large', () => {
   });
 
   test.each<[string, string, string, number]>([
-    ['a deploy', 'POST', '/chutes', 192 * 1024],
+    ['a deploy', 'POST', '/chutes', 152 * 1024],
     ['a blob', 'PUT', `/blobs/${'0'.repeat(64)}`, LIMITS.codeBytes],
     ['a key', 'POST', '/keys', 64 * 1024],
     ['a challenge', 'POST', '/agents/challenge', 64 * 1024],
