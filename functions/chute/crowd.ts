@@ -37,13 +37,15 @@ export function crowdAt({ count, at }: Crowd, now: number, halfMs: number): numb
 }
 
 /**
- * Milliseconds for which others go first: while a need is young, a hotkey that runs all there is of a chute gets no more of
- * it, if another one has asked for it lately. One owner of everything is one failure, one price, one witness.
+ * Milliseconds for which others go first: while a need is young, a hotkey that runs instances of a chute gets no more of it,
+ * if another one that runs fewer has asked for it lately. One owner of everything is one failure, one price, one witness.
  */
 export function othersFirstMs({ state, now }: Pick<Turn, 'state' | 'now'>, hotkey: string, bounds: typeof BOUNDS): number {
-  const running = [...state.instances.values()].filter((row) => row.state !== 'draining' && row.goneAt === null);
-  if (running.length === 0 || running.some((row) => row.hotkey !== hotkey)) return 0;
-  const others = [...state.willing].some(([other, at]) => other !== hotkey && now - at < bounds.willingMs);
+  const running = new Map<string, number>();
+  for (const row of state.instances.values())
+    if (row.state !== 'draining' && row.goneAt === null) running.set(row.hotkey, (running.get(row.hotkey) ?? 0) + 1);
+  const own = running.get(hotkey) ?? 0;
+  const others = [...state.willing].some(([other, at]) => now - at < bounds.willingMs && (running.get(other) ?? 0) < own);
   return others ? Math.max(0, (state.demand.unmetSince ?? now) + bounds.othersFirstMs - now) : 0;
 }
 

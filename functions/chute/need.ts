@@ -15,6 +15,8 @@ export function asked(
   facts: { busy: number; smoothed: number; waiting: number },
   target: number,
 ): number {
+  // What was busy fades and never is nothing: by itself it keeps no instance. Levels that were needed are remembered anyway.
+  if (facts.busy + facts.waiting === 0) return 0;
   const byCalls = Math.ceil((facts.busy + facts.waiting) / config.concurrency);
   const byLoad = Math.ceil(facts.smoothed / (config.concurrency * target) - 1e-9);
   return Math.min(config.max, Math.max(byCalls, byLoad));
