@@ -17,6 +17,9 @@ export interface EchoWish {
   timeout?: number;
   min?: number;
   max?: number;
+  idle_after?: number;
+  /** Milliseconds until it listens. */
+  startMs?: number;
   public?: boolean;
   /** The routes it declares; none: any. */
   cords?: { method: string; path: string; retry?: 'safe' }[];
@@ -56,7 +59,7 @@ export interface Echo {
 /** A folder with the chute in it, ready to be deployed. */
 export function writeEcho(folder: string, wish: EchoWish = {}): void {
   cpSync(ECHO, folder, { recursive: true });
-  const { word, cords = [], ...fields } = { ...wish };
+  const { word, startMs, cords = [], ...fields } = { ...wish };
   let toml = readFileSync(join(folder, 'chute.toml'), 'utf8');
   const set = (field: string, value: unknown) => {
     const line = new RegExp(`^${field} = .*$`, 'm');
@@ -65,6 +68,7 @@ export function writeEcho(folder: string, wish: EchoWish = {}): void {
   };
   for (const [field, value] of Object.entries(fields)) set(field, value);
   if (word !== undefined) set('WORD', word);
+  if (startMs !== undefined) set('START_MS', String(startMs));
   for (const cord of cords)
     toml += `\n[[cords]]\n${Object.entries(cord)
       .map(([field, value]) => `${field} = "${value}"\n`)

@@ -4,7 +4,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { setTimeout as sleep } from 'node:timers/promises';
 import { knownBytes, knownEvent } from './known.ts';
 
-const { PORT = '8000', HOST = '127.0.0.1', WORD = '' } = process.env;
+const { PORT = '8000', HOST = '127.0.0.1', WORD = '', START_MS = '0' } = process.env;
 const CHUNK = 64 * 1024;
 
 /** Calls being answered, and what became of the others. */
@@ -132,5 +132,6 @@ async function serve(request: IncomingMessage, response: ServerResponse): Promis
 }
 
 const server = createServer((request, response) => void serve(request, response));
+await sleep(Number(START_MS));
 server.listen(Number(PORT), HOST, () => console.log(`listening on http://${HOST}:${PORT}`));
 process.on('SIGTERM', () => process.exit(0));
