@@ -21,20 +21,24 @@ import type { Relay } from './relay.ts';
 import type { ContainerState } from './replies.ts';
 import { chuteContainer } from './settings.ts';
 
-/** Milliseconds between two looks at a container that runs; and at an engine that failed to answer. */
-const LOOK_MS = 15_000;
-const AGAIN_MS = 500;
+/** Milliseconds. */
+export const WATCH_TIMES = {
+  /** Between two looks at a container that runs; at an engine that failed to answer; at how much disk was filled. */
+  lookMs: 15_000,
+  againMs: 500,
+  diskMs: 15_000,
+  /** The output of a program that ended may still come. */
+  outputMs: 1_000,
+};
+
 /** Failed looks in a row after which the engine counts as gone. */
 const MISSES = 5;
-/** Milliseconds the output of a program that ended may still come. */
-const OUTPUT_MS = 1_000;
 /** Times a log stream that broke is taken up again. */
 const LOG_TRIES = 8;
-/** Milliseconds between two looks at how much disk it has filled. */
-const DISK_MS = 15_000;
 
 export function containerRuntime(host: Containers, context: RuntimeContext): Runtime {
   const { engine, options } = host;
+  const { lookMs, againMs, diskMs, outputMs } = options.watchTimes;
   const { config } = context.spec;
   const names = { chute: `ripcord-${context.instance}`, relay: `ripcord-${context.instance}-relay` };
   const gone = new AbortController();
@@ -136,7 +140,7 @@ export function containerRuntime(host: Containers, context: RuntimeContext): Run
       if (signal.aborted || quiet.signal.aborted) break;
       context.log('agent', 'the container engine cut the output; lines may be missing');
       since = Math.floor(Date.now() / 1000);
-      await sleep(AGAIN_MS, undefined, { signal: quiet.signal }).catch(() => {});
+      await sleep(againMs, undefined, { signal: quiet.signal }).catch(() => {});
     }
     lines.out.end();
     lines.err.end();
@@ -153,7 +157,7 @@ export function containerRuntime(host: Containers, context: RuntimeContext): Run
   async function watch(id: string, how: (state: ContainerState) => Promise<string> | string): Promise<void> {
     for (let misses = 0; !signal.aborted;) {
       try {
-        await engine.wait(id, LOOK_MS, signal);
+        await engine.wait(id, lookMs, signal);
         const state = await engine.state(id);
         misses = 0;
         if (!state.running) return ended(await how(state));
@@ -161,13 +165,13 @@ export function containerRuntime(host: Containers, context: RuntimeContext): Run
         if (signal.aborted) return;
         if (error instanceof EngineError && error.status === 404) return ended('its container was removed from outside');
         if (++misses >= MISSES) return ended(`the container engine failed: ${messageOf(error)}`);
-        await sleep(AGAIN_MS * misses, undefined, { signal }).catch(() => {});
+        await sleep(againMs * misses, undefined, { signal }).catch(() => {});
       }
     }
   }
 
   async function howItEnded(state: ContainerState): Promise<string> {
-    await Promise.race([output, sleep(OUTPUT_MS)]);
+    await Promise.race([output, sleep(outputMs)]);
     const limit = `limit ${host.limitsOf(config).memoryMb} MiB`;
     // Podman does not always notice: who is killed and was not told to end, most often took too much memory.
     const why = state.outOfMemory
@@ -184,7 +188,7 @@ export function containerRuntime(host: Containers, context: RuntimeContext): Run
     const before = await sizeOf(cache);
     while (!signal.aborted) {
       if ((await sizeOf(cache)) - before > diskGb * 1e9) return ended(`it filled more than the ${diskGb} GB of disk it may (disk_gb)`);
-      await sleep(DISK_MS, undefined, { signal, ref: false }).catch(() => {});
+      await sleep(diskMs, undefined, { signal, ref: false }).catch(() => {});
     }
   }
 
@@ -200,7 +204,7 @@ export function containerRuntime(host: Containers, context: RuntimeContext): Run
     // A container that is being made cannot be removed yet.
     await working.catch(() => {});
     if (graceMs > 0 && endpoint !== null) await engine.stop(names.chute, graceMs).catch(() => {});
-    await Promise.race([output, sleep(OUTPUT_MS)]);
+    await Promise.race([output, sleep(outputMs)]);
     quiet.abort();
     for (const name of [names.chute, names.relay]) await host.removeSurely(name, (text) => context.log('agent', text));
     relay?.close();

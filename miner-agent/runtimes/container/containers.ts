@@ -8,9 +8,9 @@ import type { Config } from '../../config.ts';
 import { StartFailed } from '../runtime.ts';
 import type { Runtime, RuntimeContext } from '../runtime.ts';
 import { ModelCache } from './cache.ts';
-import { containerRuntime } from './container.ts';
+import { WATCH_TIMES, containerRuntime } from './container.ts';
 import type { EgressRules } from './egress.ts';
-import { Engine } from './engine.ts';
+import { ENGINE_TIMES, Engine } from './engine.ts';
 import { ownLimits } from './own-limits.ts';
 import type { EngineFacts } from './probe.ts';
 import { PulledImages } from './pulled.ts';
@@ -37,6 +37,8 @@ export interface ContainersOptions {
   toolkit: string | null;
   proxyPort: number;
   egress: Partial<Pick<EgressRules, 'resolve' | 'reachable' | 'ports' | 'limits'>>;
+  engineTimes: typeof ENGINE_TIMES;
+  watchTimes: typeof WATCH_TIMES;
   /** Bytes free where a folder lies; null where that cannot be told. */
   freeBytes: (folder: string) => Promise<number | null>;
 }
@@ -49,6 +51,8 @@ export const CONTAINERS_DEFAULTS = {
   toolkit: null,
   proxyPort: PROXY_PORT,
   egress: {},
+  engineTimes: ENGINE_TIMES,
+  watchTimes: WATCH_TIMES,
   freeBytes: async (folder: string): Promise<number | null> => {
     const stats = await statfs(folder).catch(() => null);
     return stats === null ? null : stats.bavail * stats.bsize;
@@ -76,7 +80,7 @@ export class Containers {
 
   constructor(options: ContainersOptions) {
     this.options = options;
-    this.engine = new Engine(options.facts.socket);
+    this.engine = new Engine(options.facts.socket, options.engineTimes);
     this.pulled = new PulledImages(join(options.dataFolder, 'images.json'));
     this.#cache = new ModelCache(options.cacheFolder, options.cacheGb * 1e9);
   }

@@ -25,11 +25,14 @@ const API = 50;
 /** The oldest: Docker Engine 20.10, Podman 4. */
 const OLDEST_API = 40;
 
-/** Milliseconds for an ordinary call; for one that makes the engine work on disk; for a line of a pull to come. */
-const CALL_MS = 10_000;
-const WORK_MS = 60_000;
-const REMOVE_MS = 20_000;
-const PULL_IDLE_MS = 120_000;
+/** Milliseconds. */
+export const ENGINE_TIMES = {
+  /** For an ordinary call; for one that makes the engine work on disk; for a removal; for a line of a pull to come. */
+  callMs: 10_000,
+  workMs: 60_000,
+  removeMs: 20_000,
+  pullIdleMs: 120_000,
+};
 
 const REPLY_BYTES = 4 * 1024 * 1024;
 const LINE_BYTES = 64 * 1024;
@@ -50,9 +53,11 @@ interface Call {
 
 export class Engine {
   readonly #modem: DockerModem;
+  readonly #times: typeof ENGINE_TIMES;
   #api: Promise<string> | null = null;
 
-  constructor(socket: string) {
+  constructor(socket: string, times: typeof ENGINE_TIMES = ENGINE_TIMES) {
+    this.#times = times;
     // `host` explicitly: DOCKER_HOST of the environment would win over the socket. A kept connection dies with the engine.
     this.#modem = new DockerModem({ socketPath: socket, host: undefined, agent: new Agent({ keepAlive: false }) });
   }
@@ -73,7 +78,7 @@ export class Engine {
   /** Pulls; `auth` is the value of X-Registry-Auth. Throws what the engine says went wrong. */
   async pull(image: string, auth: string | null, signal: AbortSignal, line: (line: PullLine) => void): Promise<void> {
     const idle = new AbortController();
-    const timer = setTimeout(() => idle.abort(), PULL_IDLE_MS);
+    const timer = setTimeout(() => idle.abort(), this.#times.pullIdleMs);
     const stop = AbortSignal.any([signal, idle.signal]);
     const call: Call = { method: 'POST', path: '/images/create', query: { fromImage: image }, signal: stop, limitMs: 3_600_000 };
     try {
@@ -86,7 +91,7 @@ export class Engine {
         line(parsed.data);
       }
     } catch (error) {
-      if (idle.signal.aborted) throw new EngineError(null, `the registry sent nothing for ${PULL_IDLE_MS / 1000} s`);
+      if (idle.signal.aborted) throw new EngineError(null, `the registry sent nothing for ${this.#times.pullIdleMs / 1000} s`);
       throw error;
     } finally {
       clearTimeout(timer);
@@ -95,31 +100,36 @@ export class Engine {
 
   async importImage(tar: Buffer, repo: string, tag: string): Promise<void> {
     const query = { fromSrc: '-', repo, tag };
-    await this.#text({ method: 'POST', path: '/images/create', query, file: tar, limitMs: WORK_MS });
+    await this.#text({ method: 'POST', path: '/images/create', query, file: tar, limitMs: this.#times.workMs });
   }
 
   async removeImage(name: string): Promise<void> {
-    await this.#text({ method: 'DELETE', path: `/images/${encodeURI(name)}`, limitMs: WORK_MS });
+    await this.#text({ method: 'DELETE', path: `/images/${encodeURI(name)}`, limitMs: this.#times.workMs });
   }
 
   async create(name: string, body: CreateBody): Promise<string> {
-    const call: Call = { method: 'POST', path: '/containers/create', query: { name }, body, limitMs: WORK_MS };
+    const call: Call = { method: 'POST', path: '/containers/create', query: { name }, body, limitMs: this.#times.workMs };
     return (await this.#json(call, reply.createdReply)).Id;
   }
 
   async start(id: string): Promise<void> {
-    await this.#text({ method: 'POST', path: `/containers/${id}/start`, limitMs: WORK_MS });
+    await this.#text({ method: 'POST', path: `/containers/${id}/start`, limitMs: this.#times.workMs });
   }
 
   /** Returns once it ended, at the latest when the grace is over and it was killed. */
   async stop(id: string, graceMs: number): Promise<void> {
     const seconds = Math.ceil(graceMs / 1000);
-    await this.#text({ method: 'POST', path: `/containers/${id}/stop`, query: { t: String(seconds) }, limitMs: graceMs + WORK_MS });
+    await this.#text({
+      method: 'POST',
+      path: `/containers/${id}/stop`,
+      query: { t: String(seconds) },
+      limitMs: graceMs + this.#times.workMs,
+    });
   }
 
   /** Removes it with its volumes, running or not; one that is not there is fine. */
   async remove(id: string): Promise<void> {
-    const call: Call = { method: 'DELETE', path: `/containers/${id}`, query: { force: 'true', v: 'true' }, limitMs: REMOVE_MS };
+    const call: Call = { method: 'DELETE', path: `/containers/${id}`, query: { force: 'true', v: 'true' }, limitMs: this.#times.removeMs };
     await orNull(this.#text(call));
   }
 
@@ -135,7 +145,7 @@ export class Engine {
       path: `/containers/${id}/wait`,
       query: { condition: 'not-running' },
       signal: limit,
-      limitMs: limitMs + CALL_MS,
+      limitMs: limitMs + this.#times.callMs,
     };
     await this.#json(call, reply.waitReply).catch((error: unknown) => {
       if (!limit.aborted) throw error;
@@ -145,7 +155,7 @@ export class Engine {
   /** Its output from the first byte on, as the engine frames it, until it ends. `since` in seconds of Unix time. */
   logs(id: string, since: number, signal: AbortSignal): Promise<IncomingMessage> {
     const query = { follow: 'true', stdout: 'true', stderr: 'true', since: String(since) };
-    return this.#stream({ method: 'GET', path: `/containers/${id}/logs`, query, signal, limitMs: CALL_MS }, true);
+    return this.#stream({ method: 'GET', path: `/containers/${id}/logs`, query, signal, limitMs: this.#times.callMs }, true);
   }
 
   /** Ids and labels of all containers with this label, running or not. */
@@ -169,7 +179,7 @@ export class Engine {
   async #stream(call: Call, headOnly = false, prefix?: string): Promise<IncomingMessage> {
     const path = (prefix ?? (await this.#prefix())) + call.path;
     const limit = new AbortController();
-    const timer = setTimeout(() => limit.abort(), call.limitMs ?? CALL_MS);
+    const timer = setTimeout(() => limit.abort(), call.limitMs ?? this.#times.callMs);
     timer.unref();
     const signal = call.signal === undefined ? limit.signal : AbortSignal.any([call.signal, limit.signal]);
     let response: IncomingMessage;

@@ -10,10 +10,12 @@ export interface Image {
   digest: string;
 }
 
-const PATH = '[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*)*';
-const REFERENCE = new RegExp(
-  `^(?:([A-Za-z0-9.-]+(?::[0-9]{1,5})?)/)?(${PATH})(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?@(sha256:[0-9a-f]{64})$`,
-);
+const PART = '[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*';
+const LABEL = '[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?';
+/** The first part is a registry only if it looks like a host: with a dot, a port, or `localhost`. Else it is a user of Docker's. */
+const HOST = `(?:localhost|${LABEL}(?:\\.${LABEL})+|${LABEL}(?=:))(?::[0-9]{1,5})?`;
+const TAG = '(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?';
+const REFERENCE = new RegExp(`^(?:(${HOST})/)?(${PART}(?:/${PART})*)${TAG}@(sha256:[0-9a-f]{64})$`);
 
 /** Throws `StartFailed` for a tag or what is no reference. */
 export function parseImage(reference: string): Image {
@@ -21,11 +23,8 @@ export function parseImage(reference: string): Image {
     throw new StartFailed(`the image ${shown(reference)} is not named by its digest; deploy again: ripcord deploy turns a tag into one`);
   const [, host, path = '', digest = ''] = REFERENCE.exec(reference) ?? [];
   if (path === '') throw new StartFailed(`${shown(reference)} is no image reference`);
-  // The first part is a registry only if it looks like a host; else it is a user of Docker's.
-  const named = host !== undefined && (host.includes('.') || host.includes(':') || host === 'localhost');
-  const registry = named ? host.toLowerCase() : DOCKER;
-  const full = named || host === undefined ? path : `${host}/${path}`;
-  const repository = registry === DOCKER && !full.includes('/') ? `library/${full}` : full;
+  const registry = host?.toLowerCase() ?? DOCKER;
+  const repository = registry === DOCKER && !path.includes('/') ? `library/${path}` : path;
   return { registry, name: `${registry}/${repository}@${digest}`, digest };
 }
 
