@@ -2,7 +2,8 @@
 import { Hono } from 'hono';
 import * as db from '#db';
 import { callStory, type CallStory } from '../account/story.ts';
-import type { Env } from '../env.ts';
+import { WHY } from '#protocol';
+import { isRefused, type Env } from '../env.ts';
 import { RipcordError } from '../errors.ts';
 import { authenticateAccount } from '../gate/authenticate.ts';
 import { decodeSs58 } from '../gate/ss58.ts';
@@ -34,6 +35,9 @@ whyApi.get('/miners/:hotkey/why', async (c) => {
   const hint = 'Is it the hotkey that ripcord-miner up uses? ripcord-miner doctor says what keeps it from connecting.';
   if (decodeSs58(hotkey) === null) throw new RipcordError('not_found', { message: 'This is no hotkey (ss58, prefix 42).', hint });
   const known = (await db.listAgentsOf(db.connect(c.env), hotkey)).slice(0, AGENTS.most);
+  const refused = isRefused(c.env, hotkey);
+  if (known.length === 0 && refused)
+    throw new RipcordError('not_found', { message: 'This network refuses the hotkey.', hint: WHY.refused.next });
   if (known.length === 0) throw new RipcordError('not_found', { message: 'No agent of this hotkey was ever connected.', hint });
   const [doc, listings, worlds] = await Promise.all([
     marketOffers(c.env),
@@ -46,7 +50,7 @@ whyApi.get('/miners/:hotkey/why', async (c) => {
     const world = worlds[at] ?? null;
     if (world === null) return { agent, connected: null, since: null, ...UNKNOWN };
     const since = world.connected ? world.since : (world.ends.at(-1)?.at ?? null);
-    return { agent, connected: world.connected, since, ...agentWhy(world, board, now) };
+    return { agent, connected: world.connected, since, ...agentWhy({ ...world, refused }, board, now) };
   });
   return c.json({ hotkey, at: now, agents });
 });

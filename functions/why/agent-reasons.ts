@@ -10,6 +10,8 @@ import { lack } from './offer-fits.ts';
 /** What is known of one agent. */
 export interface AgentWorld extends Pick<PastRow, 'since' | 'clockMs' | 'ends' | 'idle'> {
   connected: boolean;
+  /** The operator of this network lets its hotkey in no more. */
+  refused?: boolean;
   draining: boolean;
   inventory: Inventory | null;
   instances: { chute: string; state: 'starting' | 'live' | 'draining' }[];
@@ -59,6 +61,7 @@ function stateOf({ connected, instances }: AgentWorld): AgentWhy['state'] {
 
 /** What keeps it from everything. */
 function ofSessions(agent: AgentWorld, now: number): WhyReason[] {
+  if (agent.refused === true) return [plain('refused')];
   const found: WhyReason[] = [];
   const cuts = agent.ends.filter(({ at, code }) => now - at < CUT_MS && !KNOWN_ENDS.has(code)).length;
   const last = agent.ends.at(-1)?.code;

@@ -83,6 +83,12 @@ describe('agentWhy', () => {
     ['it fits', agent(), [offer()], { state: 'idle', codes: [], next: null }],
     ['it never said hello', agent({ inventory: null }), [offer()], { state: 'idle', codes: [], next: null }],
     ['away', agent({ connected: false }), [offer()], { state: 'away', codes: ['not_connected'], next: 'not_connected' }],
+    [
+      'its hotkey is refused',
+      agent({ connected: false, refused: true, ends: [cut(1)] }),
+      [],
+      { state: 'away', codes: ['refused'], next: 'refused' },
+    ],
     ['it drained', agent({ connected: false, ends: [cut(1, CLOSE.done)] }), [], { state: 'away', codes: ['leaving'], next: 'leaving' }],
     ['it drains', agent({ draining: true }), [], { state: 'idle', codes: ['leaving', 'no_demand'], next: 'leaving' }],
     [

@@ -3,7 +3,7 @@ import { afterEach, expect, test } from 'vitest';
 import { WARM_STREAMS, warmStream } from '../../../functions/api/warm-stream.ts';
 import type { Phase, WarmView } from '../../../functions/chute/warm-view.ts';
 
-let clock = { now: () => 0, wait: async (_: number) => {} };
+let clock: { now: () => number; wait: (ms: number) => Promise<void> } = { now: () => 0, wait: async () => {} };
 /** Leaves every stream of a test. */
 let left = new AbortController();
 
