@@ -34,6 +34,8 @@ interface Held {
   allowances: Set<number>;
   epoch: number | null;
   closedAt: number | null;
+  /** Of its first attempt; empty: none was taken over. */
+  instance: string;
   cash: bigint;
   promo: bigint;
   /** Attempts taken over, with what each is charged. */
@@ -106,6 +108,7 @@ export class Books {
     if (before === undefined) return;
     if (before.terms.version !== now.terms.version)
       sim.fail('a call keeps its terms', `${id}: ${before.terms.version}, then ${now.terms.version}`);
+    if (now.kind === 'bounty' && costOf(before) === 0n && costOf(now) > 0n) sim.bounties.charged(id, now.instance, costOf(now));
     if (before.closedAt !== null && (costOf(before) !== costOf(now) || before.costs.size !== now.costs.size))
       sim.fail('a closed call costs no more', `${id}: ${costOf(before)}, then ${costOf(now)}`);
   }
@@ -233,10 +236,16 @@ export class Books {
   /** What an Account answered to the ask for a period of an instance; null: that it could not say. */
   rented(account: AccountNode, ask: RentAsk, held: boolean | null, since: number): void {
     const { sim } = this;
-    const terms = sim.tariff.termsFor(account.account, ask.terms);
-    sim.trace.add(sim.now, `rent.${held === null ? 'unknown' : held ? 'held' : 'refused'}`, `${ask.instance} ${ask.ms}`);
+    const bounty = ask.bounty === true;
+    const terms = bounty ? ask.terms : sim.tariff.termsFor(account.account, ask.terms);
+    sim.trace.add(
+      sim.now,
+      `${bounty ? 'bounty' : 'rent'}.${held === null ? 'unknown' : held ? 'held' : 'refused'}`,
+      `${ask.instance} ${ask.ms}`,
+    );
     if (held === null) return this.checkAway(account.account, ask.call, since);
-    if (!held) return this.checkPoor(account.account, ask.call, rented(terms, ask.ms), since);
+    const due = bounty ? BigInt(terms.price.per_request) : rented(terms, ask.ms);
+    if (!held) return this.checkPoor(account.account, ask.call, due, since);
     const call = this.ledger(account.account).calls.get(ask.call);
     if (call === undefined || !sameTerms(call.terms, terms)) sim.fail('a rent that is held is written', ask.call);
   }
@@ -386,13 +395,14 @@ export class Books {
     const { callId: id } = record;
     const call = this.ledger(record.accountId).calls.get(id);
     const ask = record.kind === 'rent' ? call : sim.oracle.calls.get(id)?.asked;
-    if (call === undefined || ask == null || record.kind !== call.kind) return sim.fail('only calls that were opened are charged', id);
+    if (call === undefined || ask == null || (record.kind === 'call') !== (call.kind === 'call'))
+      return sim.fail('only calls that were opened are charged', id);
     if (this.fenced.get(`${record.accountId}/${record.leaseEpoch}`)?.has(id) === false)
       sim.fail('a lease that was taken back pays for nothing', id);
-    const terms = call.kind === 'rent' ? call.terms : sim.tariff.termsFor(record.accountId, ask.terms);
+    const terms = call.kind !== 'call' ? call.terms : sim.tariff.termsFor(record.accountId, ask.terms);
     if (record.priceVersion !== call.terms.version || record.feeBps !== terms.feeBps)
       sim.fail('a call is charged by the terms it was opened with', `${id}: ${record.priceVersion}, not ${call.terms.version}`);
-    const billed = record.attempts.map((row) => (call.kind === 'rent' ? this.rentOf(row, call) : sim.oracle.billOf(row, terms)));
+    const billed = record.attempts.map((row) => this.billOf(row, call, terms));
     const sum = billed.reduce((a, b) => a + b, 0n);
     const due = sum < call.hold ? sum : call.hold;
     if (record.costNanousd !== due)
@@ -407,6 +417,11 @@ export class Books {
       if (call.refused.has(row.attempt)) sim.fail('what came too late is not charged', `${id}/${row.attempt}`);
     });
     if (record.attempts.length !== call.costs.size) sim.fail('a record has every attempt that was taken', id);
+  }
+
+  private billOf(row: UsageRecord, call: Held, terms: Terms): bigint {
+    if (call.kind === 'bounty') return BigInt(terms.price.per_request);
+    return call.kind === 'rent' ? this.rentOf(row, call) : this.sim.oracle.billOf(row, terms);
   }
 
   /** Of a period, the milliseconds that the instance served; no two of an instance overlap. */
@@ -438,6 +453,7 @@ function heldBy(row: CallRow): Held {
     allowances: new Set(allowance === null ? [] : [allowance]),
     epoch,
     closedAt,
+    instance: taken[0]?.settlement.instance ?? '',
     cash,
     promo,
     costs: new Map(taken.map((a) => [a.settlement.attempt, a.cost])),

@@ -4,6 +4,7 @@ import type { NewKey } from '../../functions/account/core.ts';
 import type { KeyCap } from '../../functions/account/rows.ts';
 import { newCallId } from '../../functions/calls/call-id.ts';
 import { Books, NEW_MONTH } from './books.ts';
+import { Bounties } from './bounties.ts';
 import { Clock } from './clock.ts';
 import { Director } from './director.ts';
 import { Faults } from './faults.ts';
@@ -62,6 +63,7 @@ export class Sim {
   readonly network: Network;
   readonly oracle: Oracle;
   readonly books: Books;
+  readonly bounties: Bounties;
   readonly tariff: Tariff;
   readonly postgres: PostgresNode;
   readonly chute: ChuteNode;
@@ -99,6 +101,7 @@ export class Sim {
     this.network = new Network(this.clock, random, this.faults);
     this.oracle = new Oracle(this, this.template);
     this.books = new Books(this);
+    this.bounties = new Bounties(this);
     this.tariff = new Tariff(random);
     this.postgres = new PostgresNode(this);
     this.chute = new ChuteNode(this);
@@ -282,10 +285,13 @@ export class Sim {
       concurrency: this.concurrency,
       min: this.random.int(1, 3),
       max: 3,
+      scale_up_after: this.random.pick([0, 0, 1, 5]),
+      bounty: this.random.pick([0, 300_000_000, 9_000_000_000]),
       timeout: this.timeoutS,
       start_timeout: 20,
     });
     const spec: VersionSpec = { chute: this.chuteId, name: 'demo/chat', account: 'acc_a', version, config, code: null };
+    this.bounties.most = Math.max(this.bounties.most, config.bounty ?? 0);
     this.chute.deploy(spec);
     this.trace.add(this.now, 'deploy', version.slice(-4));
   }

@@ -270,6 +270,7 @@ export class AgentNode implements Host, End {
     const instance = this.instances.get(id);
     if (instance === undefined) return;
     instance.state = state;
+    if (state === 'live') this.sim.bounties.live(id);
     this.dispatch({ type: 'report', report: { instance: id, chute: instance.chute, version: instance.version, state, detail: '' } });
   }
 

@@ -3,6 +3,7 @@ import type { InstanceReport, VersionSpec } from '#protocol';
 import type {
   AgentFacts,
   ClaimAnswer,
+  Load,
   Offer,
   QueueAnswer,
   ReportAnswer,
@@ -10,6 +11,7 @@ import type {
   Ticket,
   WaitAnswer,
 } from '../../../functions/calls/ports.ts';
+import { BOUNDS } from '../../../functions/chute/bounds.ts';
 import { ChuteCore, type Outcome } from '../../../functions/chute/core.ts';
 import { untold } from '../../../functions/chute/rent.ts';
 import { rentAsk, rentSettlement } from '../../../functions/chute/rent-call.ts';
@@ -17,6 +19,9 @@ import type { Effect, RentRow, StoredRow } from '../../../functions/chute/state.
 import type { PriceVersion } from '../../../functions/prices/history.ts';
 import { ObjectHost } from '../network.ts';
 import type { Sim } from '../sim.ts';
+
+/** Ten-thousandths of a bounty. */
+const FEE_BPS = 1_500;
 
 type Asked = Extract<Effect, { do: 'watch' | 'unwatch' | 'reserve' | 'release' | 'stop' }>;
 
@@ -43,7 +48,11 @@ export class ChuteNode extends ObjectHost {
 
   boot(): void {
     if (this.booted !== null) return;
-    this.booted = new ChuteCore([...this.rows.values()].map((json) => JSON.parse(json) as StoredRow));
+    this.booted = new ChuteCore(
+      [...this.rows.values()].map((json) => JSON.parse(json) as StoredRow),
+      BOUNDS,
+      FEE_BPS,
+    );
   }
 
   protected forget(): void {
@@ -94,6 +103,7 @@ export class ChuteNode extends ObjectHost {
 
   claim(agent: AgentFacts, version: string): ClaimAnswer {
     const answer = this.run(this.core.claim(agent, version, `ins_${this.sim.random.hex(12)}`, this.sim.now));
+    this.sim.bounties.answered(answer);
     this.sim.trace.add(this.sim.now, `claim.${answer.kind === 'grant' ? 'granted' : answer.code}`, agent.agent);
     return structuredClone(answer);
   }
@@ -102,7 +112,7 @@ export class ChuteNode extends ObjectHost {
     return this.run(this.core.report(agent, report, busy, this.sim.now));
   }
 
-  load(agent: string, loads: { instance: string; busy: number }[]): void {
+  load(agent: string, loads: Load[]): void {
     this.run(this.core.load(agent, loads, this.sim.now));
   }
 
@@ -145,7 +155,10 @@ export class ChuteNode extends ObjectHost {
       case 'unwatch':
       case 'reserve':
       case 'release':
+        this.ask(effect);
+        return;
       case 'stop':
+        this.sim.bounties.stopped(effect.instance);
         this.ask(effect);
         return;
       case 'rent':
@@ -160,7 +173,7 @@ export class ChuteNode extends ObjectHost {
   /** Without calls nobody else looks whether the agent is still there. */
   private rent(key: string, rent: RentRow): void {
     const { sim, core } = this;
-    if (rent.agent !== '') this.look(rent);
+    if (rent.agent !== '' && rent.bounty !== true) this.look(rent);
     const ask = rentAsk(rent, this.idOf(rent));
     const account = sim.account(rent.owner);
     const told = (held: boolean | null): void => this.run(core.rentAnswered(key, held, sim.now));
@@ -214,9 +227,9 @@ export class ChuteNode extends ObjectHost {
     );
   }
 
-  /** A UUID that follows from instance and start. */
-  private idOf({ instance, start }: RentRow): string {
-    const hex = [...this.sim.mac(new TextEncoder().encode(`${instance}/${start}`))]
+  /** A UUID that follows from instance and start, or from the instance whose bounty it is. */
+  private idOf({ instance, start, bounty }: RentRow): string {
+    const hex = [...this.sim.mac(new TextEncoder().encode(`${instance}/${bounty === true ? 'bounty' : start}`))]
       .map((byte) => byte.toString(16).padStart(2, '0'))
       .join('');
     return [hex.slice(0, 8), hex.slice(8, 12), `8${hex.slice(13, 16)}`, `8${hex.slice(17, 20)}`, hex.slice(20)].join('-');
