@@ -221,4 +221,16 @@ export const BUGS: PlantedBug[] = [
     find: 'lastByteMs: (rent.end ?? start) - start,',
     replace: 'lastByteMs: rent.ms,',
   },
+  {
+    name: 'a bounty is paid for a start, whether or not the instance stays',
+    file: 'functions/chute/bounty.ts',
+    find: 'instance.liveSince + bounds.earlyFailureMs > now) return null;',
+    replace: 'instance.liveSince > now) return null;',
+  },
+  {
+    name: 'what was held for a bounty stays held when the start came to nothing',
+    file: 'functions/chute/bounty.ts',
+    find: "instance.state === 'draining') return rent.start;",
+    replace: "instance.state === 'draining') return null;",
+  },
 ];
