@@ -121,7 +121,7 @@ test('a stream that waits has its 200 and signs of life, then the answer; the op
   expect(await raw.over).toBe('end');
   expect((await long).choices).toHaveLength(1);
   const body = raw.body().toString();
-  expect(body).toMatch(/^: /);
+  expect(body).toMatch(/^: queued position=1 eta_ms=\d+\n\n/);
   expect(body.endsWith('data: [DONE]\n\n')).toBe(true);
   const words = [...body.matchAll(/^data: (\{.*\})$/gm)].map(
     ([, json]) => (JSON.parse(json ?? '') as OpenAI.ChatCompletionChunk).choices[0]?.delta.content ?? '',
