@@ -79,7 +79,7 @@ export function containerRuntime(host: Containers, context: RuntimeContext): Run
       engine,
       image: await host.relayImage(),
       name: names.relay,
-      labels: host.labels(context.instance),
+      labels: host.labels(context.instance, 'relay'),
       folder: join(context.folder, 's'),
       port: config.port ?? 0,
       forwards: forwards(),
@@ -99,7 +99,7 @@ export function containerRuntime(host: Containers, context: RuntimeContext): Run
         gpus: context.devices.filter((d) => d.kind === 'gpu').map((d) => d.id),
         engine: options.facts.name,
         proxyPort: options.proxyPort,
-        labels: host.labels(context.instance),
+        labels: host.labels(context.instance, 'chute'),
         limits: host.limitsOf(config),
       }),
     );

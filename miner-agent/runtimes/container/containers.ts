@@ -93,16 +93,18 @@ export class Containers {
   async reap(): Promise<string[]> {
     const left = await this.engine.withLabel(`ripcord.data=${this.options.dataFolder}`).catch(() => []);
     const instances = new Set<string>();
-    for (const { id, labels } of left) {
+    // Podman removes no container whose network namespace another one has joined.
+    const relaysLast = left.toSorted((a, b) => Number(a.labels['ripcord.part'] === 'relay') - Number(b.labels['ripcord.part'] === 'relay'));
+    for (const { id, labels } of relaysLast) {
       await this.removeSurely(id, () => {});
       instances.add(labels['ripcord.instance'] ?? id);
     }
     return [...instances];
   }
 
-  labels(instance: string): Record<string, string> {
+  labels(instance: string, part: 'chute' | 'relay'): Record<string, string> {
     const { agent, dataFolder } = this.options;
-    return { 'ripcord.agent': agent, 'ripcord.instance': instance, 'ripcord.data': dataFolder };
+    return { 'ripcord.agent': agent, 'ripcord.instance': instance, 'ripcord.part': part, 'ripcord.data': dataFolder };
   }
 
   limitsOf(config: ChuteConfig): Limits {

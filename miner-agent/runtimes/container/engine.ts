@@ -75,6 +75,12 @@ export class Engine {
     return orNull(this.#json({ method: 'GET', path: `/images/${encodeURI(name)}/json` }, reply.imageReply));
   }
 
+  /** Asks the registry itself for an image, with these credentials. Throws what it says. Podman has no such call. */
+  async askRegistry(image: string, auth: string | null): Promise<void> {
+    const call: Call = { method: 'GET', path: `/distribution/${encodeURI(image)}/json`, limitMs: this.#times.workMs };
+    await this.#text(auth === null ? call : { ...call, auth });
+  }
+
   /** Pulls; `auth` is the value of X-Registry-Auth. Throws what the engine says went wrong. */
   async pull(image: string, auth: string | null, signal: AbortSignal, line: (line: PullLine) => void): Promise<void> {
     const idle = new AbortController();

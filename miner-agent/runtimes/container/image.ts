@@ -37,11 +37,12 @@ export function credentialFor(image: Image, secrets: Secrets): RegistryCredentia
   return secrets.registries.find((r) => names.includes(r.server)) ?? null;
 }
 
-/** The value of `X-Registry-Auth`: JSON in base64url, as the engine's API wants it. */
+/** The value of `X-Registry-Auth`: JSON in base64url with its padding, without which engines read nothing. */
 export function registryAuth(image: Image, credential: RegistryCredential): string {
   const serveraddress = image.registry === DOCKER ? 'https://index.docker.io/v1/' : image.registry;
   const { username, password } = credential;
-  return Buffer.from(JSON.stringify({ username, password, serveraddress })).toString('base64url');
+  const text = Buffer.from(JSON.stringify({ username, password, serveraddress })).toString('base64url');
+  return text.padEnd(Math.ceil(text.length / 4) * 4, '=');
 }
 
 function shown(reference: string): string {

@@ -7,31 +7,33 @@ import { credentialFor, parseImage, registryAuth } from './image.ts';
 import { PullProgress } from './pull-progress.ts';
 
 /** The image's name on the engine. Throws `StartFailed` or what the engine says. */
-export async function bringImage({ engine, pulled }: Containers, context: RuntimeContext, signal: AbortSignal): Promise<string> {
+export async function bringImage(host: Containers, context: RuntimeContext, signal: AbortSignal): Promise<string> {
+  const { engine, pulled } = host;
   const { account, config } = context.spec;
   const image = parseImage(config.image ?? '');
   const credential = credentialFor(image, context.secrets);
-  const here = async () => (await engine.image(image.name))?.digests.some((d) => d.endsWith(`@${image.digest}`)) ?? null;
-  if (pulled.mayUse(image.name, account) && (await here()) === true) {
-    pulled.used(image.name, account, credential !== null, Date.now());
-    return image.name;
+  const auth = credential === null ? null : registryAuth(image, credential);
+  const isHere = async () => (await engine.image(image.name))?.digests.some((d) => d.endsWith(`@${image.digest}`)) ?? false;
+  const here = await isHere();
+  if (!here || !pulled.mayUse(image.name, account)) {
+    context.progress('pulling');
+    const progress = new PullProgress();
+    try {
+      // Docker gives an image that is here to whoever pulls it by its digest. Podman asks the registry each time.
+      if (here && host.options.facts.name === 'docker') await engine.askRegistry(image.name, auth);
+      await engine.pull(image.name, auth, signal, (line) => context.progress(progress.add(line)));
+    } catch (error) {
+      throw error instanceof EngineError ? new StartFailed(cause(error, credential === null ? image.registry : null)) : error;
+    }
+    // An engine or mirror that answers with another image is not believed.
+    if (!(await isHere())) throw new StartFailed(`the image that was pulled does not have the digest ${image.digest}`);
   }
-  const progress = new PullProgress();
-  context.progress('pulling');
-  try {
-    await engine.pull(image.name, credential === null ? null : registryAuth(image, credential), signal, (line) =>
-      context.progress(progress.add(line)),
-    );
-  } catch (error) {
-    if (!(error instanceof EngineError)) throw error;
-    const hint =
-      credential === null && /denied|unauthorized|authentication|403|401/i.test(error.message)
-        ? `; no credentials for ${image.registry} were given`
-        : '';
-    throw new StartFailed(`the image cannot be pulled: ${error.message}${hint}`);
-  }
-  // An engine or mirror that answers with another image is not believed.
-  if ((await here()) !== true) throw new StartFailed(`the image that was pulled does not have the digest ${image.digest}`);
   pulled.used(image.name, account, credential !== null, Date.now());
   return image.name;
+}
+
+/** `without`: the registry that no credentials were given for. */
+function cause({ message }: EngineError, without: string | null): string {
+  const denied = /denied|unauthorized|authentication|credentials|40[13]/i.test(message);
+  return `the image cannot be pulled: ${message}${denied && without !== null ? `; no credentials for ${without} were given` : ''}`;
 }

@@ -165,6 +165,11 @@ export class StandInEngine {
           SecurityOptions: ['name=seccomp,profile=builtin'],
           CgroupVersion: '2',
         });
+      case 'GET /distribution/{name}/json': {
+        const denied = this.#denial(route.name, request);
+        if (denied !== null) return reply(401, { message: denied });
+        return reply(200, { Descriptor: { digest: route.name.split('@')[1] ?? '' }, Platforms: [] });
+      }
       case 'POST /images/create':
         return this.#pull(query, request, response);
       case 'GET /images/{name}/json': {
@@ -226,12 +231,10 @@ export class StandInEngine {
       return void response.end();
     }
     const image = this.#pullable[name];
-    const auth = request.headers['x-registry-auth'];
-    const given =
-      typeof auth === 'string' ? (JSON.parse(Buffer.from(auth, 'base64url').toString()) as { username: string; password: string }) : null;
-    const { login } = image ?? {};
-    if (image === undefined || (login !== undefined && (given?.username !== login.username || given.password !== login.password))) {
-      const message = image === undefined ? `manifest for ${name} not found` : 'pull access denied, authentication required';
+    // As Docker does: what is here is given without asking.
+    const denied = this.images.has(name) ? null : this.#denial(name, request);
+    if (image === undefined || denied !== null) {
+      const message = denied ?? 'unknown';
       say({ errorDetail: { message }, error: message });
       return void response.end();
     }
@@ -244,6 +247,20 @@ export class StandInEngine {
     say({ status: `Digest: ${name.split('@')[1]}` });
     this.images.add(name);
     response.end();
+  }
+
+  /** What a registry says to who may not have this image; null: it is given. */
+  #denial(name: string, request: IncomingMessage): string | null {
+    const image = this.#pullable[name];
+    if (image === undefined) return `manifest for ${name} not found`;
+    const auth = request.headers['x-registry-auth'];
+    const given =
+      typeof auth === 'string' && auth.length % 4 === 0
+        ? (JSON.parse(Buffer.from(auth, 'base64url').toString()) as { username: string; password: string })
+        : null;
+    const { login } = image;
+    const fits = login === undefined || (given?.username === login.username && given.password === login.password);
+    return fits ? null : 'pull access denied, authentication required';
   }
 
   #create(name: string, body: CreateBody, reply: (status: number, value?: unknown) => void): void {

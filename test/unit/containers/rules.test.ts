@@ -52,6 +52,7 @@ describe('images', () => {
     expect([of('ghcr.io/x/y'), of('alpine'), of('ghcr.io.evil.example/x')]).toEqual(['a', 'c', null]);
     const image = parseImage(`ghcr.io/x/y@${DIGEST}`);
     const auth = registryAuth(image, { server: 'ghcr.io', username: 'ü', password: 'p' });
+    expect(auth.length % 4).toBe(0);
     expect(JSON.parse(Buffer.from(auth, 'base64url').toString())).toEqual({ username: 'ü', password: 'p', serveraddress: 'ghcr.io' });
   });
 });
