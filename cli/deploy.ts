@@ -6,25 +6,38 @@ import type { Deployed } from './answers.ts';
 import { readChuteToml } from './chute-toml/read.ts';
 import type { Client } from './client.ts';
 import { packFolder, size } from './pack/pack.ts';
+import { pinImage, type Pinning } from './registry/pin.ts';
 
 export interface Deployment extends Deployed {
   config: ChuteConfig;
   code: CodeRef | null;
 }
 
+type Note = (text: string) => unknown;
+
+const PLAIN: Pinning = { login: null, env: process.env, signal: new AbortController().signal };
+
 /**
- * Packs the folder, sends the code if the service has not got it, and deploys. Does not wait for an instance. `note` gets
- * a line per step. Throws a `Failure`.
+ * Pins the image, or packs the folder, sends the code if the service has not got it, and deploys. Does not wait for an instance.
+ * `note` gets a line per step. Throws a `Failure`.
  */
-export async function deployFolder(client: Client, dir: string, note: (text: string) => unknown = () => undefined): Promise<Deployment> {
-  const { config, code: folder } = await readChuteToml(join(dir, 'chute.toml'));
+export async function deployFolder(client: Client, dir: string, note: Note = () => undefined, pinning = PLAIN): Promise<Deployment> {
+  const { config: written, code: folder } = await readChuteToml(join(dir, 'chute.toml'));
+  const config = await pinned(written, note, pinning);
   const code = folder === null ? null : await sendCode(client, folder, note);
   const deployed = await client.deploy(config, code);
   await note(`Deployed ${deployed.name}, version ${deployed.version.slice(0, 12)}.`);
   return { ...deployed, config, code };
 }
 
-async function sendCode(client: Client, folder: string, note: (text: string) => unknown): Promise<CodeRef> {
+async function pinned(config: ChuteConfig, note: Note, pinning: Pinning): Promise<ChuteConfig> {
+  if (config.image === undefined) return config;
+  const image = await pinImage(config.image, pinning);
+  if (image !== config.image) await note(`Pinned ${config.image} to ${image}.`);
+  return { ...config, image };
+}
+
+async function sendCode(client: Client, folder: string, note: Note): Promise<CodeRef> {
   const packed = await packFolder(folder);
   await note(
     `Packed ${packed.files} ${packed.files === 1 ? 'file' : 'files'}, ${size(packed.bytes)}, sha256 ${packed.sha256.slice(0, 12)}.`,

@@ -5,6 +5,8 @@ import { curlLine, deployFolder } from '../deploy.ts';
 import { secretLike } from '../env-names.ts';
 import { paint, type Io } from '../io.ts';
 import { packFolder, size } from '../pack/pack.ts';
+import type { Login } from '../registry/login.ts';
+import { readSecret } from '../secret-input.ts';
 import { openSession } from '../session.ts';
 import { waitLive } from '../wait-live.ts';
 
@@ -14,6 +16,7 @@ const TAKE_S = 60;
 interface Options {
   wait: boolean;
   dryRun?: true;
+  registryUser?: string;
   timeout?: number;
 }
 
@@ -23,11 +26,16 @@ export function addDeploy(program: Command, io: Io): void {
     .summary('deploy a folder and wait until it is live')
     .description(
       'Deploys the chute.toml of a folder and waits until an instance of the new version is live.\n' +
+        'An image is pinned: the registry tells which one its tag names now, and the version keeps that.\n' +
         'The code folder is packed without .git, node_modules, .env and what .ripcordignore (else .gitignore) names; !node_modules/ in .ripcordignore takes that back.',
     )
     .argument('[folder]', 'the folder with chute.toml', '.')
     .option('--no-wait', 'return as soon as the service has the version')
     .option('--timeout <seconds>', 'how long to wait (else start_timeout and a minute)', seconds)
+    .option(
+      '--registry-user <name>',
+      'who asks the registry of a private image; the password comes from stdin (else what docker login wrote)',
+    )
     .option('--dry-run', 'check and pack, send nothing')
     .addHelpText('after', '\nExample:\n  $ ripcord deploy hello\n  $ ripcord deploy hello --no-wait --json')
     .action((folder: string, options: Options, command: Command) => deploy(resolve(io.cwd, folder), options, command, io));
@@ -36,11 +44,17 @@ export function addDeploy(program: Command, io: Io): void {
 async function deploy(dir: string, options: Options, command: Command, io: Io): Promise<void> {
   if (options.dryRun === true) return dryRun(dir, command, io);
   const session = await openSession(io, command, 'any');
-  const deployment = await deployFolder(session.client, dir, session.note);
+  const login = await loginOf(options.registryUser, io);
+  const deployment = await deployFolder(session.client, dir, session.note, { login, env: io.env, signal: io.signal });
   const exposed = secretLike(deployment.config.env);
   if (exposed.length > 0)
     await session.note(
-      paint(io, io.err, 'yellow', `${exposed.join(', ')} of [env] can be read by every miner of this chute; see: ripcord secrets set --help`),
+      paint(
+        io,
+        io.err,
+        'yellow',
+        `${exposed.join(', ')} of [env] can be read by every miner of this chute; see: ripcord secrets set --help`,
+      ),
     );
   const curl = curlLine(session.client.origin, deployment);
   // Only a key can make the call that wakes a chute without standing instances.
@@ -61,6 +75,10 @@ async function dryRun(dir: string, command: Command, io: Io): Promise<void> {
   const what = packed === null ? `image ${config.image}` : `${packed.files} files, ${size(packed.bytes)}, sha256 ${packed.sha256}`;
   const plan = { config, code: packed === null ? null : { sha256: packed.sha256, bytes: packed.bytes }, sent: false };
   await session.result(plan, `${config.name} would deploy: ${what}. Nothing was sent.`);
+}
+
+async function loginOf(username: string | undefined, io: Io): Promise<Login | null> {
+  return username === undefined ? null : { username, password: await readSecret(io, `Password of ${username} at the registry`, {}) };
 }
 
 function seconds(text: string): number {
