@@ -32,6 +32,8 @@ import type { AgentRow, InstanceRow, Row } from './rows.ts';
 import { Tombstones } from './tombstones.ts';
 import { Turn } from './turn.ts';
 
+/** Milliseconds after which the Chutes of an agent whose socket went learn it: long enough for a socket that is only renewed. */
+const GONE_MS = 2_000;
 /** Control messages per second and at once; an agent that says more is closed. */
 const CONTROL_RATE = 200;
 const CONTROL_BURST = 2_000;
@@ -56,6 +58,7 @@ export class MinerCore {
   /** How its sessions went, and what it says of itself. */
   readonly past = new Past();
   private lostAt: number | null = null;
+  private goneTold = false;
   private armedAt: number | null = null;
   private readonly blobs = new Set<number>();
   private readonly instances = new Instances();
@@ -198,6 +201,7 @@ export class MinerCore {
     if (this.session?.epoch !== epoch) return [];
     this.session = null;
     this.lostAt = now;
+    this.goneTold = false;
     this.blobs.clear();
     this.instances.disconnected();
     return this.turn(now, (turn) => {
@@ -412,16 +416,17 @@ export class MinerCore {
     });
   }
 
-  /** An agent that does not come back: its Chutes learn it. */
+  /** An agent that does not come back: its Chutes learn it soon, its streams have longer. */
   private tickLoss(turn: Turn): void {
     if (this.lostAt === null) return;
-    const until = this.lostAt + LIMITS.resumeMs;
-    if (turn.now < until) {
-      turn.wake(until);
-      return;
+    const goneAt = this.lostAt + GONE_MS;
+    if (!this.goneTold && turn.now >= goneAt) {
+      this.goneTold = true;
+      this.instances.tellGone(turn);
     }
-    this.lostAt = null;
-    this.instances.tellGone(turn);
+    const until = this.lostAt + LIMITS.resumeMs;
+    if (turn.now >= until) this.lostAt = null;
+    else turn.wake(this.goneTold ? until : goneAt);
   }
 
   private turn(now: number, work: (turn: Turn) => void): Effect[] {
