@@ -32,6 +32,7 @@ interface Things {
   call: string;
   key: string;
   version: string;
+  secret: string;
 }
 
 interface Ask {
@@ -116,12 +117,23 @@ const chuteRows = (route: string, at: (t: Things) => string): [string, Row][] =>
       foreign: [404, 'chute_not_found'],
     },
   ],
+  [`GET ${route}/shares`, { ask: get((t) => `${at(t)}/shares`), scope: 'read', ours: [200], foreign: [404, 'chute_not_found'] }],
   [`GET ${route}/metrics`, { ask: get((t) => `${at(t)}/metrics`), scope: 'read', ours: [200], foreign: [404, 'chute_not_found'] }],
 ];
 
 const BLOB = randomBytes(64);
 const BLOB_NAME = createHash('sha256').update(BLOB).digest('hex');
 const CONFIG = { name: 'mine', command: ['true'] };
+
+const post =
+  (target: string, body: (t: Things) => object): Row['ask'] =>
+  (t) => ({ method: 'POST', target, body: JSON.stringify(body(t)) });
+const sharing = (target: string): Row => ({
+  ask: post(target, (t) => ({ chute_id_or_name: t.name, user_id_or_name: friend.handle })),
+  scope: 'write',
+  ours: [200],
+  foreign: [404, 'chute_not_found'],
+});
 
 const MATRIX: Record<string, Row> = {
   'POST /v1/chat/completions': inference('/v1/chat/completions'),
@@ -156,6 +168,22 @@ const MATRIX: Record<string, Row> = {
   'GET /chutes': { ask: get(() => '/chutes'), scope: 'read', ours: [200], foreign: 'own' },
   ...Object.fromEntries(chuteRows('/chutes/:id{cht_[^/]+}', (t) => `/chutes/${t.id}`)),
   ...Object.fromEntries(chuteRows('/chutes/:owner{[a-z0-9]+}/:name', (t) => `/chutes/${t.name}`)),
+  'POST /chutes/share': sharing('/chutes/share'),
+  'POST /chutes/unshare': sharing('/chutes/unshare'),
+  'POST /secrets': {
+    ask: post('/secrets', (t) => ({ purpose: t.id, key: 'TOKEN', value: 'value-of-a-secret' })),
+    scope: 'write',
+    ours: [200, 201],
+    foreign: [404, 'chute_not_found'],
+  },
+  'GET /secrets': { ask: get(() => '/secrets'), scope: 'read', ours: [200], foreign: 'own' },
+  'GET /secrets/:id': { ask: get((t) => `/secrets/${t.secret}`), scope: 'read', ours: [200], foreign: [404, 'not_found'] },
+  'DELETE /secrets/:id': {
+    ask: (t) => ({ method: 'DELETE', target: `/secrets/${t.secret}` }),
+    scope: 'write',
+    ours: [],
+    foreign: [404, 'not_found'],
+  },
   'POST /quote': {
     ask: (t) => ({ method: 'POST', target: `/quote?path=/call/${t.name}/a`, body: '{}' }),
     scope: 'invoke',
@@ -338,6 +366,8 @@ const secretPart = (key: string): string => key.split('_').at(-1)?.slice(0, 43) 
 
 let ours: Tenant;
 let theirs: Tenant;
+/** Whom ours shares with, at times. */
+let friend: Tenant;
 let things: Things;
 let absent: Things;
 let publicThings: Things;
@@ -345,7 +375,7 @@ let expired: string;
 let revoked: string;
 
 beforeAll(async () => {
-  [ours, theirs] = await Promise.all([tenant(), tenant()]);
+  [ours, theirs, friend] = await Promise.all([tenant(), tenant(), tenant()]);
   const past = await ours.client.createKey({ name: 'short', expires_at: new Date(Date.now() + 1_500).toISOString() });
   const gone = await ours.client.createKey({ name: 'gone' });
   await ours.client.revokeKey(gone.key_id);
@@ -355,10 +385,11 @@ beforeAll(async () => {
     { name: 'public', public: true, timeout: 1, min: 0, env: { TOKEN: 'env-secret-of-a-tenant' } },
     { as: ours.client },
   );
-  secrets.push('env-secret-of-a-tenant', secretPart(expired), secretPart(revoked));
+  const { secret_id: secret } = await ours.client.setSecret({ purpose: made.chute, key: 'KEPT', value: 'value-of-a-secret' });
+  secrets.push('value-of-a-secret', 'env-secret-of-a-tenant', secretPart(expired), secretPart(revoked));
   const first = await ask({ method: 'GET', target: `/call/${made.chute}/x` }, bearer(ours.all));
   const key = (await ours.client.keys())[0]?.key_id ?? '';
-  const common = { call: first.headers['x-request-id'] ?? '', key };
+  const common = { call: first.headers['x-request-id'] ?? '', key, secret };
   things = { ...common, id: made.chute, name: made.name, slug: made.name.replace('/', '-'), version: made.version };
   publicThings = { ...common, id: shown.chute, name: shown.name, slug: shown.name.replace('/', '-'), version: shown.version };
   absent = {
@@ -368,6 +399,7 @@ beforeAll(async () => {
     call: '01890000-0000-7000-8000-000000000001',
     key: `key_${'0'.repeat(24)}`,
     version: things.version,
+    secret: `sec_${'0'.repeat(24)}`,
   };
   await until(
     'the short key has expired',
@@ -457,7 +489,7 @@ describe.each(rows.filter(([, row]) => row.scope === null))('%s', (_, row) => {
 });
 
 describe('a public chute of another tenant', () => {
-  const owners = ['DELETE', 'versions', 'rollback', 'logs', 'metrics'];
+  const owners = ['DELETE', 'versions', 'rollback', 'logs', 'metrics', 'shares'];
   const asks = keyed.filter(([route]) => route.includes('/chutes/') && owners.some((word) => route.includes(word)));
   test.each(asks)('%s is for its owner', async (_, row) => {
     expect(await ask(row.ask(publicThings), bearer(theirs.all))).toMatchObject({ status: 403, code: 'insufficient_scope' });
@@ -469,6 +501,81 @@ describe('a public chute of another tenant', () => {
       expect(reply.status).toBe(200);
       for (const field of ['command', 'env_names', 'last_error', 'waiting_calls']) expect(JSON.parse(reply.text)).not.toHaveProperty(field);
     }
+  });
+});
+
+describe('secrets and shares of others', () => {
+  test.each<[string, () => string]>([
+    ['by name', () => things.name],
+    ['by id', () => things.id],
+    ['that is public', () => publicThings.id],
+    ['with more of a path', () => `${theirs.handle}/mine/more`],
+    ['with a name that is none', () => `${theirs.handle}/..`],
+    ['with no name', () => `${theirs.handle}/`],
+    ['of an account', () => ours.account],
+  ])('a chute %s takes no secret and is not listed', async (_, purpose) => {
+    const body = JSON.stringify({ purpose: purpose(), key: 'TOKEN', value: 'value-of-a-secret' });
+    expect(await ask({ method: 'POST', target: '/secrets', body }, bearer(theirs.all))).toMatchObject({
+      status: 404,
+      code: 'chute_not_found',
+    });
+    const listed = await ask({ method: 'GET', target: `/secrets?purpose=${encodeURIComponent(purpose())}` }, bearer(theirs.all));
+    expect(listed).toMatchObject({ status: 404, code: 'chute_not_found' });
+  });
+
+  test.each<[string, object]>([
+    ['no value', { key: 'A' }],
+    ['a key that is no variable', { key: 'A B', value: 'value-of-a-secret' }],
+    ['a value of another kind', { key: 'A', value: { password: 'value-of-a-secret' } }],
+    ['a NUL', { key: 'A', value: 'value-of-a-secret\u0000' }],
+    ['a value over 32 KiB', { key: 'A', value: 'value-of-a-secret'.repeat(2_000) }],
+    ['a registry that is an address', { kind: 'registry', key: 'https://x/', value: { username: 'a', password: 'value-of-a-secret' } }],
+    ['a registry without a password', { kind: 'registry', key: 'x', value: { username: 'value-of-a-secret' } }],
+    ['an unknown kind', { kind: 'file', key: 'A', value: 'value-of-a-secret' }],
+    ['more than is asked', { key: 'A', value: 'value-of-a-secret', public: true }],
+  ])('%s: 400, without a word of the value', async (_, part) => {
+    const reply = await ask(
+      { method: 'POST', target: '/secrets', body: JSON.stringify({ purpose: things.id, ...part }) },
+      bearer(ours.all),
+    );
+    expect([reply.status, reply.code]).toEqual([400, 'invalid_request']);
+  });
+
+  test('all secrets of a chute fit in a grant, or the last is refused', async () => {
+    const body = (key: string) => JSON.stringify({ purpose: 'filled', key, value: 'x'.repeat(32_768) });
+    const set = async (key: string) => (await ask({ method: 'POST', target: '/secrets', body: body(key) }, bearer(ours.all))).status;
+    expect([await set('A'), await set('B'), await set('C'), await set('A')]).toEqual([201, 201, 400, 200]);
+  });
+
+  test.each<[string, () => string, number]>([
+    ['oneself', () => ours.handle, 400],
+    ['nobody', () => 'nobodyatall', 404],
+    ['an id of nobody', () => `acc_${'0'.repeat(24)}`, 404],
+    ['an id', () => friend.account, 200],
+  ])('shared with %s', async (_, user, status) => {
+    const body = JSON.stringify({ chute_id_or_name: things.id, user_id_or_name: user() });
+    for (const target of ['/chutes/share', '/chutes/unshare'])
+      expect((await ask({ method: 'POST', target, body }, bearer(ours.all))).status, target).toBe(status);
+  });
+
+  test('who a chute is shared with sees its face, shares it with nobody and sets nothing', async () => {
+    const body = (user: string) => JSON.stringify({ chute_id_or_name: things.id, user_id_or_name: user });
+    await ask({ method: 'POST', target: '/chutes/share', body: body(friend.handle) }, bearer(ours.all));
+    const face = await ask({ method: 'GET', target: `/chutes/${things.id}` }, bearer(friend.all));
+    expect(face.status).toBe(200);
+    for (const field of ['command', 'env_names', 'last_error', 'waiting_calls']) expect(JSON.parse(face.text)).not.toHaveProperty(field);
+    for (const [route, row] of keyed.filter(([name]) => name.startsWith('GET /chutes/:id') && /versions|logs|metrics|shares/.test(name)))
+      expect(await ask(row.ask(things), bearer(friend.all)), route).toMatchObject({ status: 403, code: 'insufficient_scope' });
+    const set = JSON.stringify({ purpose: things.id, key: 'TOKEN', value: 'value-of-a-secret' });
+    for (const it of [
+      { method: 'POST', target: '/chutes/share', body: body(theirs.handle) },
+      { method: 'POST', target: '/secrets', body: set },
+      { method: 'GET', target: `/secrets?purpose=${things.id}` },
+    ])
+      expect(await ask(it, bearer(friend.all)), it.target).toMatchObject({ status: 404, code: 'chute_not_found' });
+    expect(await ask({ method: 'GET', target: `/chutes/${things.id}` }, bearer(theirs.all))).toMatchObject({ status: 404 });
+    await ask({ method: 'POST', target: '/chutes/unshare', body: body(friend.handle) }, bearer(ours.all));
+    expect(await ask({ method: 'GET', target: `/chutes/${things.id}` }, bearer(friend.all))).toMatchObject({ status: 404 });
   });
 });
 
