@@ -7,7 +7,7 @@ const processes = { testTimeout: 120_000, hookTimeout: 120_000, fileParallelism:
 /** Whole networks and ledgers of which nothing is about load or time: they share the machine with each other and the simulator. */
 const TOGETHER = [
   'test/network/{bank,books,money,storm}/**/*.test.ts',
-  'test/network/{balance,command,database,deploy,idempotency,judge,metrics,openai,paid,prices,routes,secrets,story,stripe,usage,why}.test.ts',
+  'test/network/{balance,command,database,deploy,doctor,idempotency,judge,metrics,miner-commands,openai,paid,prices,routes,secrets,story,stripe,usage,why}.test.ts',
 ];
 const SILENCE = 'test/hostile/silence.test.ts';
 const HOSTILE_SETUP = ['test/hostile/setup.ts'];
@@ -25,7 +25,7 @@ export default defineConfig({
         plugins: [cloudflareTest({ wrangler: { configPath: './test/workerd/wrangler.toml' } })],
         test: { name: 'workerd', include: ['test/workerd/**/*.test.ts'], sequence: { groupOrder: 1 } },
       },
-      { test: { name: 'sim', include: ['test/sim/**/*.test.ts'], testTimeout: 600_000, ...together } },
+      { test: { name: 'sim', include: ['test/{sim,market}/**/*.test.ts'], testTimeout: 600_000, ...together } },
       { test: { name: 'together', include: TOGETHER, ...processes, ...together } },
       {
         // It waits out the silence of an agent, and nothing else.

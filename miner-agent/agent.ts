@@ -53,6 +53,8 @@ const LOGS_MS = 500;
 /** Milliseconds the edge may take to acknowledge the last replies before the agent leaves. */
 const LAST_ACKS_MS = 2_000;
 const IDLE_POLL_MS = 20;
+/** Chutes named per reason; the wire takes no more. */
+const NAMED = 5;
 /** Milliseconds between two looks at how much disk is free. */
 const DISK_MS = 60_000;
 
@@ -234,9 +236,16 @@ class Agent implements InstancesPort {
     };
   }
 
-  /** What is wrong with the connection comes first. */
+  /** What is wrong with the connection comes first; a start that failed is told while it is tried again, too. */
   #troubled(message: IdleMessage): IdleMessage {
-    return { ...message, reasons: [...this.#troubles.reasons(Date.now()), ...message.reasons] };
+    const told = new Set(message.reasons.map((reason) => reason.code));
+    const failing = this.#market.failing().filter(({ code }) => !told.has(code));
+    const more = [...Map.groupBy(failing, (f) => f.code)].map(([code, of]) => ({
+      code,
+      count: of.length,
+      chutes: of.map((f) => f.name).slice(0, NAMED),
+    }));
+    return { ...message, reasons: [...this.#troubles.reasons(Date.now()), ...message.reasons, ...more] };
   }
 
   /** The next hello carries it, and the strategy sees it at once. */

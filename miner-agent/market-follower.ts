@@ -62,7 +62,8 @@ export class MarketFollower {
   readonly #market: Market;
   readonly #claims = new Map<string, Claim & { need: string; at: number }>();
   readonly #cooling = new Map<string, { until: number; code: WhyCode }>();
-  readonly #failures = new Map<string, number>();
+  /** By `startOf`: starts that failed one after the other, and what the last one came to. */
+  readonly #failures = new Map<string, { count: number; code: WhyCode }>();
   readonly #cached = new Set<string>();
   readonly #switches = new Map<string, number[]>();
   readonly #told = new Map<string, string>();
@@ -124,11 +125,19 @@ export class MarketFollower {
 
   failed(instance: { chute: string; version: string; detail: string }, now: number): void {
     const start = startOf(instance);
-    const failures = (this.#failures.get(start) ?? 0) + 1;
+    const count = (this.#failures.get(start)?.count ?? 0) + 1;
     if (this.#failures.size >= FAILURES) this.#failures.clear();
-    this.#failures.set(start, failures);
     const code = instance.detail.startsWith(UNHEALTHY) ? 'engine_unhealthy' : 'start_failed';
-    this.#cool(start, code, coolingMs(failures, 0), now);
+    this.#failures.set(start, { count, code });
+    this.#cool(start, code, coolingMs(count, 0), now);
+  }
+
+  /** Of what is on the board: whose last start here failed, whether it is held back now or tried again. */
+  failing(): { code: WhyCode; name: string }[] {
+    return this.#market.offers.flatMap((offer) => {
+      const failed = this.#failures.get(startOf(offer));
+      return failed === undefined ? [] : [{ code: failed.code, name: offer.name }];
+    });
   }
 
   lives(instance: { chute: string; version: string }): void {

@@ -46,10 +46,16 @@ export async function readEngine(configured: string | null): Promise<Facts['engi
   return silent[0] ?? null;
 }
 
+/** Milliseconds an engine has to answer. */
+const ENGINE_MS = 4_000;
+
 async function engineAt(socket: string): Promise<Found<{ facts: string; rootFreeMb: number | null }>> {
   try {
     const engine = new Engine(socket);
-    const [version, info] = await Promise.all([engine.version(), engine.info()]);
+    const late = new Promise<never>((_, reject) =>
+      setTimeout(() => reject(new Error(`no answer within ${ENGINE_MS / 1000} s`)), ENGINE_MS).unref(),
+    );
+    const [version, info] = await Promise.race([Promise.all([engine.version(), engine.info()]), late]);
     const rootless = info.rootless ? ', rootless' : '';
     return {
       is: { facts: `${version.version} at ${socket}${rootless}`, rootFreeMb: existsSync(info.root) ? diskFreeMb(info.root) : null },

@@ -23,6 +23,14 @@ export class LoginRefused extends Error {
 
 const REPLY_BYTES = 16 * 1024;
 
+/** Milliseconds by which this clock may differ and the edge is still told its time. */
+const SHOWN_MS = 60_000;
+
+/** This clock as far as the edge lets an agent in with it: far enough off that the edge sees it is wrong. */
+function near(now: number, edge: number): number {
+  return Math.min(Math.max(now, edge - SHOWN_MS), edge + SHOWN_MS);
+}
+
 export interface LoginMore {
   outbound?: Outbound;
   signal?: AbortSignal;
@@ -51,8 +59,7 @@ export async function login(
     origin,
     sessionKey: keys.sessionKey,
     sealKey: keys.sealKey,
-    // By the edge's clock, for this machine's may be wrong.
-    expires: (reply.now ?? now) + LIMITS.sessionMs - SESSION_MARGIN_MS,
+    expires: near(now, reply.now ?? now) + LIMITS.sessionMs - SESSION_MARGIN_MS,
     versions: [...versions].sort((a, b) => b - a),
   };
   const full: Login = { ...signed, hotkey: hotkey.ss58, name, signature: hotkey.sign(loginText(signed)) };
