@@ -1,5 +1,5 @@
 /** Model caches: one folder per account, never shared between two. The one unused the longest goes when there are too many bytes. */
-import { chmod, lstat, mkdir, opendir, readdir, rm, utimes } from 'node:fs/promises';
+import { chmod, lstat, mkdir, opendir, readdir, utimes } from 'node:fs/promises';
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 
@@ -25,8 +25,8 @@ export class ModelCache {
     return folder;
   }
 
-  /** Removes folders that nobody uses until the rest is inside the limit; returns how many. */
-  async trim(inUse: ReadonlySet<string>): Promise<number> {
+  /** Empties folders that nobody uses, by `empty`, until the rest is inside the limit; returns how many. */
+  async trim(inUse: ReadonlySet<string>, empty: (folder: string) => Promise<void>): Promise<number> {
     const folders = [];
     for (const name of await readdir(this.#folder).catch(() => [])) {
       const folder = join(this.#folder, name);
@@ -38,7 +38,7 @@ export class ModelCache {
     for (const { folder, bytes } of folders) {
       if (total <= this.#bytes) break;
       if (inUse.has(folder)) continue;
-      await rm(folder, { recursive: true, force: true }).catch(() => {});
+      await empty(folder);
       total -= bytes;
       removed++;
     }

@@ -84,7 +84,7 @@ export function containerRuntime(host: Containers, context: RuntimeContext): Run
       port: config.port ?? 0,
       forwards: forwards(),
       user: host.ownUser,
-      own: host.limitsOf(config).own,
+      own: host.own,
       signal,
     });
     endpoint = { url: new URL(`http://127.0.0.1:${config.port ?? 0}`), socketPath: relay.socketPath };

@@ -17,6 +17,7 @@ import { PulledImages } from './pulled.ts';
 import { relayImage } from './relay.ts';
 import { PROXY_PORT } from './settings.ts';
 import type { Limits } from './settings.ts';
+import { empty } from './sweep.ts';
 import { toolkitSafe } from './toolkit.ts';
 
 export interface ContainersOptions {
@@ -74,6 +75,7 @@ export class Containers {
   readonly options: ContainersOptions;
   readonly engine: Engine;
   readonly pulled: PulledImages;
+  readonly own = ownLimits();
   readonly #cache: ModelCache;
   /** Cache folders by instance. */
   readonly #inUse = new Map<string, string>();
@@ -112,7 +114,7 @@ export class Containers {
     const most = this.options.memoryMb > 0 ? this.options.memoryMb : Math.floor(facts.memoryMb * 0.8);
     const memoryMb = config.memory_mb ?? most;
     const shmMb = config.shm_mb ?? Math.max(1, Math.min(1024, Math.floor(memoryMb / 4)));
-    return { memoryMb, cpus: facts.cpus, shmMb, diskGb: config.disk_gb ?? DISK_GB, own: ownLimits(), runtime };
+    return { memoryMb, cpus: facts.cpus, shmMb, diskGb: config.disk_gb ?? DISK_GB, own: this.own, runtime };
   }
 
   get toolkitIsSafe(): boolean {
@@ -134,7 +136,7 @@ export class Containers {
   async takeCache(instance: string, account: string): Promise<string> {
     const folder = await this.#cache.of(account);
     this.#inUse.set(instance, folder);
-    await this.#cache.trim(new Set(this.#inUse.values()));
+    await this.#cache.trim(new Set(this.#inUse.values()), (unused) => empty(this, unused));
     return folder;
   }
 

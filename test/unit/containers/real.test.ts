@@ -4,7 +4,7 @@
  * insecure registry (registries.conf); Docker does so by itself. `docs/decisions/0019-containers.md` has what ran.
  */
 import { execFileSync } from 'node:child_process';
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
@@ -12,6 +12,7 @@ import type { Containers } from '../../../miner-agent/runtimes/container/contain
 import { WATCH_TIMES } from '../../../miner-agent/runtimes/container/container.ts';
 import { probeEngine } from '../../../miner-agent/runtimes/container/probe.ts';
 import type { EngineFacts } from '../../../miner-agent/runtimes/container/probe.ts';
+import { sweep } from '../../../miner-agent/runtimes/container/sweep.ts';
 import { startRegistry } from '../../harness/engine/registry.ts';
 import type { Registry } from '../../harness/engine/registry.ts';
 import { until } from '../../harness/until.ts';
@@ -75,6 +76,10 @@ describe.skipIf(SOCKET === undefined)('on a real engine (RIPCORD_ENGINE_SOCKET)'
     );
     expect(lines.find((line) => line.startsWith('fork bomb'))).toMatch(/stopped after 40\d\d by/);
     await started.runtime.stop(1_000);
+    const cache = await containers.takeCache('none', 'acc');
+    expect(readdirSync(cache)).toEqual(['x']);
+    await sweep(containers, cache);
+    expect(readdirSync(cache)).toEqual([]);
     expect(await containers.engine.withLabel('ripcord.agent')).toEqual([]);
   });
 

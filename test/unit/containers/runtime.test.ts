@@ -1,8 +1,9 @@
 /** The life of an instance in a container, on an engine that holds every request against Docker's document. */
 import http from 'node:http';
-import { existsSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { sweep } from '../../../miner-agent/runtimes/container/sweep.ts';
 import { until } from '../../harness/until.ts';
 import { DIGEST, HASTY, IMAGE, SERVER, Stage, freePort, get, up } from './stage.ts';
 
@@ -252,6 +253,16 @@ test('GPUs need a safe toolkit and a device', async () => {
 });
 
 describe('disk', () => {
+  test('a cache whose files are not the agent’s is emptied by a container', async () => {
+    const containers = await stage.containers();
+    const cache = await containers.takeCache('none', 'acc');
+    mkdirSync(join(cache, 'model', 'deep'), { recursive: true });
+    await sweep(containers, cache);
+    expect(readdirSync(cache)).toEqual([]);
+    expect(stage.engine.created.map((c) => c.body.User)).toEqual(['65534:65534']);
+    expect(stage.engine.names()).toEqual([]);
+  });
+
   test('old images of ours go when there is little; the machine’s own stay; none left is a failure', async () => {
     let free = 100e9;
     const containers = await stage.containers({ freeBytes: async () => free });
