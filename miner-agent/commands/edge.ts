@@ -1,5 +1,6 @@
 /** What the edge says of this hotkey: its public page, its money, and why it has no work. */
 import * as z from 'zod/mini';
+import { challengeReplySchema } from '#protocol';
 import { MoneyRefused, readEarnings, readPublic, type EarningsAnswer, type MoneyEdge } from '../money/edge.ts';
 import { reasonSchema } from '../control/status.ts';
 
@@ -16,8 +17,8 @@ const minerSchema = z.object({
 });
 export type MinerPage = z.infer<typeof minerSchema>;
 
-const whySchema = z.looseObject({ reasons: z.array(reasonSchema) });
-export type EdgeWhy = z.infer<typeof whySchema>;
+const whySchema = z.object({ agents: z.array(z.object({ agent: z.string(), state: z.string(), reasons: z.array(reasonSchema) })) });
+export type EdgeWhy = z.infer<typeof whySchema>['agents'][number];
 
 export interface EdgeFacts {
   /** Null: no agent of the hotkey was ever connected, or the edge does not answer. */
@@ -49,10 +50,15 @@ export async function readEdgeFacts(edge: MoneyEdge): Promise<EdgeFacts> {
   return { miner, earnings, day, problem: problems[0] ?? null };
 }
 
-/** Null: the edge knows no agent of the hotkey. Throws `MoneyRefused`. */
-export async function readEdgeWhy(edge: MoneyEdge): Promise<EdgeWhy | null> {
+/** What the edge says of the agent of this name; null: it was never connected. Throws `MoneyRefused`. */
+export async function readEdgeWhy(edge: MoneyEdge, name: string): Promise<EdgeWhy | null> {
+  const { ss58 } = edge.hotkey;
   try {
-    return await readPublic(edge, `/miners/${edge.hotkey.ss58}/why`, whySchema);
+    const [{ agent }, { agents }] = await Promise.all([
+      readPublic(edge, '/agents/challenge', challengeReplySchema, { hotkey: ss58, name }),
+      readPublic(edge, `/miners/${ss58}/why`, whySchema),
+    ]);
+    return agents.find((known) => known.agent === agent) ?? null;
   } catch (error) {
     if (error instanceof MoneyRefused && error.code === 'not_found') return null;
     throw error;

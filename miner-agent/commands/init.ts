@@ -12,6 +12,7 @@ import { sampleConfig } from '../config/sample.ts';
 import { many, memory } from '../display/text.ts';
 import { createHotkeyFile, loadHotkey } from '../identity/hotkey.ts';
 import { readGpus, takeInventory } from '../inventory.ts';
+import { askProgram } from '../inventory/ask.ts';
 import { findWallets, type WalletHotkey } from '../inventory/wallets.ts';
 import { failureOf as netFailure } from '../net/outbound.ts';
 import { probeEngine } from '../runtimes/container/probe.ts';
@@ -68,7 +69,13 @@ async function init(options: Options, setting: Setting, cli: Cli): Promise<void>
   const address = hotkey === null ? null : loadHotkey(hotkey).ss58;
   const findings = [
     ...machineFindings(inventory, gpus.note, setting.dataFolder),
-    engineFinding(engine),
+    {
+      what: 'Containers',
+      found:
+        engine === null
+          ? await withoutEngine()
+          : `${engine.name} ${engine.version}${engine.rootless ? ', without root' : ''}  ${engine.socket}`,
+    },
     ...(inventory.toolkit === undefined ? [] : [{ what: 'GPU toolkit', found: `NVIDIA container toolkit ${inventory.toolkit}` }]),
     { what: 'Hotkey', found: address === null ? 'none found' : `${address}  ${short(hotkey ?? '')}${others(wallets, hotkey)}` },
     { what: 'Network', found: network },
@@ -128,12 +135,12 @@ function machineFindings({ devices, cpus, memoryMb, diskFreeMb }: Inventory, not
   ];
 }
 
-function engineFinding(engine: Awaited<ReturnType<typeof probeEngine>>): Finding {
-  const found =
-    engine === null
-      ? 'none; images cannot run here: install Podman (no root needed) or Docker'
-      : `${engine.name} ${engine.version}${engine.rootless ? ', without root' : ''}  ${engine.socket}`;
-  return { what: 'Containers', found };
+/** Podman is often installed with nobody listening. */
+async function withoutEngine(): Promise<string> {
+  const podman = await askProgram('podman', ['--version']);
+  return podman.problem === null
+    ? 'podman is installed, its service does not run: systemctl --user enable --now podman.socket'
+    : 'none; images cannot run here: install Podman (no root needed) or Docker';
 }
 
 function others(wallets: readonly WalletHotkey[], chosen: string | null): string {

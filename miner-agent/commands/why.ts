@@ -33,6 +33,9 @@ export function addWhy(program: Command, cli: Cli): void {
     });
 }
 
+/** Chutes named per reason. */
+const CHUTES = 5;
+
 /** What the agent itself knows. */
 export function reasonsHere(status: Status | null): WhyReason[] {
   const own = (code: WhyReason['code']): WhyReason => ({ code, count: 1, chutes: [] });
@@ -40,12 +43,13 @@ export function reasonsHere(status: Status | null): WhyReason[] {
   return [...(status.link.state === 'up' ? [] : [own('not_connected')]), ...(status.draining ? [own('leaving')] : []), ...status.reasons];
 }
 
-/** Both see the same offers, so the larger count of a code is the count. In the order of the codes. */
+/** Both see the same offers: where the agent here says a code, its count is the newer one. In the order of the codes. */
 export function merged(here: readonly WhyReason[], edge: readonly WhyReason[]): WhyReason[] {
   return WHY_CODES.flatMap((code) => {
-    const of = [...here, ...edge].filter((reason) => reason.code === code);
-    if (of.length === 0) return [];
-    return [{ code, count: Math.max(...of.map((r) => r.count)), chutes: [...new Set(of.flatMap((r) => r.chutes))].slice(0, 5) }];
+    const [newest, ...others] = [...here, ...edge].filter((reason) => reason.code === code);
+    if (newest === undefined) return [];
+    const chutes = new Set([...newest.chutes, ...others.flatMap((r) => r.chutes)]);
+    return [{ code, count: newest.count, chutes: [...chutes].slice(0, CHUTES) }];
   });
 }
 
@@ -53,7 +57,7 @@ export function merged(here: readonly WhyReason[], edge: readonly WhyReason[]): 
 async function askEdge(setting: Setting, status: Status | null): Promise<{ edge: EdgeWhy | null; problem: string | null }> {
   if (status !== null && (setting.raw.api === undefined || setting.raw.hotkey === undefined)) return { edge: null, problem: 'not asked' };
   try {
-    return { edge: await readEdgeWhy(setting.edge()), problem: null };
+    return { edge: await readEdgeWhy(setting.edge(), setting.name), problem: null };
   } catch (error) {
     if (!(error instanceof MoneyRefused)) throw error;
     return { edge: null, problem: error.message };

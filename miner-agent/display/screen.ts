@@ -126,14 +126,15 @@ function instanceLines({ at, instances }: Status, paint: Paint): string[] {
   );
 }
 
-function whyLines({ offers, reasons }: Status, paint: Paint): string[] {
+function whyLines({ offers, reasons, instances }: Status, paint: Paint): string[] {
   const idle = reasons.filter(({ code }) => code !== 'serving' && code !== 'claiming');
   const first = foremost(idle);
   if (first === null) return [];
   const { text, next } = WHY[first];
   const about = idle.find(({ code }) => code === first);
   const named = about === undefined || about.chutes.length === 0 ? '' : ` (${printable(about.chutes.join(', '))})`;
-  return [`why no more  ${text}${named}; ${many(offers, 'offer')} on the board`, paint('dim', `             ${next}`)];
+  const label = instances.length === 0 ? 'why idle' : 'why no more';
+  return [`${label}  ${text}${named}; ${many(offers, 'offer')} on the board`, paint('dim', `${' '.repeat(label.length)}  ${next}`)];
 }
 
 function headed(text: string, paint: Paint): string[] {

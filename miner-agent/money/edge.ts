@@ -74,13 +74,16 @@ export function setAddress(edge: MoneyEdge, kind: 'tao' | 'operator', address: s
   return ask(edge, 'PUT', '/miners/me/payout-address', addressesSchema, { kind, address });
 }
 
-/** Something that everybody may read, so nothing is signed. Throws `MoneyRefused`. */
+/** Something that everybody may ask, so nothing is signed; with a body it is a POST. Throws `MoneyRefused`. */
 export async function readPublic<T extends z.ZodMiniType>(
   { api, outbound }: Pick<MoneyEdge, 'api' | 'outbound'>,
   target: string,
   schema: T,
+  json?: object,
 ): Promise<z.output<T>> {
-  const ask = { timeoutMs: ANSWER_MS, maxBytes: ANSWER_BYTES };
+  const body =
+    json === undefined ? {} : { method: 'POST' as const, body: JSON.stringify(json), headers: { 'content-type': 'application/json' } };
+  const ask = { timeoutMs: ANSWER_MS, maxBytes: ANSWER_BYTES, ...body };
   return read(api, await heard(api, outbound.ask(new URL(api + target), ask)), schema);
 }
 

@@ -243,7 +243,7 @@ it('what was served is counted by instance and in all', () => {
 });
 
 describe('why', () => {
-  it('takes the larger count of a reason and the chutes of both sides, in the order of the codes', () => {
+  it("takes this agent's count of a reason and the chutes of both sides, in the order of the codes", () => {
     const here = [{ code: 'vram_short' as const, count: 2, chutes: ['a/b'] }];
     const edge = [
       { code: 'vram_short' as const, count: 5, chutes: ['a/b', 'c/d'] },
@@ -251,7 +251,7 @@ describe('why', () => {
     ];
     expect(merged(here, edge)).toEqual([
       { code: 'gated', count: 1, chutes: [] },
-      { code: 'vram_short', count: 5, chutes: ['a/b', 'c/d'] },
+      { code: 'vram_short', count: 2, chutes: ['a/b', 'c/d'] },
     ]);
   });
 
