@@ -40,6 +40,10 @@ export class SocketEdge {
   /** Status of the challenge, for refusals. */
   challengeStatus = 200;
   items: unknown[] = [];
+  /** What it says it speaks. */
+  versions: readonly number[] = [2, 1];
+  /** Status of every upgrade; 0: it is let in. */
+  refusesUpgrade = 0;
   /** How often the market was asked for. */
   looks = 0;
   logins: Login[] = [];
@@ -62,6 +66,8 @@ export class SocketEdge {
           agent: 'agt_1',
           challenge: 'chal',
           origin: this.claimedOrigin === '' ? this.origin : this.claimedOrigin,
+          now: Date.now(),
+          versions: this.versions,
           detail: 'no \u001b[2Jsuch hotkey',
         }),
       );
@@ -70,9 +76,15 @@ export class SocketEdge {
       response.end(JSON.stringify({ items: this.items, version: this.#version++, at: 0 }));
     } else response.writeHead(404).end();
   });
-  readonly #sockets = new WebSocketServer({ server: this.#server, path: '/agents/connect' });
+  readonly #sockets = new WebSocketServer({ noServer: true });
 
   async start(): Promise<this> {
+    this.#server.on('upgrade', (request, socket, head) => {
+      const refusal = this.refusesUpgrade !== 0 ? this.refusesUpgrade : request.headers[LOGIN_HEADER] === undefined ? 400 : 0;
+      if (refusal === 0) return this.#sockets.handleUpgrade(request, socket, head, (ws) => this.#sockets.emit('connection', ws, request));
+      const body = JSON.stringify({ code: 'x', detail: `The header ${LOGIN_HEADER} is not to its taste. Update ripcord-miner.` });
+      socket.end(`HTTP/1.1 ${refusal} No\r\ncontent-length: ${body.length}\r\nconnection: close\r\n\r\n${body}`);
+    });
     this.#sockets.on('headers', (headers) => headers.push(`${VERSION_HEADER}: 1`));
     this.#sockets.on('connection', (socket, request) => {
       const login = loginSchema.parse(JSON.parse(Buffer.from(String(request.headers[LOGIN_HEADER]), 'base64url').toString()));
