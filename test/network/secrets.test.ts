@@ -180,27 +180,53 @@ test('what was planted is nowhere: not in Postgres, an object, a log, an agentâ€
   expect(files.some((file) => readFileSync(file).includes('what the config says'))).toBe(true);
 });
 
+test('the database keeps the bounds, also of many at once, and every change has a revision of its own', async () => {
+  const set = (chute: string, key: string, [most, bytes, account]: number[], at = 0) =>
+    sql<{ answer: string }>(`select set_secret($1, 'acc_x', $2, 'x/y', 'env', $3, '{}', 10, $4, $5, $6) as answer`, [
+      `sec_${chute}_${key}_${at}`,
+      chute,
+      key,
+      most,
+      bytes,
+      account,
+    ]).then(([row]) => row?.answer);
+  const together = await Promise.all(Array.from({ length: 12 }, (_, i) => set('cht_many', `K${i}`, [5, 1_000, 100])));
+  expect(together.filter((answer) => answer === 'too_many')).toHaveLength(7);
+  expect(await sql('select revision::int from attached where chute_id = $1', ['cht_many'])).toEqual([{ revision: 12 }]);
+  expect(await set('cht_small', 'A', [5, 15, 100])).toBe('sec_cht_small_A_0');
+  expect(await set('cht_small', 'B', [5, 15, 100])).toBe('too_large');
+  // The same key again takes the place of the first, and keeps its id.
+  expect(await set('cht_small', 'A', [1, 15, 6], 1)).toBe('sec_cht_small_A_0');
+  expect(await set('cht_other', 'A', [5, 15, 6])).toBe('too_many');
+  const share = (account: string) =>
+    sql<{ may: boolean }>('select share_chute($1, $2, 1) as may', ['cht_many', account]).then(([row]) => row?.may);
+  expect([await share('acc_1'), await share('acc_2'), await share('acc_1')]).toEqual([true, false, true]);
+  await sql(`select detach_all(chute_id) from attached where chute_id in ('cht_many', 'cht_small', 'cht_other')`);
+  expect(await sql(`select from secrets where account_id = 'acc_x'`)).toEqual([]);
+});
+
 test('a deleted chute leaves no secret and no share behind', async () => {
   await owner.deleteChute('demo/vault');
   expect(await owner.secrets(null)).toEqual([]);
   expect(await rowsWith('PLANTED')).toEqual(['versions', 'versions']);
 });
 
-/** The tables with a row that holds this text, once per row. */
-async function rowsWith(text: string): Promise<string[]> {
+async function sql<T extends Record<string, unknown>>(text: string, values: unknown[] = []): Promise<T[]> {
   const postgres = new Postgres({ connectionString: network.databaseUrl });
   await postgres.connect();
   try {
-    const tables = await postgres.query<{ name: string }>(`select tablename as name from pg_tables where schemaname = 'public'`);
-    const found: string[] = [];
-    for (const { name } of tables.rows) {
-      const { rows } = await postgres.query(`select from "${name}" t where strpos(to_jsonb(t)::text, $1) > 0`, [text]);
-      found.push(...rows.map(() => name));
-    }
-    return found;
+    return (await postgres.query<T>(text, values)).rows;
   } finally {
     await postgres.end();
   }
+}
+
+/** The tables with a row that holds this text, once per row. */
+async function rowsWith(text: string): Promise<string[]> {
+  const found: string[] = [];
+  for (const { name } of await sql<{ name: string }>(`select tablename as name from pg_tables where schemaname = 'public'`))
+    found.push(...(await sql(`select from "${name}" t where strpos(to_jsonb(t)::text, $1) > 0`, [text])).map(() => name));
+  return found;
 }
 
 function filesOf(folder: string): string[] {

@@ -49,6 +49,9 @@ describe('open', () => {
 
   test('a private chute of its own account is open', () => {
     expect(Bench.registered().open('c1', { chute: { id: 'cht_1', owner: CLAIM.account, public: false } })).toMatchObject({ ok: true });
+    const shared = { id: 'cht_1', owner: 'acc_z', public: false, shared: true };
+    expect(Bench.registered().open('c1', { chute: shared })).toMatchObject({ ok: true });
+    expect(Bench.registered().open('c1', { chute: { ...shared, shared: false } })).toMatchObject({ ok: false, code: 'not_found' });
   });
 
   test('the same call id twice is refused, also after it closed and after an eviction', () => {
