@@ -13,6 +13,8 @@ const LIVING = [
   'docs/protocol.md',
   'docs/api.md',
   'docs/chute-toml.md',
+  'docs/adapters.md',
+  'docs/templates.md',
   'docs/why.md',
 ];
 
