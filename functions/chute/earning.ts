@@ -9,6 +9,8 @@ import { currentSpec, serves } from './state.ts';
 import type { Earning, Turn } from './state.ts';
 
 const HOUR_MS = 3_600_000;
+/** Nano-USD an hour that are told at most: agents leave offers alone whose numbers sums cannot bear. */
+const MOST = 1e15;
 
 /** Brings the time that instances lived up to now; `nanousd` more was earned. */
 export function earn({ state, now }: Turn, nanousd: number): void {
@@ -33,8 +35,8 @@ export function averaged({ nanousd, ms, at }: Earning, live: number, earned: num
 export function earningNow({ state, now }: Pick<Turn, 'state' | 'now'>): number | null {
   const spec = currentSpec(state);
   const terms = termsNow(state, now);
-  if (spec !== null && rented(terms, spec.config.public)) return Number(shareOf(rentOf(terms, HOUR_MS), terms.feeBps));
+  if (spec !== null && rented(terms, spec.config.public)) return Math.min(MOST, Number(shareOf(rentOf(terms, HOUR_MS), terms.feeBps)));
   const { earning } = state.demand;
   if (earning === undefined) return null;
-  return Math.min(1e15, Math.round(Number(((earning.nanousd / Math.max(earning.ms, 60_000)) * HOUR_MS).toPrecision(3))));
+  return Math.min(MOST, Math.round(Number(((earning.nanousd / Math.max(earning.ms, 60_000)) * HOUR_MS).toPrecision(3))));
 }

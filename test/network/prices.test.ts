@@ -324,6 +324,31 @@ describe('rent of a private chute', () => {
   });
 });
 
+test('the bounty of a cold chute is held with the grant and paid once to the miner that woke it', async () => {
+  // Ends by the owner's wish before its minute is over: then its miner has done its part.
+  const { chute_id: chute } = await deploy('cold', { min: 0, max: 1, bounty: 30_000_000_000 });
+  const called = await ask('POST', '/v1/chat/completions', { model: 'demo/cold', messages: [{ role: 'user', content: 'Hi' }] });
+  expect(called.status).toBe(200);
+  expect((await ask('DELETE', '/chutes/demo/cold')).status).toBe(200);
+  const paid = () =>
+    rows<{ id: string; cost: string; hold: string; share: string; hotkey: string; fee_bps: number }>(
+      `select c.call_id as id, c.cost_nanousd::text as cost, c.hold_nanousd::text as hold, u.share_nanousd::text as share, u.hotkey, c.fee_bps
+       from calls c join usage u using (call_id) where c.price_version = 'bounty' and c.chute_id = $1`,
+      [chute],
+    );
+  const [bounty] = await until('the bounty is on record', async () => {
+    const found = await paid();
+    return found.length > 0 ? found : null;
+  });
+  expect(await paid()).toHaveLength(1);
+  const cost = BigInt(bounty?.cost ?? 0);
+  expect(cost).toBeGreaterThan(0n);
+  expect(bounty).toMatchObject({ hold: String(cost), share: String((cost * 8_500n) / 10_000n), fee_bps: 1500 });
+  expect(bounty?.hotkey).toBe(network.agent(0).hotkey);
+  const story = await ask('GET', `/calls/${bounty?.id}`);
+  expect(story.body).toMatchObject({ kind: 'bounty', cost_nanousd: String(cost), price_version: 'bounty' });
+});
+
 test('the books are whole', async () => {
   await network.cron();
   expect(await brokenBooks(network)).toEqual([]);

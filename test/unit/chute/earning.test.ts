@@ -56,11 +56,15 @@ describe('on the board', () => {
   });
 
   test('where instances are paid by time it is what they are paid, less the fee', () => {
-    const price = { ...NO_PRICE, per_instance_second: 1_000 };
-    const rent: PriceVersion = { id: 'r', price, feeBps: 1_500, discountBps: 0, startsAt: T0, endsAt: null, note: '', createdAt: T0 };
-    const world = new World();
-    world.deploy('a', { min: 1 }, [rent]);
-    expect(offered(world)).toBe(1_000 * 3_600 * 0.85);
+    const told = (per_instance_second: number) => {
+      const price = { ...NO_PRICE, per_instance_second };
+      const rent: PriceVersion = { id: 'r', price, feeBps: 1_500, discountBps: 0, startsAt: T0, endsAt: null, note: '', createdAt: T0 };
+      const world = new World();
+      world.deploy('a', { min: 1 }, [rent]);
+      return offered(world);
+    };
+    expect(told(1_000)).toBe(1_000 * 3_600 * 0.85);
+    expect(told(1e13)).toBe(1e15);
   });
 });
 
