@@ -23,7 +23,9 @@ export function addWhy(program: Command, io: Io): void {
 
 function whyText(why: CallWhy): string {
   const place =
-    why.position === null || why.position === undefined ? '' : `, place ${why.position}, about ${showSeconds(why.eta_ms)} s to go`;
+    why.position === null || why.position === undefined
+      ? ''
+      : `, place ${why.position}${typeof why.eta_ms === 'number' ? `, about ${showSeconds(why.eta_ms)} s to go` : ''}`;
   const about = [
     ['state', `${why.state}${place}`],
     ['since', showTime(why.since)],

@@ -214,7 +214,7 @@ export interface Ticket {
 }
 
 export type QueueAnswer =
-  | { kind: 'admitted'; position: number; etaMs: number }
+  | ({ kind: 'admitted' } & Place)
   | { kind: 'refused'; code: 'no_capacity' | 'queue_full'; retryAfterMs: number }
   | StartFailing
   | { kind: 'refused'; code: 'not_found' };
@@ -227,10 +227,10 @@ export interface StartFailing {
   error: string;
 }
 
-/** Where a waiting call stands: from 1, and a guess at the milliseconds it still has to wait. */
+/** Where a waiting call stands: from 1, and a guess at the milliseconds it still has to wait; null: nothing ever served it. */
 export interface Place {
   position: number;
-  etaMs: number;
+  etaMs: number | null;
 }
 
 /** A slot that the Miner object keeps for this call for a few seconds. */

@@ -89,7 +89,9 @@ async function waitForReply(it: Streamed, out: Output): Promise<ByteSource> {
 }
 
 function standing(place: Place | null): Uint8Array {
-  return encoder.encode(place === null ? ': waiting\n\n' : `: queued position=${place.position} eta_ms=${place.etaMs}\n\n`);
+  if (place === null) return encoder.encode(': waiting\n\n');
+  const eta = place.etaMs === null ? '' : ` eta_ms=${place.etaMs}`;
+  return encoder.encode(`: queued position=${place.position}${eta}\n\n`);
 }
 
 function isEvents(headers: [string, string][]): boolean {

@@ -28,6 +28,7 @@ import { offer, steady } from './offer.ts';
 import { learn } from './prices.ts';
 import * as queue from './queue.ts';
 import * as rent from './rent.ts';
+import { started } from './start-time.ts';
 import { currentSpec, dropRow, emptyDemand, rebuild } from './state.ts';
 import type { Effect, State, StoredRow, Turn } from './state.ts';
 import * as versions from './versions.ts';
@@ -133,9 +134,9 @@ export class ChuteCore {
   }
 
   /** Where the call stands in the line; null: it does not wait here. */
-  place(call: CallId): Place | null {
+  place(call: CallId, now: number): Place | null {
     const ticket = this.#state.tickets.get(call);
-    return ticket === undefined ? null : queue.placeOf(this.#state, ticket);
+    return ticket === undefined ? null : queue.placeOf(this.#state, ticket, now);
   }
 
   /** The answer if it is known; null: it comes as a `resolve` effect; undefined: this call does not wait here (ask again). */
@@ -169,7 +170,10 @@ export class ChuteCore {
   report(facts: AgentFacts, told: InstanceReport, busy: number, now: number): Outcome<ReportAnswer> {
     return this.#turn(now, (turn) => {
       const { answer, becameLive } = instances.report(turn, facts, told, busy, this.#bounds);
+      if (becameLive) started(turn, this.#state.instances.get(told.instance));
       const fresh = becameLive && told.version === this.#state.chute?.current;
+      // Calls may have waited for it longer than demand is remembered without a look.
+      need.feel(turn, 0, this.#bounds);
       balance(turn, fresh, this.#bounds);
       if (answer.known && told.state === 'live') wake.lookAgain(turn, facts.agent);
       return answer;

@@ -129,11 +129,11 @@ export class ChuteObject extends DurableObject<Env> {
   /** All that can say why a call waits; null: there is no chute. */
   whyWaits(call: CallId): { view: ChuteView; place: Place | null; refusals: { code: string; count: number }[] } | null {
     const view = this.describe();
-    return view === null ? null : { view, place: this.#core.place(call), refusals: this.#refusals.counts(Date.now()) };
+    return view === null ? null : { view, place: this.#core.place(call, Date.now()), refusals: this.#refusals.counts(Date.now()) };
   }
 
   place(call: CallId): Place | null {
-    return this.#core.place(call);
+    return this.#core.place(call, Date.now());
   }
 
   leave(call: CallId): void {

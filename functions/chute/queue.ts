@@ -5,6 +5,7 @@ import type { BOUNDS } from './bounds.ts';
 import { crashLoop, startFailing } from './crash-loop.ts';
 import { feel } from './need.ts';
 import { currentSpec, scalingNow } from './state.ts';
+import { startEta } from './start-time.ts';
 import type { QueuedTicket, State, Turn } from './state.ts';
 
 /** Takes a call into the line, or refuses at once. A call that asks again keeps its place by `since`. */
@@ -29,13 +30,14 @@ export function join(turn: Turn, ticket: Ticket, bounds: typeof BOUNDS): QueueAn
   if (state.tickets.size >= bound || own >= bound / 2) return { kind: 'refused', code: 'queue_full', retryAfterMs: retryAfter(state) };
   const queued: QueuedTicket = { ...ticket, since: Math.min(ticket.since, now), deadline: now + ticket.deadlineMs, reserving: null };
   insert(state, queued);
-  return { kind: 'admitted', ...placeOf(state, queued) };
+  return { kind: 'admitted', ...placeOf(state, queued, now) };
 }
 
 /** Where a waiting call stands now. */
-export function placeOf(state: State, ticket: QueuedTicket): Place {
+export function placeOf(state: State, ticket: QueuedTicket, now: number): Place {
   const position = positionOf(state, ticket);
-  return { position, etaMs: eta(state, position) };
+  const start = startEta(state, now);
+  return { position, etaMs: start === null ? null : start + eta(state, position) };
 }
 
 /** Calls one chute may have waiting. */

@@ -79,6 +79,8 @@ export interface DemandRow {
   /** Agents that came at the last needs; absent: there was none. */
   crowd?: Crowd;
   earning?: Earning;
+  /** Milliseconds from a grant to the first `live`, smoothed; absent: none has started yet. */
+  startMs?: number;
 }
 
 /** So many agents, as of then (Unix milliseconds). */

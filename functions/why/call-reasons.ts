@@ -96,7 +96,13 @@ export function openReasons(call: OpenCall, eyes: Eyes, now: number): CallReason
     live.length < view.config.max ? [] : [reason('at_max', live.length, `${live.length} of ${view.config.max}`)],
     live.length === 0 ? [] : [busy(live)],
     live.length > 0 ? [] : [reason('no_instance', 1)],
-    [reason('queue_position', place.position, `place ${place.position} of ${view.waiting}, about ${seconds(place.etaMs)} to go`)],
+    [
+      reason(
+        'queue_position',
+        place.position,
+        `place ${place.position} of ${view.waiting}${place.etaMs === null ? '' : `, about ${seconds(place.etaMs)} to go`}`,
+      ),
+    ],
     tried,
   ];
   return found.flat();

@@ -130,6 +130,12 @@ describe('a chute', () => {
       env: { RIPCORD_API: network.api, RIPCORD_API_KEY: network.key, XDG_CONFIG_HOME: network.folder.folder('warm') },
     });
     expect([ran.code, JSON.parse(ran.out)]).toEqual([0, expect.objectContaining({ phase: 'ready', name })]);
+    // One account cannot keep the object busy.
+    const many = await Promise.all(
+      Array.from({ length: 12 }, () => network.request(`/chutes/${name}/warmup`, { method: 'POST', ...as(poor) })),
+    );
+    const late = many.find((reply) => reply.status === 429);
+    expect(await late?.json()).toMatchObject({ code: 'rate_limited', detail: 'Too many warm-ups of this account.' });
     // Another's eyes see that it serves.
     expect(await json(`/chutes/${name}/warmup`, as(poor))).toMatchObject({ status: 'hot' });
     await new Client(network).deleteChute(name);

@@ -96,7 +96,7 @@ export class ClientCall {
 
   private take(bytes: Uint8Array): void {
     const text = this.decoder.decode(bytes, { stream: true });
-    if (/^: (waiting|queued position=\d+ eta_ms=\d+)\n\n$/.test(text)) return;
+    if (/^: (waiting|queued position=\d+( eta_ms=\d+)?)\n\n$/.test(text)) return;
     this.text += text;
     this.sim.oracle.received(this);
   }

@@ -86,7 +86,7 @@ export class WorkerNode implements Host {
             return a;
           }),
         leave: (id) => ask<void>(chute, 'leave', (answer) => answer(chute.leave(id))),
-        place: (id) => ask<Place | null>(chute, 'place', (answer) => answer(chute.core.place(id))),
+        place: (id) => ask<Place | null>(chute, 'place', (answer) => answer(chute.core.place(id, sim.now))),
       }),
       miner: (agent) => {
         const miner = sim.miner(agent);

@@ -146,3 +146,28 @@ describe('slots', () => {
     expect(world.take('unwatch')).toMatchObject([{ agent: 'm1' }]);
   });
 });
+
+describe('the guess at how long a call still waits', () => {
+  test('is none before anything started, then what starts took, less what this one has taken', () => {
+    const world = new World();
+    world.deploy('a', { max: 1, idle_after: 1 });
+    expect(world.enqueue('c1')).toMatchObject({ position: 1, etaMs: null });
+    const first = world.claim('m1', 'a');
+    world.now += 8_000;
+    if (first.kind === 'grant') world.report('m1', first.instance, 'a', 'live');
+    // One second is the pace of a line that nothing is known of.
+    expect(world.core.place('c1', world.now)).toEqual({ position: 1, etaMs: 1_000 });
+
+    world.do(world.core.leave('c1', world.now));
+    world.do(world.core.gone('m1', world.now));
+    world.now += 100_000;
+    world.do(world.core.alarm(world.now));
+    world.rebuild();
+    expect(world.enqueue('c2')).toMatchObject({ position: 1, etaMs: 9_000 });
+    world.claim('m1', 'a');
+    world.now += 5_000;
+    expect(world.core.place('c2', world.now)).toEqual({ position: 1, etaMs: 4_000 });
+    world.now += 20_000;
+    expect(world.core.place('c2', world.now)).toEqual({ position: 1, etaMs: 2_000 });
+  });
+});
