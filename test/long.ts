@@ -65,6 +65,10 @@ const proofs: Record<string, () => Promise<Outcome>> = {
     }
     return { ok: true, figures: { rounds } };
   },
+  async market() {
+    const { code, output } = await run(['test/market/run.ts', '--seed', String(seed % 1_000), '--json']);
+    return { ok: code === 0, figures: JSON.parse(output.trim().split('\n').at(-1) ?? '{}') as Record<string, unknown> };
+  },
   async idempotency() {
     const args = ['node_modules/.bin/vitest', 'run', '--project', 'together', 'test/network/idempotency.test.ts'];
     const { code } = await run(args, { RIPCORD_DUPLICATES: String(DUPLICATES) });

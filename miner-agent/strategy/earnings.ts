@@ -13,15 +13,24 @@ export interface Terms {
 /** Of the whole instance, after power; below zero: power costs more than it pays. */
 export function expectedNanoUsdHour(offer: MarketOffer, devices: readonly Device[], terms: Terms): number {
   const gross = offer.earning_nanousd_hour ?? prior(offer);
+  const full = fullNanoUsdHour(offer);
+  // A GPU draws its watts as soon as one of the slots is busy; what nobody knows is thought to be.
+  const drawing = full === 0 ? 1 : Math.min(1, (gross / full) * (offer.concurrency ?? 1));
   const start = startMs(offer, terms.cached);
   const serving = P.stayMs / (P.stayMs + start);
   const bounty = offer.bounty_nanousd * (3_600_000 / P.stayMs);
-  return Math.round(gross * serving + bounty - power(devices, terms.usdPerKwh));
+  return Math.round(gross * serving + bounty - drawing * power(devices, terms.usdPerKwh));
 }
 
 /** What nobody knows yet: its prices on a share of its slots, bounded. */
 export function prior(offer: MarketOffer): number {
-  const { price } = offer;
+  // Rent is paid whether or not calls come.
+  const guess = (offer.price?.per_instance_second ?? 0) * 3600 + fullNanoUsdHour(offer) * P.priorBusy;
+  return Math.round(Math.min(guess, P.priorMax * Math.max(1, offer.gpu?.count ?? 0)));
+}
+
+/** What its calls would pay in an hour if every slot were busy. */
+function fullNanoUsdHour({ price, concurrency = 1 }: MarketOffer): number {
   if (price === undefined) return 0;
   const perSlot =
     price.per_second * 3600 +
@@ -29,9 +38,7 @@ export function prior(offer: MarketOffer): number {
     price.per_step * P.priorSteps +
     (price.input_per_million / 1e6) * P.priorInput +
     (price.output_per_million / 1e6) * P.priorOutput;
-  // Rent is paid whether or not calls come.
-  const guess = price.per_instance_second * 3600 + perSlot * (offer.concurrency ?? 1) * P.priorBusy;
-  return Math.round(Math.min(guess, P.priorMax * Math.max(1, offer.gpu?.count ?? 0)));
+  return perSlot * concurrency;
 }
 
 /** Milliseconds from claim to live, guessed by the size of the model. */

@@ -5,21 +5,25 @@ import { PARAMETERS as P } from './parameters.ts';
 import { startOf } from './world.ts';
 import type { World } from './world.ts';
 
-/** Milliseconds from now. Where nobody else asks, nobody waits. */
+/** Milliseconds from now. For what a CPU runs nobody waits but where many ask. */
 export function patience(offer: MarketOffer, devices: readonly Device[], world: World): number {
-  if ((offer.crowd ?? 0) <= 1) return 0;
   const age = Math.max(0, world.now - offer.since);
   const wait = waveMs(world.agent, offer) + courtesy(offer, devices, world) - age;
-  const spread = P.spreadMs * (offer.urgency >= 500 ? 0.25 : 1) * (world.jitter ?? 0);
+  const spread = (offer.crowd ?? 0) <= 1 ? 0 : P.spreadMs * (offer.urgency >= 500 ? 0.25 : 1) * (world.jitter ?? 0);
   return Math.round(Math.max(0, wait) + spread);
 }
 
-/** An agent that has the model starts sooner; one with a smaller GPU leaves the larger to those that need it. Idle ones hurry. */
+/**
+ * First who has the model and starts sooner, who has a GPU no larger than needed, and who runs nothing of the chute yet. The
+ * longer an agent ran nothing at all, the less it waits.
+ */
 function courtesy(offer: MarketOffer, devices: readonly Device[], world: World): number {
+  if (offer.gpu === null) return 0;
   const idle = world.idleSince === null ? 0 : (world.now - world.idleSince) / P.courtesyMs;
   const slow = world.cached.has(startOf(offer)) ? 0 : P.slowMs;
   const have = devices[0]?.memoryMb ?? 0;
-  const need = (offer.gpu?.min_vram_gb ?? 0) * 1024;
+  const need = offer.gpu.min_vram_gb * 1024;
   const larger = have === 0 ? 0 : P.largerMs * Math.max(0, 1 - need / have);
-  return (slow + larger) * Math.max(0, 1 - idle);
+  const same = world.running.some((r) => r.chute === offer.chute) ? P.sameMs : 0;
+  return (slow + larger + same) * Math.max(0, 1 - idle);
 }
