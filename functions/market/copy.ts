@@ -12,6 +12,16 @@ export function marketOffers(env: Env): Promise<MarketDoc> {
   return offers.get(async () => marketStub(env).offers(), Date.now);
 }
 
+const texts = new WeakMap<MarketDoc, string>();
+
+/** The board as JSON, written once for every copy: ten thousand agents read the same. */
+export async function marketText(env: Env): Promise<{ version: number; json: string }> {
+  const doc = await marketOffers(env);
+  const json = texts.get(doc) ?? JSON.stringify(doc);
+  texts.set(doc, json);
+  return { version: doc.version, json };
+}
+
 /** The public chutes, at most about a second old. */
 export function marketListings(env: Env): Promise<Listing[]> {
   return listings.get(async () => marketStub(env).listings(), Date.now);
