@@ -14,6 +14,7 @@ import { sizeOf } from './cache.ts';
 import type { Containers } from './containers.ts';
 import { EGRESS_DEFAULTS, Egress } from './egress.ts';
 import { EngineError } from './engine.ts';
+import type { EngineFacts } from './probe.ts';
 import { FrameReader } from './frames.ts';
 import { bringImage } from './pull.ts';
 import { startRelay } from './relay.ts';
@@ -66,6 +67,8 @@ export function containerRuntime(host: Containers, context: RuntimeContext): Run
     const { gpu } = config;
     if (gpu !== undefined && context.devices.filter((d) => d.kind === 'gpu').length < gpu.count) throw new StartFailed(WHY.gpu_busy.text);
     if (gpu !== undefined && !host.toolkitIsSafe) throw new StartFailed(`${WHY.toolkit_unsafe.text}; ${WHY.toolkit_unsafe.next}`);
+    if (gpu !== undefined && !givesGpus(options.facts))
+      throw new StartFailed(`Podman ${options.facts.version} gives containers no GPUs by this way; 5.4 or newer does`);
     const { memoryMb } = host.limitsOf(config);
     if (memoryMb > options.facts.memoryMb)
       throw new StartFailed(`${WHY.memory_short.text}: ${memoryMb} MiB of ${options.facts.memoryMb} MiB`);
@@ -230,6 +233,12 @@ export function containerRuntime(host: Containers, context: RuntimeContext): Run
     endpoint: () => endpoint,
     stop: (graceMs) => (stopping ??= leave(graceMs)),
   };
+}
+
+/** An older Podman leaves out the GPUs and says nothing. */
+function givesGpus({ name, version }: EngineFacts): boolean {
+  const [major = 0, minor = 0] = version.split('.').map(Number);
+  return name === 'docker' || major > 5 || (major === 5 && minor >= 4);
 }
 
 function messageOf(error: unknown): string {

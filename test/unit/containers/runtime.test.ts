@@ -245,6 +245,9 @@ test('GPUs need a safe toolkit and a device', async () => {
   await expect(old.runtime.prepare()).rejects.toThrow(/toolkit has known holes; update nvidia-container-toolkit to 1.17.8/);
   const none = await stage.make(await stage.containers({ toolkit: '1.17.8' }), { gpu });
   await expect(none.runtime.prepare()).rejects.toThrow('the GPUs that would fit are in use');
+  const facts = await stage.facts();
+  const podman = await stage.containers({ toolkit: '1.18.0', facts: { ...facts, name: 'podman', version: '5.3.2' } });
+  await expect((await stage.make(podman, { gpu }, { devices: [device] })).runtime.prepare()).rejects.toThrow('5.4 or newer does');
   const fine = await stage.make(await stage.containers({ toolkit: '1.18.0' }), { gpu }, { devices: [device] });
   await up(fine);
   expect(stage.engine.created.at(-1)?.body.HostConfig.DeviceRequests).toEqual([
