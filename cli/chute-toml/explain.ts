@@ -20,6 +20,7 @@ const ELSEWHERE: Record<string, string> = {
   max_replicas: 'max',
   min_instances: 'min',
   min_replicas: 'min',
+  shutdown_after_seconds: 'idle_after',
   entrypoint: 'command',
   environment: 'env',
   routes: 'cords',

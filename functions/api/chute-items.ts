@@ -1,5 +1,5 @@
 /** Chutes as clients see them; field names are Chutes' own where the idea is the same. */
-import { cordsOf } from '#protocol';
+import { cordsOf, scalingOf } from '#protocol';
 import type { Listing } from '../calls/ports.ts';
 import type { ChuteView, InstanceView } from '../chute/view.ts';
 import type { PriceVersion } from '../prices/history.ts';
@@ -8,6 +8,7 @@ import type { PriceVersion } from '../prices/history.ts';
 export function chuteItem(view: ChuteView, eyes: 'owner' | 'public', now = Date.now()) {
   const { config } = view;
   const { gpu } = config;
+  const scaling = scalingOf(config);
   const item = {
     chute_id: view.chute,
     name: view.name,
@@ -22,6 +23,9 @@ export function chuteItem(view: ChuteView, eyes: 'owner' | 'public', now = Date.
     concurrency: config.concurrency,
     min_instances: config.min,
     max_instances: config.max,
+    scale_up_after_seconds: scaling.scale_up_after,
+    shutdown_after_seconds: scaling.idle_after,
+    bounty_nanousd: scaling.bounty,
     price: view.terms.price,
     price_version: view.terms.version,
     discount_bps: view.terms.discountBps,
