@@ -19,8 +19,8 @@ export interface Cli {
   readonly columns: () => number;
   readonly rows: () => number;
   paint: Paint;
-  /** Aborted by the first Ctrl-C or SIGTERM. */
-  signal: AbortSignal;
+  /** Aborted by the first Ctrl-C or SIGTERM, for a command that ends in order. */
+  readonly signal: AbortSignal;
 }
 
 export interface Shared extends Pick<Flags, 'api' | 'hotkey' | 'data' | 'name' | 'proxy'> {
