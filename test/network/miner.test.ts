@@ -1,10 +1,13 @@
 /** Two miners from empty folders: they share the calls, refuse what they were not told to run, die under load, and come back. */
-import { mkdirSync, readdirSync } from 'node:fs';
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Client } from '../../cli/client.ts';
 import { deployFolder } from '../../cli/deploy.ts';
 import { hotkeyOf } from '../../dev/hotkeys.ts';
+import { freePort } from '../../dev/ports.ts';
 import { deployEcho, writeEcho, type Echo } from '../harness/echo.ts';
+import { StandInEngine } from '../harness/engine/stand-in.ts';
 import { rawRequest, type RawReply } from '../harness/http.ts';
 import { bundleMiner, startMiner, type Miner } from '../harness/miner.ts';
 import { startNetwork, type TestNetwork } from '../harness/network.ts';
@@ -218,4 +221,35 @@ test('a miner that is told to end finishes its calls; callers notice nothing', a
   const replies = await going.stop();
   expect(replies.filter(({ status }) => status !== 200)).toEqual([]);
   expect(miners[1]?.events.at(-1)).toMatchObject({ event: 'left' });
+});
+
+test('an image runs where a container engine answers; what a crashed agent left of it is removed', async () => {
+  const image = `registry.example/app@sha256:${'a'.repeat(64)}`;
+  const program = `require('node:http').createServer((q, r) => r.end('image ' + q.url)).listen(process.env.PORT, '127.0.0.1')`;
+  const engine = new StandInEngine(network.folder.file('engine.sock'), { [image]: { command: [process.execPath, '-e', program] } });
+  await engine.listen();
+  const config = network.folder.file('containers.toml');
+  writeFileSync(config, `engine_socket = ${JSON.stringify(engine.socket)}\n`);
+  const folder = network.folder.folder('miners', 'containers');
+  const up = () => startMiner(bundle, folder, network.api, ['--name', 'containers', '--config', config, '--drain', '5']);
+  let miner = up();
+  try {
+    const chute = network.folder.folder('imaged');
+    writeFileSync(join(chute, 'chute.toml'), `name = "imaged"\nimage = "${image}"\nport = ${await freePort()}\nmin = 1\n`);
+    await deployFolder(new Client({ api: network.api, key: network.key }), chute);
+    const reply = await until('it serves', async () => {
+      const tried = await network.request('/call/demo/imaged/x');
+      return tried.ok && tried.text();
+    });
+    expect(reply).toBe('image /x');
+    expect(engine.names()).toHaveLength(2);
+    const instance = engine.created[0]?.body.Labels['ripcord.instance'];
+    await miner.kill();
+    miner = up();
+    await miner.says('reaped', (event) => event.instance === instance);
+    expect(engine.problems).toEqual([]);
+  } finally {
+    await miner.clear();
+    await engine.close();
+  }
 });

@@ -1,4 +1,5 @@
 /** References to images: by digest only, since a tag is whatever its registry says today. Pure. */
+import { imageName, pinnedImage } from '#protocol';
 import type { RegistryCredential, Secrets } from '#protocol';
 import { StartFailed } from '../runtime.ts';
 
@@ -10,22 +11,13 @@ export interface Image {
   digest: string;
 }
 
-const PART = '[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*';
-const LABEL = '[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?';
-/** The first part is a registry only if it looks like a host: with a dot, a port, or `localhost`. Else it is a user of Docker's. */
-const HOST = `(?:localhost|${LABEL}(?:\\.${LABEL})+|${LABEL}(?=:))(?::[0-9]{1,5})?`;
-const TAG = '(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?';
-const REFERENCE = new RegExp(`^(?:(${HOST})/)?(${PART}(?:/${PART})*)${TAG}@(sha256:[0-9a-f]{64})$`);
-
 /** Throws `StartFailed` for a tag or what is no reference. */
 export function parseImage(reference: string): Image {
-  if (!reference.includes('@'))
+  const name = imageName(reference);
+  if (name === null) throw new StartFailed(`${shown(reference)} is no image reference`);
+  if (name.digest === null)
     throw new StartFailed(`the image ${shown(reference)} is not named by its digest; deploy again: ripcord deploy turns a tag into one`);
-  const [, host, path = '', digest = ''] = REFERENCE.exec(reference) ?? [];
-  if (path === '') throw new StartFailed(`${shown(reference)} is no image reference`);
-  const registry = host?.toLowerCase() ?? DOCKER;
-  const repository = registry === DOCKER && !path.includes('/') ? `library/${path}` : path;
-  return { registry, name: `${registry}/${repository}@${digest}`, digest };
+  return { registry: name.host, name: pinnedImage(name, name.digest), digest: name.digest };
 }
 
 const DOCKER = 'docker.io';

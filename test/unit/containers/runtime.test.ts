@@ -3,9 +3,10 @@ import http from 'node:http';
 import { existsSync, mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { freePort } from '../../../dev/ports.ts';
 import { sweep } from '../../../miner-agent/runtimes/container/sweep.ts';
 import { until } from '../../harness/until.ts';
-import { DIGEST, HASTY, IMAGE, SERVER, Stage, freePort, get, up } from './stage.ts';
+import { DIGEST, HASTY, IMAGE, SERVER, Stage, get, up } from './stage.ts';
 
 vi.setConfig({ testTimeout: 20_000 });
 

@@ -1,12 +1,11 @@
 /** A container runtime on a stand-in engine, ready to start instances. */
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import http from 'node:http';
 import { NO_SECRETS, chuteConfigSchema } from '#protocol';
 import type { ChuteConfig, Device, Secrets } from '#protocol';
+import { freePort } from '../../../dev/ports.ts';
 import { CONTAINERS_DEFAULTS, Containers } from '../../../miner-agent/runtimes/container/containers.ts';
 import type { ContainersOptions } from '../../../miner-agent/runtimes/container/containers.ts';
 import { probeEngine } from '../../../miner-agent/runtimes/container/probe.ts';
@@ -28,7 +27,7 @@ http.createServer((q, r) => r.end('hello ' + q.url)).listen(process.env.PORT, '1
 `;
 
 /** For engines that hang. */
-export const HASTY = { engineTimes: { callMs: 300, workMs: 500, removeMs: 300, pullIdleMs: 300 } };
+export const HASTY = { engineTimes: { callMs: 200, workMs: 500, removeMs: 300, pullIdleMs: 300 } };
 const watchTimes = { lookMs: 200, againMs: 10, diskMs: 20, outputMs: 1_000 };
 
 export interface Started {
@@ -120,12 +119,4 @@ export function get(endpoint: Endpoint, path: string): Promise<string> {
     });
     request.on('error', reject);
   });
-}
-
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
