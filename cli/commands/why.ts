@@ -29,7 +29,7 @@ function whyText(why: CallWhy): string {
   const about = [
     ['state', `${why.state}${place}`],
     ['since', showTime(why.since)],
-    ['waited', `${showSeconds(why.waited_ms)} s`],
+    ...(typeof why.waited_ms === 'number' ? [['waited', `${showSeconds(why.waited_ms)} s`]] : []),
   ];
   const reasons = table(
     ['REASON', 'COUNT', ''],

@@ -2,7 +2,7 @@
  * Why an agent has no work, as the edge sees it: how its sessions ended, what it says of itself, what its claims came to,
  * and what the board asks of its machine. Pure; the words are those of `protocol/why.ts`.
  */
-import { CLOSE, WHY, WHY_CODES, foremost, type Inventory, type WhyCode, type WhyReason } from '#protocol';
+import { CLOSE, WHY, WHY_CODES, foremost, type IdleMessage, type Inventory, type WhyCode, type WhyReason } from '#protocol';
 import type { Offer } from '../calls/ports.ts';
 import type { PastRow } from '../miner/past.ts';
 import { lack } from './offer-fits.ts';
@@ -69,7 +69,7 @@ function ofSessions(agent: AgentWorld, now: number): WhyReason[] {
   if (agent.connected) {
     if (Math.abs(agent.clockMs) > CLOCK_MS) found.push(plain('wrong_clock'));
     if (agent.draining) found.push(plain('leaving'));
-    if (agent.idle?.message.maintenance === true) found.push(plain('maintenance'));
+    if (wordsOf(agent)?.maintenance === true) found.push(plain('maintenance'));
     return found;
   }
   if (last === CLOSE.done) return [plain('leaving')];
@@ -83,13 +83,17 @@ const KNOWN_ENDS: ReadonlySet<number> = new Set([CLOSE.done, CLOSE.superseded, C
 
 function ofWork(agent: AgentWorld, { offers, names }: Board): WhyReason[] {
   const live = agent.instances.filter((it) => it.state === 'live').map((it) => names.get(it.chute) ?? '');
-  const said = agent.idle !== null && agent.since !== null && agent.idle.at >= agent.since ? agent.idle.message.reasons : null;
   return [
-    ...(said ?? ofBoard(agent, offers)),
+    ...(wordsOf(agent)?.reasons ?? ofBoard(agent, offers)),
     ...agent.refusals.flatMap(({ code, count }) => (REFUSED[code] === undefined ? [] : [{ code: REFUSED[code], count, chutes: [] }])),
     ...agent.failures.map(({ code: chute, count }) => ({ code: 'start_failed' as const, count, chutes: [names.get(chute) ?? ''] })),
     ...(live.length === 0 ? [] : [{ code: 'serving' as const, count: live.length, chutes: live }]),
   ];
+}
+
+/** What it said in this session. */
+function wordsOf({ idle, since }: AgentWorld): IdleMessage | null {
+  return idle !== null && since !== null && idle.at >= since ? idle.message : null;
 }
 
 /** Of an agent that does not say it itself. */

@@ -6,6 +6,9 @@ import { Client } from '../../cli/client.ts';
 import { deployFolder } from '../../cli/deploy.ts';
 import { hotkeyOf } from '../../dev/hotkeys.ts';
 import { writeEcho, type EchoWish } from '../harness/echo.ts';
+import { login } from '../../miner-agent/identity/login.ts';
+import { makeSessionKeys } from '../../miner-agent/identity/session.ts';
+import { RawAgent, newHotkey } from '../hostile/raw-agent.ts';
 import { startNetwork, type TestNetwork } from '../harness/network.ts';
 import { until } from '../harness/until.ts';
 
@@ -88,6 +91,29 @@ describe('a machine', () => {
     expect(why).toMatchObject({ state: 'idle', next: { code: 'no_gpu' } });
     expect(why.reasons.find((it) => it.code === 'no_gpu')?.chutes).toEqual([open]);
     for (const name of [open, 'demo/hidden']) await new Client(network).deleteChute(name);
+  });
+
+  test('whose clock is an hour behind, whose socket is cut, which breaks the protocol: each is told', async () => {
+    const hotkey = newHotkey();
+    const reasons = async () => {
+      const { agents } = await json<{ agents: AgentWhy[] }>(`/miners/${hotkey.ss58}/why`);
+      return agents[0] === undefined ? [] : codes(agents[0]);
+    };
+    const dial = async (now: number) => {
+      const agent = await RawAgent.dial(network.api, await login(network.api, hotkey, 'raw', makeSessionKeys(), now));
+      agent.hello();
+      await agent.told('welcome');
+      return agent;
+    };
+    const late = await dial(Date.now() - 3_600_000);
+    await until('its clock is told', async () => (await reasons()).includes('wrong_clock'));
+    late.close();
+    for (let cut = 0; cut < 2; cut++) (await dial(Date.now())).close();
+    await until('the cuts are told', async () => (await reasons()).includes('socket_cut'));
+    const rude = await dial(Date.now());
+    rude.raw('this is no message');
+    await rude.closed;
+    await until('that it was sent away is told', async () => (await reasons()).join() === 'refused');
   });
 
   test('that never was: 404, with what to do', async () => {

@@ -149,7 +149,7 @@ describe('agentWhy', () => {
     ],
     [
       'its words of the session before do not',
-      agent({ idle: says({ reasons: [{ code: 'pays_too_little', count: 3, chutes: [] }] }, NOW - 2 * MINUTE) }),
+      agent({ idle: says({ maintenance: true, reasons: [{ code: 'pays_too_little', count: 3, chutes: [] }] }, NOW - 2 * MINUTE) }),
       [GPU_OFFER],
       { state: 'idle', codes: ['no_gpu'], next: 'no_gpu' },
     ],
