@@ -8,6 +8,7 @@ import { factsOf } from '../prices/facts.ts';
 import { FREE, termsAt } from '../prices/now.ts';
 import type { Call, World } from './call.ts';
 import { Dispatch } from './dispatch.ts';
+import { FRESH_MS } from './find.ts';
 import { insist } from './insist.ts';
 import { refusalOf } from './money.ts';
 import { MAX_CANDIDATES, pick, type Candidate } from './pick.ts';
@@ -80,9 +81,16 @@ function asSent(call: Call, { config }: Snapshot): Call {
 
 /** An instance that the caller names may be younger than what is remembered. */
 async function find(call: Call, world: World, chute: string): Promise<Snapshot | null> {
-  const snapshot = await insist(world, () => world.find(chute, false));
+  const remembered = await insist(world, () => world.find(chute, false));
+  const snapshot = mayHaveChanged(remembered, call, world) ? await insist(world, () => world.find(chute, true)) : remembered;
   if (call.instance === null || snapshot?.instances.some((i) => i.instance === call.instance) === true) return snapshot;
   return insist(world, () => world.find(chute, true));
+}
+
+/** Who else may call a private chute is the one thing in a snapshot that must not be old: a share that was taken back. */
+function mayHaveChanged(snapshot: Snapshot | null, call: Call, world: World): boolean {
+  if (snapshot === null || snapshot.public || snapshot.owner === call.claim.account) return false;
+  return world.now() - snapshot.at >= FRESH_MS;
 }
 
 function candidatesOf(call: Call, world: World, snapshot: Snapshot): Candidate[] {

@@ -1,7 +1,7 @@
 /** Snapshots of chutes, per isolate: fresh for 2 s, usable for 30 s while a new one is fetched in the background, one fetch at a time. */
 import type { Snapshot } from './ports.ts';
 
-const FRESH_MS = 2_000;
+export const FRESH_MS = 2_000;
 const USABLE_MS = 30_000;
 /** How long "there is no such chute" is believed; short, since a deploy may just be happening. */
 const ABSENT_MS = 500;

@@ -180,7 +180,8 @@ export class MinerCore {
   ): Effect[] {
     return this.turn(now, (turn) => {
       const epoch = (this.agent?.epoch ?? 0) + 1;
-      const key = sealKey === undefined ? {} : { sealKey };
+      // Version 1 reads no sealed grant: without a key, a chute with secrets does not start there.
+      const key = sealKey === undefined || version < 2 ? {} : { sealKey };
       this.agent = { kind: 'agent', key: 'agent', agent, hotkey, name, inventory: this.agent?.inventory ?? null, ...key, epoch };
       this.session = { epoch, version, greeted: false, controlTokens: CONTROL_BURST, controlAt: now };
       turn.put(this.agent);
