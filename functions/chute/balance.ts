@@ -19,11 +19,11 @@ export function balance(turn: Turn, becameLive: boolean, bounds: typeof BOUNDS):
     forget(turn, row);
     stop(turn, row, 'replaced', 0);
   }
-  const order = removalOrder(
-    [...state.instances.values()].filter((row) => row.state === 'live'),
-    current,
-  );
-  const go = new Set(order.slice(0, Math.max(0, order.length - wanted(turn))));
+  const live = [...state.instances.values()].filter((row) => row.state === 'live');
+  const surplus = Math.max(0, live.length - wanted(turn));
+  if (surplus === 0 && !becameLive) return;
+  const order = removalOrder(live, current);
+  const go = new Set(order.slice(0, surplus));
   // A live newcomer pays for one old instance, even where more are wanted than there are.
   const old = order.find((row) => serves(row) && row.version !== current);
   if (becameLive && old !== undefined && go.size === 0) go.add(old);
