@@ -1,9 +1,10 @@
 import { describe, expect, test } from 'vitest';
 import { waveMs } from '#protocol/wave.ts';
 import { BOUNDS } from '../../../functions/chute/bounds.ts';
-import { crowdAt } from '../../../functions/chute/crowd.ts';
+import { crowdAt, noteAsker } from '../../../functions/chute/crowd.ts';
 import { removalOrder } from '../../../functions/chute/balance.ts';
-import type { InstanceRow } from '../../../functions/chute/state.ts';
+import { rebuild } from '../../../functions/chute/state.ts';
+import type { InstanceRow, Turn } from '../../../functions/chute/state.ts';
 import { CHUTE, CPU, World, agent, spec } from './world.ts';
 
 /** A claim of an agent of this hotkey. */
@@ -69,14 +70,9 @@ describe('others first', () => {
   });
 
   test('willing hotkeys are kept within bounds: the newest', () => {
-    const world = new World();
-    world.deploy('a', { min: 1, max: 3 });
-    claim(world, 'm1', 'h1');
-    live(world, 'm1', 'h1');
-    claim(world, 'other', 'h2');
-    for (let k = 0; k < BOUNDS.willing; k++) claim(world, `m1`, 'h1');
-    world.deploy('a', { min: 2, max: 3 });
-    expect(claim(world, 'm2', 'h1')).toBe('others_first');
+    const turn: Turn = { state: rebuild([], 0), now: 0, effects: [] };
+    for (let k = 0; k < BOUNDS.willing + 9; k++) noteAsker(turn, { ...agent('m'), hotkey: `h${k}` }, BOUNDS);
+    expect([...turn.state.willing.keys()]).toEqual(Array.from({ length: BOUNDS.willing }, (_, k) => `h${k + 9}`));
   });
 });
 
