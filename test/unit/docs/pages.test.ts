@@ -16,6 +16,7 @@ const LIVING = [
   'docs/adapters.md',
   'docs/templates.md',
   'docs/why.md',
+  'docs/secrets.md',
 ];
 
 test.each(PAGES)('%s is what npm run docs writes', (page) => {

@@ -85,7 +85,7 @@ test('configs it deploys exist', () => {
 test('secrets it sets are those the Workers read', () => {
   const put = lines.flatMap((line) => /secret put ([A-Z_]+)/.exec(line)?.[1] ?? []);
   const read = readFileSync(join(ROOT, 'functions/env.ts'), 'utf8') + readFileSync(join(ROOT, 'validator-cron/config.ts'), 'utf8');
-  expect(put.toSorted()).toEqual(['API_KEY', 'DATABASE_URL', 'EDGE_SECRET', 'JUDGES', 'JUDGE_SEED']);
+  expect(put.toSorted()).toEqual(['API_KEY', 'DATABASE_URL', 'EDGE_SECRET', 'JUDGES', 'JUDGE_SEED', 'SECRETS_KEYS']);
   for (const name of put) expect(read).toMatch(new RegExp(`^ {2}${name}\\??: string`, 'm'));
 });
 
