@@ -33,9 +33,10 @@ afterAll(() => edge.stop());
 
 describe('ripcord-miner', () => {
   it('teaches', async () => {
-    const { exit, out } = run(['--help']);
-    expect(await exit).toBe(0);
-    for (const part of ['up', '--allow-account', '--url owner/name', 'Exit codes']) expect(out.text).toContain(part);
+    const [all, up] = [run(['--help']), run(['up', '--help'])];
+    expect([await all.exit, await up.exit]).toEqual([0, 0]);
+    for (const part of ['init', 'up', 'why', 'Exit codes']) expect(all.out.text).toContain(part);
+    for (const part of ['--allow-account', '--url owner/name']) expect(up.out.text).toContain(part);
   });
 
   it.each([
