@@ -36,15 +36,15 @@ export const PARAMETERS = {
   /** Milliseconds a chute that was given up is left to others. */
   givenUpMs: 600_000,
   /**
-   * Milliseconds that those wait who would start slower, and at most those whose GPU is larger than needed. A little more than
-   * the two seconds between two looks, so that who does not wait has seen the offer by then; little beside the start itself.
+   * Milliseconds that those wait who would start slower, and at most those whose GPU is larger than needed. More than the time
+   * between two looks, so that who need not wait has seen the offer by then; little beside the start itself.
    */
-  slowMs: 2_500,
+  slowMs: 5_000,
   largerMs: 2_500,
   /** And those that run the chute already: what has several owners survives one of them. */
-  sameMs: 8_000,
+  sameMs: 10_000,
   /** Milliseconds without any instance after which nobody waits for others any more. */
-  courtesyMs: 1_800_000,
+  courtesyMs: 7_200_000,
   /** Milliseconds over which agents that saw the same offer spread their claims; an urgent one waits a quarter. */
   spreadMs: 200,
 } as const;

@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { NO_PRICE, waveMs, type Device, type WhyCode } from '#protocol';
 import { refusalOf, staysInCode } from '../../../miner-agent/allow.ts';
@@ -194,6 +196,10 @@ describe('what an hour is worth', () => {
     // 450 W, of which a fifth is drawn anyway, at 0.25 USD.
     expect(hour(pays(0), { usdPerKwh: 0.25 }, [RTX])).toBe(-90_000_000);
     expect(hour(pays(0), { usdPerKwh: 1 }, [CPU])).toBe(0);
+    // One slot in four is busy a tenth of the time: so much is drawn.
+    const price = { ...NO_PRICE, per_second: 100_000 };
+    const serving = 3_600_000 / (3_600_000 + PARAMETERS.coldStartMs);
+    expect(hour({ price, concurrency: 4 }, { usdPerKwh: 0.25 }, [RTX])).toBe(Math.round(144_000_000 * serving - 0.4 * 90_000_000));
   });
 
   it('where nobody knows, is a part of what its prices would bring, and never more than a bound', () => {
@@ -209,6 +215,13 @@ describe('what an hour is worth', () => {
     const of = (gb: number) => startMs({ gpu: need({ min_vram_gb: gb }) }, false);
     expect([of(8), of(40), of(80), of(140)]).toEqual([37_000, 65_000, 100_000, 100_000]);
     expect(startMs({ gpu: need({ min_vram_gb: 140 }) }, true)).toBe(15_000);
+  });
+});
+
+describe('docs/strategy.md', () => {
+  const page = readFileSync(join(import.meta.dirname, '../../../docs/strategy.md'), 'utf8');
+  it.each(Object.entries(PARAMETERS))('has %s as it is: %d', (name, value) => {
+    expect(page).toMatch(new RegExp(`^\\| \`${name}\` +\\| ${value.toLocaleString('en-US')} `, 'm'));
   });
 });
 
@@ -283,6 +296,8 @@ describe('many offers', () => {
     expect(after({ idleSince: NOW - PARAMETERS.courtesyMs })).toBe(wave);
     expect(after({ now: NOW + wave })).toBe(PARAMETERS.slowMs + PARAMETERS.largerMs / 2);
     expect(after({ now: NOW + 60_000 })).toBe(0);
+    const same = run('demo/m', { devices: ['other'], busy: 1 });
+    expect(after({ running: [same] })).toBe(wave + PARAMETERS.slowMs + PARAMETERS.largerMs / 2 + PARAMETERS.sameMs);
   });
 
   it('cools longer after each failure, and at least as long as told', () => {
