@@ -10,6 +10,7 @@ import { takeInventory } from '../inventory.ts';
 import { Market } from '../market.ts';
 import { MoneyRefused } from '../money/edge.ts';
 import { failureOf as netFailure } from '../net/outbound.ts';
+import { probeEngine } from '../runtimes/container/probe.ts';
 import { judgeOffers } from '../strategy/offers.ts';
 import { wishesOf } from '../strategy/wishes.ts';
 import { result, Setting, withShared, type Cli } from './cli.ts';
@@ -75,8 +76,10 @@ async function judgedHere(setting: Setting): Promise<Offered[]> {
   const config = setting.config();
   const market = new Market(config.api, setting.outbound());
   const { region, dataFolder, engines } = config;
+  const facts = await probeEngine(config.engineSocket);
+  const engine = facts === null ? null : `${facts.name} ${facts.version}`;
   const [inventory] = await Promise.all([
-    takeInventory({ region, dataFolder, hasEngines: engines.length > 0, engine: null }),
+    takeInventory({ region, dataFolder, hasEngines: engines.length > 0, engine }),
     market.refresh(new AbortController().signal).catch((error: unknown) => {
       throw new MoneyRefused('unreachable', `${config.api} does not answer (${netFailure(error)}).`, 'Is this the address of the edge?');
     }),
