@@ -7,8 +7,8 @@ import http from 'node:http';
 import { BODY_BYTES, bodyOf, isObject, parsed, sendJson } from '../http.ts';
 import type { JobResult, Jobs } from './jobs.ts';
 
-/** Milliseconds without a byte to a caller that waits; well below what the edge takes for a lost reply. */
-const QUIET_MS = 15_000;
+/** Milliseconds without a byte to a caller that waits: below what the edge takes for a lost reply, and a caller that left is only seen by writing. */
+const QUIET_MS = 5_000;
 
 const HINTS: Record<string, string> = {
   '/run': 'Jobs that outlive their call are not kept here. Send it to /runsync, or to /stream to see its output as it comes.',

@@ -26,7 +26,7 @@ async function stops() {
 async function work({ id, input }) {
   if (input.parts) {
     for (const part of input.parts) await post(RUNPOD_WEBHOOK_POST_STREAM, id, { output: part });
-    return { output: [] };
+    if (!input.hang) return { output: [] };
   }
   if (input.progress) await post(RUNPOD_WEBHOOK_POST_OUTPUT, id, { status: 'IN_PROGRESS', output: input.progress });
   if (input.fail) return { error: input.fail };
