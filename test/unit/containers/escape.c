@@ -67,6 +67,11 @@ static void status(const char *field) {
 }
 
 int main(void) {
+  /* Outside a container these attempts would succeed. */
+  if (getuid() != 65534 || access("/bin/sh", F_OK) == 0) {
+    fprintf(stderr, "this is for the inside of a container only\n");
+    return 1;
+  }
   printf("uid: %d gid: %d\n", getuid(), getgid());
   status("CapEff"); status("CapBnd"); status("NoNewPrivs"); status("Seccomp:");
   told("write /", writes("/x", O_CREAT | O_WRONLY));
