@@ -44,7 +44,9 @@ test('every command is there', () => {
     'share',
     'topup',
     'usage',
+    'warm',
     'whoami',
+    'why',
   ]);
 });
 
