@@ -27,11 +27,10 @@ async function deploy(adapter: string, program: string): Promise<void> {
   await deployFolder(client, folder);
 }
 
-const call = (path: string, body?: unknown, init: RequestInit = {}) =>
-  network.request(`/call/demo/${path}`, {
-    ...(body === undefined ? {} : { method: 'POST', body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }),
-    ...init,
-  });
+function call(path: string, body?: unknown, method = body === undefined ? 'GET' : 'POST'): Promise<Response> {
+  const sent = body === undefined ? {} : { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } };
+  return network.request(`/call/demo/${path}`, { method, ...sent });
+}
 
 test('a cog model answers predictions, and nobody shuts it down', async () => {
   const reply = await call('cog/predictions', { input: { text: 'a' } });
@@ -39,7 +38,7 @@ test('a cog model answers predictions, and nobody shuts it down', async () => {
     status: 200,
     body: { status: 'succeeded', output: { text: 'a' } },
   });
-  const own = await call('cog/predictions/mine', { input: {} }, { method: 'PUT' });
+  const own = await call('cog/predictions/mine', { input: {} }, 'PUT');
   expect(await own.json()).toMatchObject({ id: 'mine' });
   expect((await call('cog/health-check')).status).toBe(200);
   const shutdown = await call('cog/shutdown', {});

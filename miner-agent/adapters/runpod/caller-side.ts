@@ -7,7 +7,7 @@ import http from 'node:http';
 import { BODY_BYTES, bodyOf, isObject, parsed, sendJson } from '../http.ts';
 import type { JobResult, Jobs } from './jobs.ts';
 
-/** Milliseconds without a byte to a caller that waits: below what the edge takes for a lost reply, and a caller that left is only seen by writing. */
+/** Milliseconds without a byte to a caller that waits: well below what the edge takes for a lost reply. */
 const QUIET_MS = 5_000;
 
 const HINTS: Record<string, string> = {
