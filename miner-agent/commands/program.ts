@@ -37,7 +37,7 @@ export function makeProgram(cli: Cli, exit: (code: number) => void): Command {
     .version(AGENT_VERSION)
     .addHelpText('after', HELP)
     .exitOverride()
-    .configureOutput({ outputError: () => undefined });
+    .configureOutput({ writeOut: cli.write, outputError: () => undefined });
   addInit(program, cli);
   addUp(program, cli);
   addStatus(program, cli);
