@@ -127,7 +127,7 @@ test('registry credentials come and go by the name of the registry', async () =>
   ])
     said.push(await (await network.request(target)).text());
   await demo.json('secrets', 'delete', 'vault', 'ghcr.io');
-  expect(await demo.refused('secrets', 'delete', 'vault', 'ghcr.io')).toMatchObject({ code: 1, error: { code: 'not_found' } });
+  expect((await owner.secrets('vault')).map(({ key }) => key)).toEqual(['PLANTED']);
 });
 
 test('shared, another account calls it and sees its face; unshared, it is as absent as before', async () => {
@@ -149,7 +149,7 @@ test('shared, another account calls it and sees its face; unshared, it is as abs
 
   expect(await seen()).toEqual([404, 404, []]);
   await demo.json('share', 'vault', '--with', handle);
-  expect(await demo.json('share', 'vault')).toMatchObject({ items: [{ user_name: handle }] });
+  expect(await owner.shares('demo/vault')).toMatchObject([{ user_name: handle }]);
   await until('the friend may call', async () => (await status('/call/demo/vault/proof')) === 200);
   expect(await seen()).toEqual([200, 200, ['demo/vault']]);
   expect(await status('/quote?path=/call/demo/vault/proof', { method: 'POST', body: '{}' })).toBe(200);
@@ -161,7 +161,7 @@ test('shared, another account calls it and sees its face; unshared, it is as abs
   ) as object;
   for (const field of ['env_names', 'command', 'last_error']) expect(face).not.toHaveProperty(field);
 
-  await demo.json('share', 'vault', '--with', handle, '--remove');
+  await owner.share({ chute_id_or_name: 'vault', user_id_or_name: handle }, false);
   await until('the friend may not call', async () => (await status('/call/demo/vault/proof')) === 404);
   expect(await seen()).toEqual([404, 404, []]);
 });
