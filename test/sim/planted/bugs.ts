@@ -207,7 +207,7 @@ export const BUGS: PlantedBug[] = [
     file: 'functions/account/calls.ts',
     find: 'const refused = row.closedAt !== null ||',
     replace: 'const refused = ',
-    from: 1_000,
+    from: 2_000,
   },
   {
     name: 'a call that its conductor closes is not flushed before something else is',
