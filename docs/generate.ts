@@ -41,11 +41,12 @@ import {
 } from '#protocol';
 import { ERRORS } from '../functions/errors.ts';
 import { CALL_WHY } from '../functions/why/call-reasons.ts';
+import { CHECKS } from '../miner-agent/doctor/checks.ts';
 import { commentsOf } from './comments.ts';
 import { fieldTable, schemaOf, type JsonSchema } from './schema-tables.ts';
 
 const ROOT = join(import.meta.dirname, '..');
-const PAGES = ['docs/protocol.md', 'docs/api.md', 'docs/why.md'];
+const PAGES = ['docs/protocol.md', 'docs/api.md', 'docs/why.md', 'docs/doctor.md'];
 
 const read = (file: string): string => readFileSync(join(ROOT, file), 'utf8');
 const comments = new Map(
@@ -184,7 +185,16 @@ function reasons(table: Record<string, { text: string; next: string }>): string 
   return ['| code | what it means | what to do |', '| --- | --- | --- |', ...rows].join('\n');
 }
 
+/** What `ripcord-miner doctor` looks at. */
+function checks(): string {
+  const rows = CHECKS.map(
+    ({ id, looks, codes: answers }) => `| \`${id}\` | ${looks} | ${answers.map((code) => `\`${code}\``).join(', ')} |`,
+  );
+  return ['| check | passes when | answers for |', '| --- | --- | --- |', ...rows].join('\n');
+}
+
 const PARTS: Record<string, () => string> = {
+  checks,
   'call reasons': () => reasons(CALL_WHY),
   'agent reasons': () => reasons(WHY),
   challenge: () =>

@@ -38,10 +38,11 @@ import { BlobStore } from './runtimes/blob-store.ts';
 import { containersOf } from './runtimes/container/containers.ts';
 import type { Containers } from './runtimes/container/containers.ts';
 import { engineSockets, probeEngine } from './runtimes/container/probe.ts';
-import { PidNotes, releaseFolder, takeFolder } from './runtimes/leftovers.ts';
+import { PidNotes, releaseFolder } from './runtimes/leftovers.ts';
 import { processRuntime } from './runtimes/process.ts';
 import { StartFailed } from './runtimes/runtime.ts';
 import { urlRuntime } from './runtimes/url.ts';
+import { takeOver } from './take-over.ts';
 
 /** The service will not have this agent, or the data folder is another's. */
 export class AgentRefused extends Error {
@@ -72,8 +73,9 @@ export interface AgentOptions {
 export async function runAgent({ config, hotkey, tell, signal, desk }: AgentOptions): Promise<void> {
   const work = join(config.dataFolder, 'work');
   mkdirSync(work, { recursive: true, mode: 0o700 });
-  const other = takeFolder(config.dataFolder);
-  if (other !== null) throw new AgentRefused(`another agent (pid ${other}) uses ${config.dataFolder}; give this one its own --data`);
+  const waits = (detail: string) => tell({ event: 'notice', detail });
+  const refusal = await takeOver({ dataFolder: config.dataFolder, waits, signal });
+  if (refusal !== null) throw new AgentRefused(refusal);
   const notes = new PidNotes(config.dataFolder);
   for (const instance of notes.reap()) tell({ event: 'reaped', instance });
   rmSync(work, { recursive: true, force: true });

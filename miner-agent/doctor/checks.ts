@@ -262,7 +262,7 @@ export const CHECKS: readonly CheckRule[] = [
   },
   {
     id: 'engine',
-    looks: 'the container engine answers; with --deep also how it stores images',
+    looks: 'the container engine answers',
     codes: ['engine_down', 'no_engine'],
     judge: ({ engine, offers }) => {
       if (engine !== null && 'problem' in engine)
