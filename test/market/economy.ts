@@ -16,14 +16,14 @@ export interface EconomyOptions {
   chutes: number;
   hours: number;
   policy: PolicyName;
+  /** Share of all GPU time that mean demand would keep busy if every slot were; with 0.33, about three in four have an instance. */
+  fill?: number;
 }
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 /** Mean milliseconds that a call keeps a slot: stands for a user at work, so that a day has a hundred thousand, not millions. */
 const CALL_MS = 15 * MINUTE;
-/** Share of all GPUs that mean demand would keep busy if every slot were; with instances partly idle, five in six have one. */
-const FILL = 0.33;
 /** Mean milliseconds that a miner stays, and is away. */
 const STAY_MS = 20 * HOUR;
 const AWAY_MS = 2 * HOUR;
@@ -34,11 +34,11 @@ const SPIKE = 6;
 /** Hours before those that count, per one of them: an empty market fills, and models come onto machines for the first time. */
 const WARM_UP = 0.5;
 
-export function runEconomy({ seed, agents, chutes, hours, policy }: EconomyOptions): Figures {
+export function runEconomy({ seed, agents, chutes, hours, policy, fill = 0.33 }: EconomyOptions): Figures {
   // What the world does and what the policy draws are apart: the same seed is the same demand for every policy.
   const fate = new Random(seed);
   const machines = Array.from({ length: agents }, () => machine(fate));
-  const models = catalogue(machines, { chutes, fill: FILL, random: fate });
+  const models = catalogue(machines, { chutes, fill, random: fate });
   const economy = new Economy(machines, models, seed, policy);
   for (const [i, chute] of economy.chutes.entries()) economy.demand(chute, new Random(seed * 1_000_003 + i));
   for (const [i, miner] of economy.miners.entries()) economy.comeAndGo(miner, new Random(seed * 2_000_003 + i));

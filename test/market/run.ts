@@ -1,5 +1,5 @@
 /**
- * `node test/market/run.ts [--seed N] [--agents N] [--chutes N] [--hours N] [--json]`: the market under three policies, then
+ * `node test/market/run.ts [--seed N] [--agents N] [--chutes N] [--hours N] [--fill X] [--json]`: the market under three policies, then
  * small worlds beside their optimum. Exits 1 if a bound is broken.
  */
 import { parseArgs } from 'node:util';
@@ -15,11 +15,12 @@ const { values } = parseArgs({
     agents: { type: 'string', default: '200' },
     chutes: { type: 'string', default: '500' },
     hours: { type: 'string', default: '24' },
+    fill: { type: 'string', default: '0.38' },
     json: { type: 'boolean', default: false },
   },
 });
 const seed = Number(values.seed);
-const size = { seed, agents: Number(values.agents), chutes: Number(values.chutes), hours: Number(values.hours) };
+const size = { seed, agents: Number(values.agents), chutes: Number(values.chutes), hours: Number(values.hours), fill: Number(values.fill) };
 const SMALL_WORLDS = 200;
 
 const policies = Object.keys(POLICIES) as PolicyName[];
