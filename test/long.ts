@@ -6,6 +6,7 @@ import { spawn } from 'node:child_process';
 import { parseArgs } from 'node:util';
 import { bank } from './network/bank/bank.ts';
 import { outage } from './network/bank/outage.ts';
+import { storm } from './network/storm/storm.ts';
 
 const { values } = parseArgs({ options: { only: { type: 'string' }, seed: { type: 'string', default: '1000000' } } });
 const seed = Number(values.seed);
@@ -16,6 +17,8 @@ const SIM_RUNS = 30_000;
 const DUPLICATES = 1_000;
 /** How often each fault of the whole network is repeated. */
 const FAULT_ROUNDS = 4;
+/** Sockets of light agents that a full restart of the edge cuts, and agents that look at the market. */
+const STORM = { agents: 2_000, pollers: 10_000, pollMs: 30_000 };
 /** Paid calls of the bank test. */
 const BANK_CALLS = 1_000_000;
 
@@ -48,6 +51,11 @@ const proofs: Record<string, () => Promise<Outcome>> = {
   async outage() {
     const figures = await outage({ accounts: 100, perSecond: 100, seconds: 300, seed });
     return { ok: figures.failed <= figures.calls / 1_000 && figures.broken.length === 0, figures: { ...figures } };
+  },
+  async storm() {
+    const figures = await storm(STORM);
+    const { agents, grants, back, polls } = figures;
+    return { ok: grants === 1 && back === agents && polls.failed === 0, figures: { ...figures } };
   },
   async faults() {
     let rounds = 0;
