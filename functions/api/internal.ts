@@ -1,6 +1,7 @@
 /** Health for everyone; routes for the operator's own machinery behind `INTERNAL_TOKEN`. */
 import { Hono, type Context } from 'hono';
 import type { Env } from '../env.ts';
+import { NEWEST_AGENT } from '#protocol';
 import { RipcordError } from '../errors.ts';
 import { sameText } from '../gate/constant-time.ts';
 import { housekeeping } from '../housekeeping.ts';
@@ -12,7 +13,7 @@ import type { Vars } from './vars.ts';
 
 export const internalApi = new Hono<{ Bindings: Env; Variables: Vars }>();
 
-internalApi.get('/health', async (c) => c.json({ version: '0.1.0', ...(await health(c.env, Date.now())) }));
+internalApi.get('/health', async (c) => c.json({ version: NEWEST_AGENT, ...(await health(c.env, Date.now())) }));
 
 /** The cron of a host without one. */
 internalApi.post('/internal/cron', async (c) => {
