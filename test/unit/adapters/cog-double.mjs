@@ -5,7 +5,10 @@ const states = JSON.parse(process.env.STATES ?? '[{"status":"READY"}]');
 let busy = false;
 const json = (response, status, value) => response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(value));
 
-createServer(async (request, response) => {
+const server = createServer((request, response) => void answer(request, response));
+server.listen(Number(process.env.PORT), '127.0.0.1');
+
+async function answer(request, response) {
   if (request.url === '/health-check') return json(response, 200, states.length > 1 ? states.shift() : states[0]);
   let body = '';
   for await (const chunk of request) body += chunk;
@@ -24,4 +27,4 @@ createServer(async (request, response) => {
     return console.log('hang');
   }
   return json(response, 200, { id: request.url.split('/')[2] ?? 'pred_1', status: 'succeeded', output: input });
-}).listen(Number(process.env.PORT), '127.0.0.1');
+}

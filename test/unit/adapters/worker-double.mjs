@@ -40,7 +40,7 @@ async function work({ id, input }) {
   return { output: { echo: input } };
 }
 
-setTimeout(() => stops().catch(() => process.exit(0)), 0);
+setTimeout(() => void stops().catch(() => process.exit(0)), 0);
 await fetch(`${RUNPOD_WEBHOOK_PING}?job_id=`, { headers });
 for (;;) {
   const reply = await fetch(`${take}&job_in_progress=0`, { headers }).catch(() => process.exit(0));
