@@ -3,7 +3,7 @@
  * named hosts only. It resolves the name itself and connects to the address it looked at, so a name that leads to a private
  * address, now or at the next look-up, leads nowhere.
  */
-import { lookup } from 'node:dns/promises';
+import { Resolver } from 'node:dns/promises';
 import { createServer, request as httpRequest } from 'node:http';
 import type { IncomingMessage, OutgoingHttpHeaders, Server, ServerResponse } from 'node:http';
 import { connect } from 'node:net';
@@ -35,6 +35,8 @@ export const EGRESS_LIMITS = {
   connectMs: 10_000,
   idleMs: 120_000,
   lifeMs: 6 * 3_600_000,
+  /** Names looked up at a time. */
+  lookups: 16,
   /** Refused hosts that are told. */
   told: 50,
 };
@@ -44,11 +46,21 @@ const COUNT_MS = 1_000;
 
 /** What every proxy of an agent has in common. */
 export const EGRESS_DEFAULTS = {
-  resolve: async (host: string) => (await lookup(host, { all: true })).map((a) => a.address),
+  resolve: addressesOf,
   reachable: isPublic,
   ports: [80, 443],
   limits: EGRESS_LIMITS,
 };
+
+/**
+ * By questions of its own: the system's look-up has four threads for the whole agent, and a name server of a chute's owner that
+ * never answers would hold them all.
+ */
+async function addressesOf(host: string): Promise<string[]> {
+  const resolver = new Resolver({ timeout: 2_000, tries: 2 });
+  const found = await Promise.allSettled([resolver.resolve4(host), resolver.resolve6(host)]);
+  return found.flatMap((result) => (result.status === 'fulfilled' ? result.value : []));
+}
 
 /** The proxy of one container. Give it connections with `emit('connection', socket)`; `closeAllConnections` ends it. */
 export class Egress {
@@ -59,6 +71,7 @@ export class Egress {
   readonly #counting: NodeJS.Timeout;
   /** Of connections that ended. */
   #bytes = 0;
+  #lookups = 0;
 
   constructor(rules: EgressRules) {
     this.#rules = rules;
@@ -90,6 +103,7 @@ export class Egress {
     const port = url === null || url.port === '' ? 80 : Number(url.port);
     const address = url === null || url.pathname !== '/' ? null : await this.#way(url.hostname, port);
     if (address === null) return void client.end('HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n');
+    if (client.destroyed) return;
     const remote = connect({ host: address, port });
     this.#hold(remote);
     remote.setTimeout(this.#rules.limits.connectMs);
@@ -115,24 +129,33 @@ export class Egress {
     for (const name of ['proxy-connection', 'proxy-authorization']) delete headers[name];
     const { method = 'GET' } = request;
     const out = httpRequest({ host: address, port, method, path: url.pathname + url.search, headers, agent: false }, (reply) => {
-      response.writeHead(reply.statusCode ?? 502, reply.headers);
+      const { statusCode = 0 } = reply;
+      // The parser takes `099`, which nobody may pass on.
+      if (statusCode < 200) return void out.destroy(new Error('no status'));
+      response.writeHead(statusCode, reply.headers);
       reply.pipe(response);
+      reply.on('close', () => reply.complete || response.destroy());
     });
     out.on('socket', (socket) => this.#hold(socket));
     out.setTimeout(this.#rules.limits.idleMs, () => out.destroy());
-    out.on('error', () => (response.headersSent ? response.destroy() : response.writeHead(502, { 'content-length': 0 }).end()));
+    out.on('error', () => response.headersSent && response.destroy());
+    out.on('close', () => response.headersSent || response.writeHead(502, { 'content-length': 0 }).end());
     response.on('close', () => out.destroy());
     request.pipe(out);
   }
 
   /** The address to connect to, or null if there is no way. */
   async #way(host: string, port: number): Promise<string | null> {
-    const { hosts, forbidden, ports, resolve, reachable } = this.#rules;
+    const { hosts, forbidden, ports, resolve, reachable, limits } = this.#rules;
     if (!hostIn(hosts, host)) return this.#refuse(host, 'is not in the egress of its chute.toml');
     if (hostIn(forbidden, host)) return this.#refuse(host, 'is forbidden by the miner');
     if (!ports.includes(port)) return this.#refuse(`${host}:${port}`, `only ports ${ports.join(' and ')} are open`);
     if (this.#spent()) return this.#refuse(host, 'the container has had its share of traffic');
-    const addresses = await resolve(host).catch(() => []);
+    if (this.#lookups >= limits.lookups) return this.#refuse(host, 'has to wait: too many names are looked up at a time');
+    this.#lookups++;
+    const addresses = await resolve(host)
+      .catch(() => [])
+      .finally(() => this.#lookups--);
     const address = addresses.find(reachable);
     return address ?? this.#refuse(host, addresses.length === 0 ? 'has no address' : 'leads to an address that is not public');
   }

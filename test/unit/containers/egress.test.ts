@@ -115,6 +115,31 @@ test('what is no request of a proxy is refused', async () => {
   expect((await tunnel(through, 'good.example:70000')).line).toBe('HTTP/1.1 403 Forbidden');
 });
 
+test.each([
+  ['a status that is none', 'HTTP/1.1 099 X\r\ncontent-length: 0\r\n\r\n', 502],
+  ['a switch that nobody asked for', 'HTTP/1.1 101 X\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n', 502],
+  ['a body that breaks off', 'HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nabc', 'cut'],
+  ['what is no HTTP', 'hello\r\n\r\n', 502],
+])('%s from a host harms nobody', async (_what, said, answer) => {
+  const liar = net.createServer((socket) => socket.on('error', () => {}).once('data', () => socket.end(said)));
+  const at = await listening(liar);
+  expect(await plain(await proxy({ ports: [at] }), `http://good.example:${at}/`)).toBe(answer);
+  liar.close();
+});
+
+test('names looked up at a time are bounded', async () => {
+  const asked: string[] = [];
+  const answer = Promise.withResolvers<string[]>();
+  const resolve = (host: string) => (asked.push(host), answer.promise);
+  const through = await proxy({ resolve, limits: { ...EGRESS_LIMITS, lookups: 2 } });
+  const waiting = [plain(through, `http://a.good.example:${port}/`), plain(through, `http://b.good.example:${port}/`)];
+  await until('both are looked up', () => asked.length === 2);
+  expect(await plain(through, `http://c.good.example:${port}/`)).toBe(403);
+  answer.resolve(['127.0.0.1']);
+  expect(await Promise.all(waiting)).toEqual([200, 200]);
+  expect(await plain(through, `http://c.good.example:${port}/`)).toBe(200);
+});
+
 test('sockets are bounded', async () => {
   const through = await proxy({ limits: { ...EGRESS_LIMITS, sockets: 4 } });
   const open = [await tunnel(through, `good.example:${port}`), await tunnel(through, `good.example:${port}`)];
