@@ -28,7 +28,7 @@ export function balance(turn: Turn, becameLive: boolean, bounds: typeof BOUNDS):
   const old = order.find((row) => serves(row) && row.version !== current);
   if (becameLive && old !== undefined && go.size === 0) go.add(old);
   for (const row of go) {
-    release(turn, row);
+    release(turn, row, bounds);
     drain(turn, row, row.version === current ? 'scaled_down' : 'replaced', bounds);
   }
 }

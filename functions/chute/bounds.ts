@@ -25,6 +25,8 @@ export const BOUNDS = {
   warmMaxMs: 3_600_000,
   /** Milliseconds that callers wait for a cold chute until its bounty is whole. */
   bountyMs: 300_000,
+  /** Milliseconds in which bounties come to no more than a whole one: who calls or warms the chute may be who starts it. */
+  bountyEachMs: 3_600_000,
   /** Milliseconds a call that was sent away counts as waiting: it was told to come again within them. */
   sentAwayMs: 10_000,
   /** Milliseconds a claim waits until the owner's account holds its bounty; after that the grant goes out without a word of it. */

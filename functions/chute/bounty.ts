@@ -29,14 +29,29 @@ function pulledMs({ pull: { ms, at, until } }: State, now: number): number {
 
 /** Whether time alone makes it more. */
 export function growing({ state, now }: Facts, bounds: typeof BOUNDS): boolean {
-  return state.pull.until > now && (scalingNow(state)?.bounty ?? 0) > 0 && pulledMs(state, now) < bounds.bountyMs;
+  const most = scalingNow(state)?.bounty ?? 0;
+  if (most === 0 || state.pull.until <= now) return false;
+  return pulledMs(state, now) < bounds.bountyMs || paidLately(state, most, now, bounds) > 0;
 }
 
 /** Nano-USD for whoever is granted the next instance; 0 where something serves, or one on its way has it already. */
 export function bountyNow({ state, now }: Facts, bounds: typeof BOUNDS): number {
   const most = scalingNow(state)?.bounty ?? 0;
   if (most === 0 || !cold(state) || [...state.rents.values()].some((row) => row.bounty === true && row.end === null)) return 0;
-  return bountyOf(most, pulledMs(state, now), bounds.bountyMs);
+  return Math.min(bountyOf(most, pulledMs(state, now), bounds.bountyMs), most - paidLately(state, most, now, bounds));
+}
+
+/** Nano-USD of bounties of the last hour, at most `most`: what was paid fades by a whole bounty an hour. */
+function paidLately({ demand: { bountied } }: State, most: number, now: number, bounds: typeof BOUNDS): number {
+  if (bountied === undefined) return 0;
+  const faded = most * (Math.max(0, now - bountied.at) / bounds.bountyEachMs);
+  return Math.min(most, Math.max(0, Math.ceil(bountied.nanousd - faded)));
+}
+
+/** It is due: no other of this size comes soon. Written with the demand, by the turn in which the account answers. */
+export function due({ state, now }: Facts, rent: RentRow, bounds: typeof BOUNDS): void {
+  const before = paidLately(state, scalingNow(state)?.bounty ?? 0, now, bounds);
+  state.demand.bountied = { nanousd: before + rent.terms.price.per_request, at: now };
 }
 
 /** Freezes it for this grant; from here on it is asked for. */
@@ -90,9 +105,10 @@ export function dueAt(state: State, rent: RentRow, bounds: typeof BOUNDS): numbe
 }
 
 /** The chute itself ends an instance that serves: its miner has done its part. */
-export function release(turn: Turn, row: InstanceRow): void {
+export function release(turn: Turn, row: InstanceRow, bounds: typeof BOUNDS): void {
   const rent = turn.state.rents.get(`${row.instance}/bounty`);
   if (rent === undefined || rent.end !== null || !serves(row)) return;
+  due(turn, rent, bounds);
   const paid = { ...rent, end: rent.start + rent.ms };
   turn.state.rents.set(keyOf(rent), paid);
   putRow(turn, 'rent', keyOf(rent), paid);

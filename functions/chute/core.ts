@@ -83,7 +83,7 @@ export class ChuteCore {
       const { state } = turn;
       if (state.chute === null) return false;
       for (const row of state.instances.values()) {
-        release(turn, row);
+        release(turn, row, this.#bounds);
         instances.forget(turn, row);
         instances.stop(turn, row, 'deleted', 0);
       }

@@ -138,7 +138,10 @@ function persist(turn: Turn, scaling: Scaling): void {
   const { demand, savedDemand, chute } = turn.state;
   const step = Math.max(1_000, idleMs(scaling) / 10);
   const moved = demand.neededAt.some((at, k) => at - (savedDemand.neededAt[k] ?? 0) > step);
-  const same = demand.unmetSince === savedDemand.unmetSince && demand.warmUntil === savedDemand.warmUntil;
+  const same =
+    demand.unmetSince === savedDemand.unmetSince &&
+    demand.warmUntil === savedDemand.warmUntil &&
+    demand.bountied?.at === savedDemand.bountied?.at;
   if (chute === null || (!moved && same)) return;
   turn.state.savedDemand = structuredClone(demand);
   putRow(turn, 'demand', chute.chute, demand);

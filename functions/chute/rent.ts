@@ -34,6 +34,7 @@ export function follow(turn: Turn, bounds: typeof BOUNDS): void {
     if (row.bounty === true) {
       const end = bounty.endOf(state, row, now, bounds);
       if (end !== null) close(turn, row, end);
+      if (end !== null && end > row.start) bounty.due(turn, row, bounds);
       continue;
     }
     const instance = state.instances.get(row.instance);

@@ -79,6 +79,8 @@ export interface DemandRow {
   /** Agents that came at the last needs; absent: there was none. */
   crowd?: Crowd;
   earning?: Earning;
+  /** Nano-USD of bounties that were paid, as of then (Unix milliseconds); they fade. Absent: none was. */
+  bountied?: { nanousd: number; at: number };
   /** Milliseconds from a grant to the first `live`, smoothed; absent: none has started yet. */
   startMs?: number;
 }

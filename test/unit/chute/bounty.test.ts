@@ -5,7 +5,7 @@ import { rentAsk, rentCall, rentSettlement } from '../../../functions/chute/rent
 import type { RentRow } from '../../../functions/chute/state.ts';
 import { bountyOf, urgencyOf } from '../../../functions/chute/urgency.ts';
 import { Payer, type How } from './payer.ts';
-import { World } from './world.ts';
+import { IDLE_MS, T0, World } from './world.ts';
 
 const MOST = 3_000_000;
 const MINUTE = BOUNDS.earlyFailureMs;
@@ -189,6 +189,51 @@ describe('what is paid', () => {
     expect(payer.bounties()).toEqual({});
     expect(world.states()).toEqual({ [instance]: 'live' });
     expect(world.core.describe(world.now)).toMatchObject({ unpaidSince: null });
+  });
+});
+
+describe('in an hour no more than a whole one is paid, whoever calls, warms and starts', () => {
+  /** A stranger lets it grow as large as it gets, has an own agent start it, and lets it go cold. Nano-USD it was promised. */
+  function round(world: World, payer: Payer, name: string): number {
+    world.do(world.core.warm(BOUNDS.bountyMs, world.now));
+    world.pass(BOUNDS.bountyMs - 1);
+    const { instance, bounty } = grant(world, name);
+    payer.answer();
+    world.report(name, instance, 'a', 'live');
+    world.pass(MINUTE);
+    payer.answer();
+    world.rebuild();
+    world.report(name, instance, 'a', 'stopped');
+    world.pass(IDLE_MS);
+    return bounty;
+  }
+
+  test('the second comes to what has grown back, also after an eviction', () => {
+    const { world, payer } = cold();
+    const first = round(world, payer, 'm1');
+    expect(first).toBeGreaterThan(MOST * 0.99);
+    const since = world.now;
+    const second = round(world, payer, 'm2');
+    const share = (IDLE_MS + BOUNDS.bountyMs) / BOUNDS.bountyEachMs;
+    expect(world.now - since).toBeLessThan(BOUNDS.bountyEachMs / 4);
+    expect(second).toBeGreaterThan(MOST * share * 0.9);
+    expect(second).toBeLessThan(MOST * share * 1.25);
+    for (let k = 0; k < 20; k++) round(world, payer, `n${k}`);
+    const hours = (world.now - T0) / BOUNDS.bountyEachMs;
+    const paid = Object.values(payer.bounties()).reduce((sum, nanousd) => sum + nanousd, 0);
+    expect(paid).toBeLessThanOrEqual(MOST * (1 + hours));
+  });
+
+  test('after an hour it is whole again, and a start that came to nothing takes none of it', () => {
+    const { world, payer } = cold();
+    world.do(world.core.warm(BOUNDS.bountyMs, world.now));
+    world.pass(BOUNDS.bountyMs - 1);
+    const { instance } = grant(world, 'm0');
+    world.report('m0', instance, 'a', 'failed');
+    payer.answer();
+    expect(round(world, payer, 'm1')).toBeGreaterThan(MOST * 0.99);
+    world.pass(BOUNDS.bountyEachMs);
+    expect(round(world, payer, 'm2')).toBeGreaterThan(MOST * 0.99);
   });
 });
 
