@@ -5,7 +5,8 @@ import type { State, StrikeRow } from './state.ts';
 
 /**
  * The newest failure, if nothing serves or starts and every agent that tried the current version failed it again and
- * again and may not try now; else null. An agent that may try anew, or one that never did, is reason enough to wait.
+ * again and may not try now; else null. An agent that may try anew, or one whose start is under way, is reason enough to
+ * wait. An agent that never tried is not known; the offer stands for it all the while.
  */
 export function crashLoop(state: State, now: number, bounds: typeof BOUNDS): StrikeRow | null {
   for (const row of state.instances.values()) {

@@ -42,6 +42,12 @@ export function forgive(turn: Turn, bounds: typeof BOUNDS): void {
   }
 }
 
+/** Somebody looked after the chute: what failed before says nothing of starts of the current version from now on. */
+export function pardon(turn: Turn): void {
+  const { strikes, chute } = turn.state;
+  for (const [key, record] of strikes) if (record.version === chute?.current && strikes.delete(key)) dropRow(turn, 'strike', key);
+}
+
 /** The newest failure of a version, for the developer. */
 export function lastError(state: State): StrikeRow | null {
   const current = state.chute?.current;

@@ -8,6 +8,7 @@ import { learn } from './prices.ts';
 import { tryNow } from './rent.ts';
 import { dropRow, putRow, scalingNow } from './state.ts';
 import type { Turn } from './state.ts';
+import { pardon } from './strikes.ts';
 
 /** JSON with sorted keys and without absent fields: equal values give equal text. */
 export function canonicalJson(value: unknown): string {
@@ -53,6 +54,7 @@ export function deploy(turn: Turn, ask: DeployAsk, bounds: typeof BOUNDS): Deplo
   learn(turn, ask.prices ?? []);
   attach(turn, ask.attached ?? NOTHING_ATTACHED);
   tryNow(turn);
+  pardon(turn);
   prune(turn, bounds.versions);
   return { version: spec.version, created };
 }

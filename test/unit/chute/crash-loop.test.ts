@@ -1,5 +1,6 @@
 /** A program that does not start is told as that: calls do not wait for it, and are let wait again where a start may work. */
 import { describe, expect, test } from 'vitest';
+import type { SecretRow } from '../../../functions/secrets/grant.ts';
 import { World } from './world.ts';
 
 /** Claims, and fails the start. */
@@ -17,11 +18,12 @@ function loop(world: World, name: string): void {
   }
 }
 
-function cold(): World {
-  const world = new World();
+function cold(world = new World()): World {
   world.deploy('a', { min: 1, max: 3 });
   return world;
 }
+
+const SECRET: SecretRow = { kind: 'env', key: 'TOKEN', sealed: { form: 1, by: 'edge', wrapped: '', box: '' } };
 
 test('a call that comes after the third failure is refused at once, with the error in one line', () => {
   const world = cold();
@@ -93,9 +95,34 @@ describe('calls wait', () => {
         world.deploy('b', { min: 1, max: 3 });
       },
     ],
+    [
+      'when the same version is deployed again: what failed may have been mended elsewhere',
+      (world) => {
+        loop(world, 'm1');
+        cold(world);
+      },
+    ],
+    [
+      'when a secret is set',
+      (world) => {
+        loop(world, 'm1');
+        world.do(world.core.attach({ revision: 1, secrets: [SECRET], shared: [] }, world.now));
+      },
+    ],
   ])('%s', (_, happen) => {
     const world = cold();
     happen(world);
     expect(world.enqueue('c1').kind).toBe('admitted');
   });
+});
+
+test('a share that comes or goes changes nothing, and agents that were pardoned may try at once, also after an eviction', () => {
+  const world = cold();
+  loop(world, 'm1');
+  world.do(world.core.attach({ revision: 1, secrets: [], shared: ['acc_2'] }, world.now));
+  expect(world.enqueue('c1')).toMatchObject({ code: 'start_failing' });
+  expect(world.claim('m1', 'a')).toMatchObject({ code: 'cooling_down' });
+  cold(world);
+  world.rebuild();
+  expect(world.claim('m1', 'a')).toMatchObject({ kind: 'grant' });
 });
