@@ -17,6 +17,7 @@ import { EngineError } from './engine.ts';
 import type { EngineFacts } from './probe.ts';
 import { FrameReader } from './frames.ts';
 import { bringImage } from './pull.ts';
+import type { Brought } from './pull.ts';
 import { startRelay } from './relay.ts';
 import type { Relay } from './relay.ts';
 import type { ContainerState } from './replies.ts';
@@ -53,7 +54,7 @@ export function containerRuntime(host: Containers, context: RuntimeContext): Run
     forbidden: options.forbiddenHosts,
     refused: (why) => context.log('agent', why),
   });
-  let image = '';
+  let image: Brought = { name: '', volumes: [] };
   let cache = '';
   let relay: Relay | null = null;
   let endpoint: Endpoint | null = null;
@@ -95,7 +96,8 @@ export function containerRuntime(host: Containers, context: RuntimeContext): Run
       names.chute,
       chuteContainer({
         spec: context.spec,
-        image,
+        image: image.name,
+        volumes: image.volumes,
         env: context.secrets.env,
         network: relay.id,
         cache,

@@ -37,8 +37,9 @@ export const imageReply = z.pipe(
     Id: text,
     RepoDigests: orNone(z.array(text).check(z.maxLength(256))),
     Size: count,
+    Config: orNone(z.object({ Volumes: orNone(z.record(text, z.unknown())) })),
   }),
-  z.transform((v) => ({ id: v.Id, digests: v.RepoDigests ?? [], bytes: v.Size })),
+  z.transform((v) => ({ id: v.Id, digests: v.RepoDigests ?? [], bytes: v.Size, volumes: Object.keys(v.Config?.Volumes ?? {}) })),
 );
 
 export const createdReply = z.object({ Id: z.string().check(z.regex(/^[0-9a-f]{12,64}$/)) });

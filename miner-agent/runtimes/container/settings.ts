@@ -2,7 +2,9 @@
  * What an engine is asked for, field by field: the whole isolation of a container stands here. Pure. `docs/containers.md`
  * says what each is against, `test/unit/containers` holds every one of them.
  */
+import { posix } from 'node:path';
 import type { VersionSpec } from '#protocol';
+import { StartFailed } from '../runtime.ts';
 import type { OwnLimits } from './own-limits.ts';
 
 export interface Mount {
@@ -58,6 +60,7 @@ export const CACHE = '/cache';
 export const PROXY_PORT = 3128;
 
 const MIB = 2 ** 20;
+const MOST_VOLUMES = 16;
 
 export interface Limits {
   memoryMb: number;
@@ -74,6 +77,8 @@ export interface Asked {
   spec: VersionSpec;
   /** As a reference by digest. */
   image: string;
+  /** Paths that the image declares as volumes. */
+  volumes: readonly string[];
   env: Record<string, string>;
   /** The container whose network namespace it joins. */
   network: string;
@@ -87,7 +92,7 @@ export interface Asked {
   limits: Limits;
 }
 
-/** The container of a chute. */
+/** The container of a chute. Throws `StartFailed` for an image with more volumes than anybody needs. */
 export function chuteContainer(asked: Asked): CreateBody {
   const { spec, limits, gpus } = asked;
   const { entrypoint, args } = spec.config;
@@ -109,12 +114,22 @@ export function chuteContainer(asked: Asked): CreateBody {
       NanoCpus: Math.round(limits.cpus * 1e9),
       ShmSize: limits.shmMb * MIB,
       Ulimits: ulimits(limits.own, limits.diskGb * 1e9),
-      // Counts as memory of the container.
-      Tmpfs: { '/tmp': `rw,nosuid,nodev,size=${Math.max(16, Math.floor(limits.memoryMb / 4))}m,mode=1777` },
+      Tmpfs: inMemory(asked),
       Mounts: [{ Type: 'bind', Source: asked.cache, Target: CACHE, ReadOnly: false }],
       ...(gpus.length === 0 ? {} : { DeviceRequests: [deviceRequest(asked.engine, gpus)] }),
     },
   };
+}
+
+/**
+ * What it may write to, all of it memory of the container. An engine would give each volume that the image declares a folder on
+ * the machine's disk, to be written to without bound.
+ */
+function inMemory({ volumes, limits }: Asked): Record<string, string> {
+  if (volumes.length > MOST_VOLUMES) throw new StartFailed(`the image declares ${volumes.length} volumes; ${MOST_VOLUMES} are the most`);
+  const options = `rw,nosuid,nodev,size=${Math.max(16, Math.floor(limits.memoryMb / 4))}m,mode=1777`;
+  const paths = volumes.map((path) => posix.resolve('/', path)).filter((path) => path !== CACHE);
+  return Object.fromEntries(['/tmp', ...paths].map((path) => [path, options]));
 }
 
 export interface RelayAsked {

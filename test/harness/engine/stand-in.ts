@@ -22,6 +22,8 @@ export interface StandInImage {
   digest?: string;
   /** Bytes of its layers. */
   layers?: number[];
+  /** Paths it declares as volumes. */
+  volumes?: string[];
 }
 
 /** What goes wrong with requests that match, `times` times. */
@@ -176,7 +178,13 @@ export class StandInEngine {
         if (!this.images.has(route.name)) return reply(404, { message: `No such image: ${route.name}` });
         const digest = this.#pullable[route.name]?.digest;
         const repoDigest = digest === undefined ? route.name : `${route.name.split('@')[0]}@${digest}`;
-        return reply(200, { Id: `sha256:${'1'.repeat(64)}`, RepoDigests: route.name.includes('@') ? [repoDigest] : [], Size: 1024 });
+        const volumes = Object.fromEntries((this.#pullable[route.name]?.volumes ?? []).map((path) => [path, {}]));
+        return reply(200, {
+          Id: `sha256:${'1'.repeat(64)}`,
+          RepoDigests: route.name.includes('@') ? [repoDigest] : [],
+          Size: 1024,
+          Config: { Volumes: volumes },
+        });
       }
       case 'DELETE /images/{name}':
         return this.images.delete(route.name) ? reply(200, [{ Untagged: route.name }]) : reply(404, { message: 'No such image' });

@@ -12,6 +12,7 @@ vi.setConfig({ testTimeout: 20_000 });
 
 const node = (script: string) => ({ command: [process.execPath, '-e', script] });
 const PRIVATE = `private.example/app@${DIGEST}`;
+const VOLUMES = `volumes.example/app@${DIGEST}`;
 const OTHER = `lying.example/app@${DIGEST}`;
 
 let stage: Stage;
@@ -19,6 +20,7 @@ beforeEach(async () => {
   stage = new Stage({
     [IMAGE]: { ...node(SERVER), layers: [1000, 3000] },
     [PRIVATE]: { ...node(SERVER), login: { username: 'u', password: 'hunter2' } },
+    [VOLUMES]: { ...node(SERVER), volumes: ['/data'] },
     [OTHER]: { ...node(SERVER), digest: `sha256:${'b'.repeat(64)}` },
   });
   await stage.engine.listen();
@@ -54,6 +56,12 @@ test('an image is pulled, started, called through its relay, heard, and gone wit
   stage.engine.requests.length = 0;
   await (await stage.make(containers)).runtime.prepare();
   expect(stage.engine.requests.filter((r) => r.includes('/images/create'))).toEqual([]);
+});
+
+test('volumes of an image get no disk of the machine', async () => {
+  await up(await stage.make(await stage.containers(), { image: VOLUMES }));
+  const { body } = stage.engine.created.find(({ name }) => name === 'ripcord-ins_1') ?? {};
+  expect(Object.keys(body?.HostConfig.Tmpfs ?? {})).toEqual(['/tmp', '/data']);
 });
 
 describe('a pull', () => {

@@ -17,6 +17,7 @@ function asked(config: object = {}, more: Partial<Asked> = {}): Asked {
       code: null,
     },
     image: IMAGE,
+    volumes: [],
     env: {},
     network: 'relay-id',
     cache: '/data/cache/acc',
@@ -118,6 +119,14 @@ describe.each(ofChutes)('a chute (%s)', (_name, body) => {
     expect(body.Env).toContain('HOME=/tmp');
     expect(body.Env).toContain('PORT=8000');
   });
+});
+
+test('what an image declares as volumes is memory too, but for the cache', () => {
+  const { HostConfig: host } = chuteContainer(asked({}, { volumes: ['/data', '/cache/', 'var/../var/lib', '/tmp'] }));
+  expect(Object.keys(host.Tmpfs)).toEqual(['/tmp', '/data', '/var/lib']);
+  expect(new Set(Object.values(host.Tmpfs)).size).toBe(1);
+  const many = Array.from({ length: 17 }, (_, i) => `/v${i}`);
+  expect(() => chuteContainer(asked({}, { volumes: many }))).toThrow('the image declares 17 volumes; 16 are the most');
 });
 
 test('the relay has no network, and hears only the agent', () => {
