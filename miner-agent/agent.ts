@@ -3,7 +3,7 @@
  * market, redeem grants, serve calls; at a signal drain and leave. Everything it decides is in `strategy/`, everything
  * about the wire in `connection/core.ts`.
  */
-import { existsSync, mkdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CLOSE, LIMITS, WHY } from '#protocol';
@@ -40,6 +40,7 @@ import type { Containers } from './runtimes/container/containers.ts';
 import { engineSockets, probeEngine } from './runtimes/container/probe.ts';
 import { PidNotes, releaseFolder } from './runtimes/leftovers.ts';
 import { processRuntime } from './runtimes/process.ts';
+import { removeFolder } from './runtimes/remove-folder.ts';
 import { StartFailed } from './runtimes/runtime.ts';
 import { urlRuntime } from './runtimes/url.ts';
 import { takeOver } from './take-over.ts';
@@ -78,8 +79,8 @@ export async function runAgent({ config, hotkey, tell, signal, desk }: AgentOpti
   if (refusal !== null) throw new AgentRefused(refusal);
   const notes = new PidNotes(config.dataFolder);
   for (const instance of notes.reap()) tell({ event: 'reaped', instance });
-  rmSync(work, { recursive: true, force: true });
-  mkdirSync(work, { mode: 0o700 });
+  removeFolder(work);
+  mkdirSync(work, { recursive: true, mode: 0o700 });
   // However the process ends, no program of it stays behind.
   const onExit = () => void notes.reap();
   process.once('exit', onExit);

@@ -1,10 +1,11 @@
 /** The instances of this agent, each from grant to stop. A conductor: runtimes do the work, the wire hears what comes of it. */
-import { mkdirSync, rmSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Device, Grant, InstanceReport, InstanceState, LogLine, Secrets, StopReason } from '#protocol';
 import { adapted } from './adapters/adapted.ts';
 import type { Granted } from './market-follower.ts';
 import type { Endpoint } from './runtimes/endpoint.ts';
+import { removeFolder } from './runtimes/remove-folder.ts';
 import { StartFailed } from './runtimes/runtime.ts';
 import type { Runtime, RuntimeContext } from './runtimes/runtime.ts';
 
@@ -202,7 +203,8 @@ export class Instances {
       entry.aborter.abort(new StartFailed(detail));
       await entry.runtime?.stop(state === 'failed' ? 0 : TERM_MS);
       this.#port.abandon(id);
-      rmSync(join(this.#folder, id), { recursive: true, force: true });
+      // What stays goes at the agent's next start.
+      removeFolder(join(this.#folder, id));
       this.#tell(entry, state, detail);
       this.#entries.delete(id);
     };
