@@ -1,7 +1,8 @@
 /** What is attached to a chute is on record in Postgres first; then the Chute is told all of it, as Postgres has it. */
 import * as db from '#db';
-import type { Attached } from '../secrets/attached.ts';
+import { insist } from '../calls/insist.ts';
 import type { Env } from '../env.ts';
+import type { Attached } from '../secrets/attached.ts';
 import { rewrap, sealedSchema, secretKind } from '../secrets/envelope.ts';
 import type { SecretRow } from '../secrets/grant.ts';
 import { ringOf, type Ring } from '../secrets/ring.ts';
@@ -17,9 +18,14 @@ export async function attachedOnRecord(env: Env, chute: string): Promise<Attache
   }, env);
 }
 
-/** After every change. A chute that is not deployed yet is told by its deploy. */
+const PATIENCE = { sleep: (ms: number) => scheduler.wait(ms) };
+
+/**
+ * After every change, and insists: what was deleted must not be handed on because an object was just torn down. A chute that
+ * is not deployed yet is told by its deploy. Throws `unavailable`; then the next change or deploy tells it.
+ */
 export async function tellAttached(env: Env, chute: string): Promise<void> {
-  await chuteStub(env, chute).attach(await attachedOnRecord(env, chute));
+  await insist(PATIENCE, async () => chuteStub(env, chute).attach(await attachedOnRecord(env, chute)));
 }
 
 async function underNewest(
