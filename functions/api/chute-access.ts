@@ -20,9 +20,13 @@ export const CHUTE_PATHS = ['/chutes/:id{cht_[^/]+}', '/chutes/:owner{[a-z0-9]+}
 export async function visible(c: Ctx, caller: Caller): Promise<ChuteView> {
   const id = await idOf(c);
   const view = id === null ? null : await chuteStub(c.env, id).describe();
-  const open = view !== null && (view.config.public || view.owner === caller.account || view.shared.includes(caller.account));
-  if (!open) throw new RipcordError('chute_not_found');
+  if (view === null || !maySee(view, caller)) throw new RipcordError('chute_not_found');
   return view;
+}
+
+/** Whether the chute is there for this caller, as it stands now. */
+export function maySee({ config, owner, shared }: ChuteView, { account }: Caller): boolean {
+  return config.public || owner === account || shared.includes(account);
 }
 
 /** The chute of the path, if the caller owns it. A public chute of another owner is there, but not for this. */

@@ -10,7 +10,7 @@ import { authenticateAccount, type Caller } from '../gate/authenticate.ts';
 import { Buckets } from '../gate/bucket.ts';
 import { chuteStub } from '../stubs.ts';
 import { readJson, smallBody } from './body.ts';
-import { CHUTE_PATHS, visible } from './chute-access.ts';
+import { CHUTE_PATHS, maySee, visible } from './chute-access.ts';
 import { availableTo, mayAsk } from './may-ask.ts';
 import type { Vars } from './vars.ts';
 import { warmStream } from './warm-stream.ts';
@@ -45,7 +45,8 @@ for (const at of CHUTE_PATHS) {
     if (!wantsEvents(c)) return c.json(itemOf(view, caller));
     const look = async () => {
       const now: ChuteView | null = await chuteStub(c.env, view.chute).describe();
-      return now === null ? null : itemOf(now, caller);
+      // A share may be taken back meanwhile.
+      return now === null || !maySee(now, caller) ? null : itemOf(now, caller);
     };
     const headers = { 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-store' };
     return c.body(warmStream(caller.account, look, c.req.raw.signal), 200, headers);

@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Client as Postgres } from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { chuteConfigSchema } from '#protocol';
 import { Client } from '../../cli/client.ts';
 import { ROOT } from '../../dev/network.ts';
 import { startNetwork, type TestNetwork } from '../harness/network.ts';
@@ -160,6 +161,14 @@ test('shared, another account calls it and sees its face; unshared, it is as abs
     await (await network.request('/chutes/demo/vault', { headers: { authorization: `Bearer ${key}` } })).text(),
   ) as object;
   for (const field of ['env_names', 'command', 'last_error']) expect(face).not.toHaveProperty(field);
+
+  // A stream of the way to an instance goes on for minutes; it ends with the share.
+  await owner.deploy(chuteConfigSchema.parse({ name: 'asleep', command: ['true'] }), null);
+  await owner.share({ chute_id_or_name: 'asleep', user_id_or_name: handle }, true);
+  const warming = friend.warming('demo/asleep');
+  expect((await warming.next()).value).toMatchObject({ phase: 'cold' });
+  await owner.share({ chute_id_or_name: 'asleep', user_id_or_name: handle }, false);
+  expect(await warming.next()).toEqual({ done: true, value: undefined });
 
   await owner.share({ chute_id_or_name: 'vault', user_id_or_name: handle }, false);
   await until('the friend may not call', async () => (await status('/call/demo/vault/proof')) === 404);
