@@ -44,7 +44,7 @@ export const refusalCodeSchema = z.enum([
   'not_eligible',
   /** The chute is gone. */
   'unknown_chute',
-  /** This hotkey runs all of the chute's instances, and others may come. From version 2; before, `taken`. */
+  /** This hotkey runs more of the chute's instances than another that asked lately, which goes first. From version 2; before, `taken`. */
   'others_first',
   /** Agents are let in little by little, and it is not this one's turn yet. From version 2; before, `taken`. */
   'not_yet',

@@ -83,7 +83,7 @@ export const WHY: Record<WhyCode, { text: string; next: string }> = {
   engine_unhealthy: { text: 'its engine does not pass its health check', next: 'see whether the model is loaded: ripcord-miner logs' },
   taken: { text: 'others were faster', next: 'nothing to do: the next need comes' },
   others_first: {
-    text: 'you run all instances of it, and others get a chance first',
+    text: 'you run more instances of it than another that wants it, and who runs fewer goes first',
     next: 'nothing to do: you may take it if nobody comes',
   },
   claiming: { text: 'a claim is under way', next: 'nothing to do' },
