@@ -157,7 +157,8 @@ export function chuteName(chute: string, what = "an engine's chute"): string {
   return chute;
 }
 
-function originOf(api: string): string {
+/** An address of an edge, without a slash at the end. Throws `ConfigError`. */
+export function originOf(api: string): string {
   const url = httpUrl('--api', api);
   if (url.pathname !== '/' || url.search !== '') throw new ConfigError('--api must be an origin, without a path');
   return url.origin;

@@ -20,7 +20,7 @@ const CLOCK_S = 30;
 const DISK_MB = { full: 512, short: 10_240 } as const;
 
 const UNASKED = 'the edge was not reached';
-const UNCONFIGURED = 'there is no config yet';
+const NOWHERE = 'no edge is named: give --api';
 
 export const CHECKS: readonly CheckRule[] = [
   {
@@ -72,7 +72,7 @@ export const CHECKS: readonly CheckRule[] = [
     codes: [],
     judge: ({ names, proxy }) => {
       if (proxy !== null) return skip('the proxy resolves it');
-      if (names === null) return skip(UNCONFIGURED);
+      if (names === null) return skip(NOWHERE);
       return 'is' in names
         ? pass(names.is.join(', '))
         : because(
@@ -88,7 +88,7 @@ export const CHECKS: readonly CheckRule[] = [
     looks: 'something answers at the address of the edge',
     codes: [],
     judge: ({ route, proxy }) => {
-      if (route === null) return skip(proxy === null ? 'there is no address to try' : 'it leads through the proxy');
+      if (route === null) return skip(proxy === null ? NOWHERE : 'it leads through the proxy');
       return 'is' in route
         ? pass(route.is)
         : because(

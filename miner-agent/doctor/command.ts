@@ -1,6 +1,7 @@
 /** `ripcord-miner doctor`: gather, judge, let the edge and the running agent correct it, print. Works before there is a config. */
 import type { Command } from 'commander';
-import { ConfigError, placeOf } from '../config.ts';
+import { ConfigError, originOf, placeOf, proxies } from '../config.ts';
+import { NO_PROXIES } from '../net/proxy.ts';
 import { Setting, withShared, type Cli } from '../commands/cli.ts';
 import { pathOf } from '../config/file.ts';
 import { agree } from './agree.ts';
@@ -31,15 +32,18 @@ export function addDoctor(program: Command, cli: Cli, exit: (code: 0 | 1) => voi
 
 /** A config that cannot be read, or lacks something, is a finding and no end. */
 function readAsk(command: Command): Pick<Ask, 'config' | 'known'> {
-  const nowhere = { hotkeyFile: null, engineSocket: null, ...placeOf({}) };
+  const nowhere = { api: null, proxy: NO_PROXIES, hotkeyFile: null, engineSocket: null, ...placeOf({}) };
   let setting: Setting;
   try {
     setting = new Setting(command);
   } catch (error) {
     return { config: { problem: problemOf(error) }, known: nowhere };
   }
-  const { raw, dataFolder } = setting;
+  const { raw, name, dataFolder } = setting;
   const known = {
+    api: raw.api === undefined ? null : readable(originOf, raw.api),
+    proxy: readable(proxies, raw) ?? NO_PROXIES,
+    name,
     hotkeyFile: raw.hotkey === undefined ? null : pathOf(raw.hotkey),
     dataFolder,
     engineSocket: raw.engine_socket === undefined ? null : pathOf(raw.engine_socket.replace(/^unix:\/\//, '')),
@@ -48,6 +52,16 @@ function readAsk(command: Command): Pick<Ask, 'config' | 'known'> {
     return { config: { is: setting.config() }, known };
   } catch (error) {
     return { config: { problem: problemOf(error) }, known };
+  }
+}
+
+/** What cannot be read is told as the config's problem. */
+function readable<I, O>(read: (given: I) => O, given: I): O | null {
+  try {
+    return read(given);
+  } catch (error) {
+    problemOf(error);
+    return null;
   }
 }
 

@@ -10,6 +10,7 @@ import { AGENT_VERSION, readGpus, takeInventory } from '../inventory.ts';
 import { diskFreeMb } from '../inventory/disk.ts';
 import { Market } from '../market.ts';
 import { failureOf, Outbound } from '../net/outbound.ts';
+import type { ProxySettings } from '../net/proxy.ts';
 import { Socket } from '../connection/socket.ts';
 import { judgeOffers } from '../strategy/offers.ts';
 import { wishesOf } from '../strategy/wishes.ts';
@@ -25,7 +26,14 @@ const HOLD_MS = { quick: 3_000, deep: 40_000 } as const;
 export interface Ask {
   config: Found<Config>;
   /** Without a whole config: what is known of it. */
-  known: { hotkeyFile: string | null; dataFolder: string; engineSocket: string | null };
+  known: {
+    api: string | null;
+    name: string;
+    proxy: ProxySettings;
+    hotkeyFile: string | null;
+    dataFolder: string;
+    engineSocket: string | null;
+  };
   deep: boolean;
 }
 
@@ -39,7 +47,7 @@ export async function gather({ config: read, known, deep }: Ask): Promise<Facts>
     config: 'is' in read ? { is: { api: read.is.api, name: read.is.name } } : read,
     hotkey: found,
     status,
-    ...(config === null ? {} : await edgeFacts({ config, hotkey, status, inventory, deep })),
+    ...(known.api === null ? {} : await edgeFacts({ ...known, api: known.api, config, hotkey, status, inventory, deep })),
   };
 }
 
@@ -73,17 +81,20 @@ async function readStatus(dataFolder: string): Promise<Status | null> {
 }
 
 interface Known {
-  config: Config;
+  api: string;
+  name: string;
+  proxy: ProxySettings;
+  config: Config | null;
   hotkey: Hotkey | null;
   status: Status | null;
   inventory: Inventory;
   deep: boolean;
 }
 
-async function edgeFacts({ config, hotkey, status, inventory, deep }: Known): Promise<Partial<Facts>> {
+async function edgeFacts({ api, name, proxy: proxies, config, hotkey, status, inventory, deep }: Known): Promise<Partial<Facts>> {
   const holdMs = HOLD_MS[deep ? 'deep' : 'quick'];
-  const outbound = new Outbound(config.proxy);
-  const url = new URL(config.api);
+  const outbound = new Outbound(proxies);
+  const url = new URL(api);
   const direct = outbound.proxyFor(url) === null;
   try {
     const [names, route, tls, proxy, challenge, clock, socket, offers] = await Promise.all([
@@ -91,15 +102,15 @@ async function edgeFacts({ config, hotkey, status, inventory, deep }: Known): Pr
       direct ? tryRoute(url) : null,
       direct ? tryTls(url) : null,
       tryProxy(url, outbound, holdMs),
-      hotkey === null ? null : askForChallenge(config.api, hotkey.ss58, config.name, outbound),
-      readClock(config.api, outbound),
+      hotkey === null ? null : askForChallenge(api, hotkey.ss58, name, outbound),
+      readClock(api, outbound),
       tryUpgrade(url, outbound),
-      readOffers(config, inventory, outbound),
+      config === null ? null : readOffers(config, inventory, outbound),
     ]);
     const agent = challenge?.kind === 'asked' ? challenge.reply.agent : '';
-    const edge = hotkey === null ? null : await readWhy(config.api, hotkey.ss58, agent, outbound);
+    const edge = hotkey === null ? null : await readWhy(api, hotkey.ss58, agent, outbound);
     const alone = deep && status === null && hotkey !== null && challenge?.kind === 'asked';
-    const session = alone ? await holdSession(config, hotkey, outbound, holdMs) : null;
+    const session = alone ? await holdSession({ api, name }, hotkey, outbound, holdMs) : null;
     const reached = challenge?.kind === 'silent' ? null : socket;
     return { names, route, tls, proxy, challenge, clock: clockOf(challenge, clock), socket: reached, offers, edge, session };
   } finally {
@@ -137,12 +148,17 @@ async function readOffers(config: Config, inventory: Inventory, outbound: Outbou
 }
 
 /** Only where no agent of this name runs here: its session would be ended by this one. Says nothing, not even hello. */
-async function holdSession(config: Config, hotkey: Hotkey, outbound: Outbound, holdMs: number): Promise<Facts['session']> {
+async function holdSession(
+  { api, name }: Pick<Known, 'api' | 'name'>,
+  hotkey: Hotkey,
+  outbound: Outbound,
+  holdMs: number,
+): Promise<Facts['session']> {
   try {
-    const header = await login(config.api, hotkey, config.name, makeSessionKeys(), Date.now(), { outbound });
+    const header = await login(api, hotkey, name, makeSessionKeys(), Date.now(), { outbound });
     const held = Promise.withResolvers<number | null>();
     const handlers = { closed: (code: number) => held.resolve(code), text() {}, message() {}, writable() {} };
-    const socket = await Socket.dial({ api: config.api, header, outbound, signal: AbortSignal.timeout(10_000) }, handlers);
+    const socket = await Socket.dial({ api, header, outbound, signal: AbortSignal.timeout(10_000) }, handlers);
     if (!socket.start()) return { problem: 'it closed at once' };
     const timer = setTimeout(() => held.resolve(null), holdMs);
     const code = await held.promise;

@@ -2,7 +2,7 @@
 import { lookup } from 'node:dns/promises';
 import https from 'node:https';
 import http from 'node:http';
-import { connect, type Socket } from 'node:net';
+import { connect, isIP, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { failureOf, type Outbound } from '../net/outbound.ts';
 import { ProxyError } from '../net/tunnel.ts';
@@ -30,7 +30,8 @@ export function tryRoute(url: URL): Promise<Found<string>> {
 /** Null for plain http, and where a proxy lies between: the requests through it check TLS themselves. */
 export function tryTls(url: URL): Promise<Found<string> | null> {
   if (url.protocol !== 'https:') return Promise.resolve(null);
-  const socket = connectTls({ host: url.hostname, port: portOf(url), servername: url.hostname });
+  const host = url.hostname.replace(/^\[|\]$/g, '');
+  const socket = connectTls({ host, port: portOf(url), ...(isIP(host) === 0 ? { servername: host } : {}) });
   return opened(socket, 'secureConnect', () => `${socket.getProtocol()}, good until ${socket.getPeerCertificate().valid_to}`);
 }
 

@@ -86,6 +86,18 @@ test('before init: the config is what fails, and the exit code is 1', async () =
   expect(plain.out).not.toContain('\x1b');
 });
 
+test('what is given is used: an edge without a hotkey is looked at, and only the hotkey is missing', async () => {
+  const { code, of } = await doctor(null, '--api', edge.origin);
+  expect([code, of('config')]).toEqual([
+    1,
+    expect.objectContaining({ status: 'FAIL', cause: expect.stringMatching(/^--hotkey is missing/) }),
+  ]);
+  for (const id of ['name', 'route', 'websocket']) expect(of(id)).toMatchObject({ status: 'PASS' });
+  for (const id of ['hotkey', 'hotkey_accepted']) expect(of(id)).toMatchObject({ status: 'SKIP' });
+  const wrong = await doctor(null, '--api', 'edge.example');
+  expect(wrong.of('route')).toMatchObject({ status: 'SKIP', cause: 'no edge is named: give --api' });
+});
+
 test('a config with a word that it does not know is told with what was meant', async () => {
   const { of } = await doctor(['apy = "x"']);
   expect(of('config')).toMatchObject({ status: 'FAIL', cause: expect.stringContaining('did you mean api?') });
