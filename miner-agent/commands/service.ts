@@ -41,7 +41,7 @@ function install({ system = false, print }: Options, command: Command, cli: Cli)
   const setting = new Setting(command);
   const config = setting.config();
   const { config: file, ...given } = command.optsWithGlobals<Shared>();
-  const named = typeof file === 'string' ? pathOf(file) : existsSync(defaultFile()) ? defaultFile() : null;
+  const named = typeof file === 'string' ? pathOf(file) : file !== false && existsSync(defaultFile()) ? defaultFile() : null;
   if (named === null && (given.api === undefined || given.hotkey === undefined))
     throw usage('no_config', 'There is no config for the service to read.', { hint: 'ripcord-miner init writes one.' });
   const flags = Object.entries({
@@ -49,13 +49,14 @@ function install({ system = false, print }: Options, command: Command, cli: Cli)
     hotkey: given.hotkey && pathOf(given.hotkey),
     data: given.data && pathOf(given.data),
     name: given.name,
+    proxy: given.proxy,
   });
   const text = unitText({
     command: [
       process.execPath,
       process.argv[1] ?? '',
       'up',
-      ...(named === null ? [] : ['--config', named]),
+      ...(named === null ? ['--no-config'] : ['--config', named]),
       ...flags.flatMap(([flag, value]) => (value === undefined ? [] : [`--${flag}`, value])),
     ],
     writable: [config.dataFolder, config.cacheFolder],

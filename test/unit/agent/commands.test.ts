@@ -45,6 +45,28 @@ describe('every command', () => {
   });
 });
 
+describe('service install', () => {
+  it('keeps what was given: the proxy, and that no config is read', async () => {
+    const home = mkdtempSync(join(tmpdir(), 'rc-service-'));
+    const given = [
+      '--no-config',
+      '--api',
+      'https://edge.example',
+      '--hotkey',
+      '/hk',
+      '--data',
+      home,
+      '--proxy',
+      'http://proxy.example:3128',
+    ];
+    said.length = 0;
+    expect(await run(['service', 'install', '--print', ...given], cli)).toBe(0);
+    expect(said.join('')).toMatch(
+      new RegExp(`ExecStart=.* up --no-config --api https://edge.example --hotkey /hk --data ${home} --proxy http://proxy.example:3128\n`),
+    );
+  });
+});
+
 describe('a failure', () => {
   it.each([
     [new ConfigError('x'), 2, 'usage'],
