@@ -132,9 +132,11 @@ export class ControlServer {
     if (!follow) return void response.end();
     response.flushHeaders();
     this.#followers++;
+    // What is kept may be more than a reader can take at once; only what comes after it puts one behind.
+    const most = response.writableLength + BOUNDS.behindBytes;
     const stop = logs.follow(of, (line) => {
       response.write(ndjson(line));
-      if (response.writableLength > BOUNDS.behindBytes) response.destroy();
+      if (response.writableLength > most) response.destroy();
     });
     response.once('close', () => {
       this.#followers--;

@@ -141,6 +141,21 @@ describe('logs', () => {
     await following;
   });
 
+  it('may be more than a follower takes at once', async () => {
+    const long = 'x'.repeat(KEPT.chars);
+    for (let i = 0; i < KEPT.first + KEPT.last; i++) logs.add('ins_1', line(long));
+    let lines = 0;
+    const stop = new AbortController();
+    const following = (async () => {
+      for await (const l of followAgent(data, '/logs?follow=1', lineSchema, stop.signal)) {
+        if (++lines === 1) logs.add('ins_1', line('news'));
+        if (l.text === 'news') stop.abort();
+      }
+    })();
+    await following;
+    expect(lines).toBe(KEPT.first + KEPT.last + 1);
+  });
+
   it('are not followed by more than a few, and by nobody who does not read', async () => {
     const followers = Array.from({ length: BOUNDS.followers }, () => {
       const socket = connect(join(data, 'agent.sock'));
