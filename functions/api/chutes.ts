@@ -14,7 +14,7 @@ import { authenticate, authenticateAccount } from '../gate/authenticate.ts';
 import { chuteIdOf, slugOf } from '../gate/ids.ts';
 import { marketListings } from '../market/copy.ts';
 import { chuteStub } from '../stubs.ts';
-import { attachedOnRecord } from './attached.ts';
+import { attachedOnRecord, tellAttached } from './attached.ts';
 import { bodyAtMost } from './body.ts';
 import { CHUTE_PATHS, owned, recorded, visible } from './chute-access.ts';
 import { chuteItem, listedItem, versionItem } from './chute-items.ts';
@@ -74,7 +74,8 @@ chutesApi.post('/chutes', deployLimit, async (c) => {
   const [chute, version] = await Promise.all([chuteIdOf(slug, c.env), versionOf(config, code)]);
   const name = `${caller.handle}/${config.name}`;
   const stub = chuteStub(c.env, chute);
-  const live = (await stub.describe())?.instances.some((instance) => instance.state === 'live') === true;
+  const before = await stub.describe();
+  const live = before?.instances.some((instance) => instance.state === 'live') === true;
   await recorded(async (base) => {
     await db.upsertChute(base, { id: chute, accountId: caller.account, name, slug, public: config.public, version });
     await db.insertVersion(base, { chuteId: chute, version, config: withoutSecrets(config), code });
@@ -82,6 +83,8 @@ chutesApi.post('/chutes', deployLimit, async (c) => {
   const prices = await deployedPrices(c.env, chute, { price, live }, Date.now());
   const attached = await attachedOnRecord(c.env, chute);
   const deployed = await stub.deploy({ spec: { chute, name, account: caller.account, version, config, code }, slug, prices, attached });
+  // What was attached while the Chute was not there yet, it was told in vain.
+  if (before === null) await tellAttached(c.env, chute);
   return c.json({ chute_id: chute, name, slug, version, created: deployed.created }, 201);
 });
 

@@ -71,7 +71,7 @@ async function mayWarm(env: Env, caller: Caller, view: ChuteView): Promise<void>
     throw new RipcordError('insufficient_credit', { message: 'Only an account with credit may warm the chute of another.' });
 }
 
-/** Another's chute is kept for as long as a call of it would keep it, and no longer. */
+/** Another's chute is kept for as long as a call of it would keep it; for less than half a minute no start is worth a try. */
 function secondsOf(view: ChuteView, caller: Caller, wish: number | undefined): number {
   const idle = Math.min(SECONDS.most, Math.max(SECONDS.least, scalingOf(view.config).idle_after));
   return view.owner === caller.account ? (wish ?? idle) : Math.min(wish ?? idle, idle);
