@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { usage } from '../failure.ts';
 import type { Io } from '../io.ts';
 import { chuteName, openSession } from '../session.ts';
 import { showTime, table } from '../show.ts';
@@ -23,6 +24,8 @@ export function addShare(program: Command, io: Io): void {
       '\nExample:\n  $ ripcord share hello --with bob\n  $ ripcord share hello\n  $ ripcord share hello --with bob --remove',
     )
     .action(async (name: string, options: Options, command: Command) => {
+      if (options.remove === true && options.with === undefined)
+        throw usage('no_account', 'From whom is it to be taken back?', { hint: `ripcord share ${name} --with ACCOUNT --remove` });
       const session = await openSession(io, command, 'any');
       const chute = await chuteName(session, name);
       if (options.with === undefined) {

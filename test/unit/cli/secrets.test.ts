@@ -114,6 +114,8 @@ test('share tells whom, and takes it back', async () => {
   expect((await rip(['share', 'hello', '--with', 'bob', '--remove'])).out).toContain('bob may not call alice/hello any more');
   const bodies = ['share', 'unshare'].flatMap((what) => api.asked(`POST /chutes/${what}`)).map(({ body }) => body.toString());
   expect(bodies).toEqual(Array(2).fill('{"chute_id_or_name":"alice/hello","user_id_or_name":"bob"}'));
+  // A list in place of it would look as if it were done.
+  expect(await rip(['share', 'hello', '--remove'])).toMatchObject({ code: 2 });
 });
 
 test.each<[Record<string, string>, string[]]>([
