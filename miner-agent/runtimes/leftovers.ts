@@ -2,7 +2,7 @@
  * Which processes are ours. A pid alone says nothing after a restart, so a process counts as ours only if it started when
  * we noted it did and carries our mark in its environment.
  */
-import { readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { linkSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 /** Set in the environment of every program the agent starts. */
@@ -50,22 +50,56 @@ export class PidNotes {
 /** The pid of the agent that has the data folder, or null. */
 export function holderOf(folder: string): number | null {
   const note = readNote(join(folder, 'agent.lock'));
-  return note !== null && startTime(note.pid) === note.startedAt ? note.pid : null;
+  return note !== null && isHeld(note) ? note.pid : null;
 }
 
-/** One agent per data folder. Returns the pid of the agent that has it, or null once it is ours. */
+function isHeld(note: Note | null): boolean {
+  return note !== null && startTime(note.pid) === note.startedAt;
+}
+
+/** One agent per data folder. Returns the pid of the agent that has it, or null once it is ours: of several that try at once, one's. */
 export function takeFolder(folder: string): number | null {
   const file = join(folder, 'agent.lock');
-  const other = holderOf(folder);
-  if (other !== null) return other;
-  writeFileSync(file, JSON.stringify({ pid: process.pid, startedAt: startTime(process.pid) ?? '', instance: 'agent' } satisfies Note), {
-    mode: 0o600,
-  });
-  return null;
+  const own = `${file}.${process.pid}`;
+  const note: Note = { pid: process.pid, startedAt: startTime(process.pid) ?? '', instance: 'agent' };
+  writeFileSync(own, JSON.stringify(note), { mode: 0o600 });
+  try {
+    for (;;) {
+      const other = holderOf(folder);
+      if (other !== null) return other;
+      if (linked(own, file)) return null;
+      takeAway(file);
+    }
+  } finally {
+    rmSync(own, { force: true });
+  }
 }
 
 export function releaseFolder(folder: string): void {
-  rmSync(join(folder, 'agent.lock'), { force: true });
+  if (holderOf(folder) === process.pid) rmSync(join(folder, 'agent.lock'), { force: true });
+}
+
+/** Whether the file got this second name: no two can give it. */
+function linked(file: string, name: string): boolean {
+  try {
+    linkSync(file, name);
+    return true;
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'EEXIST') return false;
+    throw error;
+  }
+}
+
+/** The lock of an agent that crashed. Another one may have done so and taken the folder since: then its lock is put back. */
+function takeAway(file: string): void {
+  const aside = `${file}.${process.pid}.old`;
+  try {
+    renameSync(file, aside);
+  } catch {
+    return;
+  }
+  if (isHeld(readNote(aside))) linked(aside, file);
+  rmSync(aside, { force: true });
 }
 
 /** Sends a signal to the process group; false if there is none. */

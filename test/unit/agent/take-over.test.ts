@@ -1,5 +1,7 @@
 /** A newer agent asks an older one of the same data folder to leave, and waits for it. */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -62,6 +64,25 @@ const take = (waits: string[] = [], signal = new AbortController().signal) =>
 
 test('a folder that nobody has is taken at once', async () => {
   expect(await take()).toBeNull();
+});
+
+test('of several that start at once on what a crash left, one has it', async () => {
+  writeFileSync(join(dataFolder, 'agent.lock'), JSON.stringify({ pid: 2 ** 30, startedAt: '1', instance: 'agent' }));
+  const module = new URL('../../../miner-agent/runtimes/leftovers.ts', import.meta.url).href;
+  const script = `import(${JSON.stringify(module)}).then(({ takeFolder }) => {
+    console.log('ready');
+    process.stdin.once('data', () => console.log(JSON.stringify(takeFolder(${JSON.stringify(dataFolder)}))));
+  });`;
+  const agents = Array.from({ length: 4 }, () => spawn(process.execPath, ['-e', script], { stdio: ['pipe', 'pipe', 'ignore'] }));
+  const line = async ({ stdout }: (typeof agents)[number]) => String((await once(stdout, 'data'))[0]).trim();
+  await Promise.all(agents.map(line));
+  const told = agents.map(line);
+  for (const { stdin } of agents) stdin.write('go');
+  const pids = await Promise.all(told);
+  const winner = agents[pids.indexOf('null')]?.pid;
+  expect(pids.toSorted()).toEqual([String(winner), String(winner), String(winner), 'null']);
+  expect(readdirSync(dataFolder)).toEqual(['agent.lock']);
+  for (const agent of agents) agent.kill();
 });
 
 test('an older agent is asked to drain, and followed', async () => {
