@@ -9,15 +9,19 @@ export const BODY_BYTES = 32 * 1024 * 1024;
 const STATUS_BYTES = 4 * 1024 * 1024;
 const STATUS_MS = 5_000;
 
-/** A body of at most `BODY_BYTES`; null when it is larger or breaks off. */
-export async function bodyOf(request: http.IncomingMessage, limit = BODY_BYTES): Promise<string | null> {
+/** A body of at most `limit` bytes; null when it is larger, breaks off, or there is no `room` for so many more bytes. */
+export async function bodyOf(
+  request: http.IncomingMessage,
+  limit = BODY_BYTES,
+  room: (bytes: number) => boolean = () => true,
+): Promise<string | null> {
   const chunks: Buffer[] = [];
   let bytes = 0;
   try {
     for await (const chunk of request) {
       if (!Buffer.isBuffer(chunk)) return null;
       bytes += chunk.byteLength;
-      if (bytes > limit) return null;
+      if (bytes > limit || !room(chunk.byteLength)) return null;
       chunks.push(chunk);
     }
   } catch {

@@ -5,13 +5,15 @@
  */
 import { timingSafeEqual } from 'node:crypto';
 import http from 'node:http';
-import { bodyOf, parsed, sendJson } from '../http.ts';
+import { BODY_BYTES, bodyOf, parsed, sendJson } from '../http.ts';
 import type { Jobs, TakenJob } from './jobs.ts';
 
 /** Milliseconds an empty poll is held; the package gives up after 90 s. */
 const POLL_MS = 50_000;
 /** Polls held at once; a worker has two. */
 const MAX_POLLS = 64;
+/** Bytes of bodies held for one worker at a time: it may post to every address at once. */
+const HELD_BYTES = 4 * BODY_BYTES;
 /** Longer than a poll, so that no connection closes under the worker's next request. */
 const KEEP_ALIVE_MS = 120_000;
 
@@ -34,8 +36,9 @@ export function workerEnv(port: number, token: string, pod: string): Record<stri
   };
 }
 
-export function workerSide(jobs: Jobs, token: string, log: (text: string) => void): http.Server {
+export function workerSide(jobs: Jobs, token: string, log: (text: string) => void, heldBytes = HELD_BYTES): http.Server {
   let polls = 0;
+  let held = 0;
 
   /** Answers as soon as `look` finds something, or with 204 after `POLL_MS`. */
   function poll(response: http.ServerResponse, look: () => boolean): void {
@@ -86,6 +89,23 @@ export function workerSide(jobs: Jobs, token: string, log: (text: string) => voi
     sendJson(response, 200, body);
   }
 
+  async function post(request: http.IncomingMessage, response: http.ServerResponse, use: (body: unknown) => Promise<void> | void) {
+    let own = 0;
+    const room = (bytes: number) => {
+      own += bytes;
+      held += bytes;
+      return held <= heldBytes;
+    };
+    try {
+      const text = await bodyOf(request, BODY_BYTES, room);
+      if (text === null) return void response.writeHead(413, { connection: 'close' }).end();
+      await use(parsed(text));
+      sendJson(response, 200, { status: 'ok' });
+    } finally {
+      held -= own;
+    }
+  }
+
   async function answer(request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
     const url = new URL(request.url ?? '/', 'http://worker');
     const [, given = '', what = '', id = ''] = url.pathname.split('/');
@@ -109,13 +129,8 @@ export function workerSide(jobs: Jobs, token: string, log: (text: string) => voi
         jobs.alive((ask.get('job_id') ?? '').split(',').filter((job) => job !== ''));
         return sendJson(response, 200, { status: 'ok' });
       case 'POST job-done':
-      case 'POST job-stream': {
-        const text = await bodyOf(request);
-        if (text === null) return void response.writeHead(413, { connection: 'close' }).end();
-        if (what === 'job-done') jobs.done(decoded(id), parsed(text));
-        else await jobs.output(decoded(id), parsed(text));
-        return sendJson(response, 200, { status: 'ok' });
-      }
+      case 'POST job-stream':
+        return post(request, response, (body) => (what === 'job-done' ? jobs.done(decoded(id), body) : jobs.output(decoded(id), body)));
       default:
         return void response.writeHead(404).end();
     }

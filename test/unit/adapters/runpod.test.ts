@@ -1,5 +1,10 @@
+import { once } from 'node:events';
+import http from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { Jobs } from '../../../miner-agent/adapters/runpod/jobs.ts';
+import { workerSide } from '../../../miner-agent/adapters/runpod/worker-side.ts';
 import { until } from '../../harness/until.ts';
 import { adaptedProcess, ask, started, type Adapted } from './start.ts';
 
@@ -81,6 +86,25 @@ describe('a worker of RunPod', () => {
     expect(reply.status).toBe(status);
     expect(reply.text).toMatch(words);
   });
+});
+
+test('what a worker posts at once is bounded, whatever number of addresses it posts to', async () => {
+  const server = workerSide(new Jobs(), 'token', () => {}, 1_000);
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  const { port } = server.address() as AddressInfo;
+  const post = (id: string, more: boolean) => {
+    const request = http.request({ port, method: 'POST', path: `/token/job-done/${id}`, agent: false }).on('error', () => {});
+    const status = once(request, 'response').then(([response]: http.IncomingMessage[]) => response?.resume().statusCode);
+    request.write('x'.repeat(600));
+    if (!more) request.end();
+    return { request, status };
+  };
+  const [first, second] = [post('a', true), post('b', true)];
+  expect(await Promise.race([first.status, second.status])).toBe(413);
+  for (const { request } of [first, second]) request.end();
+  expect((await Promise.all([first.status, second.status])).toSorted()).toEqual([200, 413]);
+  expect(await post('c', false).status).toBe(200);
+  server.close();
 });
 
 test('a worker that ends before it asks for a job', async () => {
