@@ -73,6 +73,7 @@ export function containerRuntime(host: Containers, context: RuntimeContext): Run
     const { memoryMb } = host.limitsOf(config);
     if (memoryMb > options.facts.memoryMb)
       throw new StartFailed(`${WHY.memory_short.text}: ${memoryMb} MiB of ${options.facts.memoryMb} MiB`);
+    await host.removeLeft();
     cache = await host.takeCache(context.instance, context.spec.account);
     await host.makeRoom(host.limitsOf(config).diskGb * 1e9);
     image = await bringImage(host, context, signal);

@@ -79,6 +79,8 @@ export class Containers {
   readonly #cache: ModelCache;
   /** Cache folders by instance. */
   readonly #inUse = new Map<string, string>();
+  /** Containers that the engine did not remove; they may run, and have their GPUs. */
+  readonly #left = new Set<string>();
 
   constructor(options: ContainersOptions) {
     this.options = options;
@@ -165,12 +167,21 @@ export class Containers {
       try {
         return await this.engine.remove(container);
       } catch (error) {
-        if (tries < REMOVE_TRIES) await sleep(200 * tries);
-        else
-          return failed(
-            `the container engine did not remove ${container}; the next start of the agent does (${String(error).slice(0, 200)})`,
-          );
+        if (tries < REMOVE_TRIES) {
+          await sleep(200 * tries);
+          continue;
+        }
+        this.#left.add(container);
+        return failed(`the container engine did not remove ${container}; nothing starts before it does (${String(error).slice(0, 200)})`);
       }
+    }
+  }
+
+  /** What it did not remove before. Throws what the engine says. */
+  async removeLeft(): Promise<void> {
+    for (const container of this.#left) {
+      await this.engine.remove(container);
+      this.#left.delete(container);
     }
   }
 }

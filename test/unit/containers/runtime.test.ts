@@ -208,6 +208,19 @@ describe('an engine that fails', () => {
     expect(started.ended).toEqual(['the relay of the instance ended']);
   });
 
+  test('nothing starts beside a container that it did not remove', async () => {
+    const containers = await stage.containers();
+    const first = await stage.make(containers);
+    await up(first);
+    stage.engine.faults.push({ match: /DELETE \/containers/, times: 7, how: { status: 500, message: 'device busy' } });
+    await first.runtime.stop(0);
+    expect(first.lines.filter((l) => l.includes('nothing starts before it does'))).toHaveLength(2);
+    const next = await stage.make(containers);
+    await expect(next.runtime.prepare()).rejects.toThrow('the container engine says: device busy');
+    await up(await stage.make(containers));
+    expect(stage.engine.names().toSorted()).toEqual(['ripcord-ins_3', 'ripcord-ins_3-relay']);
+  });
+
   test('a removal it refuses is tried again', async () => {
     const started = await stage.make(await stage.containers());
     await up(started);
