@@ -102,7 +102,7 @@ test('what a worker posts at once is bounded, whatever number of addresses it po
   const [first, second] = [post('a', true), post('b', true)];
   expect(await Promise.race([first.status, second.status])).toBe(413);
   for (const { request } of [first, second]) request.end();
-  expect((await Promise.all([first.status, second.status])).toSorted()).toEqual([200, 413]);
+  expect(new Set(await Promise.all([first.status, second.status]))).toEqual(new Set([200, 413]));
   expect(await post('c', false).status).toBe(200);
   server.close();
 });
