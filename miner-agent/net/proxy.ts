@@ -79,7 +79,7 @@ function isLoopback(host: string): boolean {
 function covers(entry: string, host: string, port: string): boolean {
   if (entry === '*') return true;
   if (entry.includes('/')) return inSubnet(entry, host);
-  const colon = isIP(entry) === 6 ? -1 : entry.lastIndexOf(':');
+  const colon = isIP(entry) === 6 || entry.endsWith(']') ? -1 : entry.lastIndexOf(':');
   if (colon > 0 && entry.slice(colon + 1) !== port) return false;
   const name = (colon > 0 ? entry.slice(0, colon) : entry).replace(/^\*?\./, '').replace(/^\[|\]$/g, '');
   return name !== '' && (host === name || (isIP(host) === 0 && host.endsWith(`.${name}`)));

@@ -23,7 +23,7 @@ describe('which proxy', () => {
   const env = {
     HTTPS_PROXY: 'http://secure:1',
     http_proxy: 'plain:2',
-    NO_PROXY: 'in.example, .under.example,10.0.0.0/8 fd00::/8,host:8443',
+    NO_PROXY: 'in.example, .under.example,10.0.0.0/8 fd00::/8,host:8443,[2001:db8::1],[2001:db8::2]:8443',
   };
   test.each([
     ['https://edge.example', 'http://secure:1'],
@@ -36,6 +36,8 @@ describe('which proxy', () => {
     ['https://10.1.2.3', null],
     ['https://11.1.2.3', 'http://secure:1'],
     ['https://[fd00::1]', null],
+    ['https://[2001:db8::1]', null],
+    ['https://[2001:db8::2]:8443', null],
     ['https://host:8443', null],
     ['https://host', 'http://secure:1'],
     ['http://127.0.0.1:8787', null],
