@@ -13,6 +13,8 @@ const offerSchema = z.object({
   version: z.string().check(z.regex(/^[0-9a-f]{64}$/)),
   need: count,
   urgency: z.number(),
+  /** Nothing of it serves. */
+  cold: z.optional(z.boolean()),
   bounty_nanousd: amount,
   gpu: z.nullable(gpuSchema),
   runtime: z.enum(['image', 'command']),

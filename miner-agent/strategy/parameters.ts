@@ -35,11 +35,19 @@ export const PARAMETERS = {
   dayMs: 86_400_000,
   /** Milliseconds a chute that was given up is left to others. */
   givenUpMs: 600_000,
-  /**
-   * Milliseconds that those wait who would start slower, and at most those whose GPU is larger than needed. More than the time
-   * between two looks, so that who need not wait has seen the offer by then; little beside the start itself.
-   */
-  slowMs: 5_000,
+  /** An instance is given up in haste for a chute that nothing serves, of this urgency: calls wait for it. */
+  hasteUrgency: 300,
+  /** That is: where it starts so many milliseconds sooner than where the model is not, or anywhere once it stood for so long. */
+  hasteGainMs: 30_000,
+  hasteLongMs: 20_000,
+  /** Milliseconds without a call that are enough then, and those that it must have stood, the fewer the longer it was quiet. */
+  hasteIdleMs: 15_000,
+  hasteMs: 6_000,
+  /** The factor then: its calls come at once, those of the quiet one perhaps. */
+  hasteBetter: 0.67,
+  /** Who would start slower waits this share of what it would be slower by. More is waited in vain where nobody has the model. */
+  slowShare: 0.12,
+  /** Milliseconds that those wait at most whose GPU is larger than needed: more than the time between two looks. */
   largerMs: 2_500,
   /** And those that run the chute already: what has several owners survives one of them. */
   sameMs: 10_000,

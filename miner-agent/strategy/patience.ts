@@ -1,6 +1,7 @@
 /** How long to wait before a claim: the wave of the edge, and the courtesy of letting those ask first who would serve better. */
 import { waveMs, type Device } from '#protocol';
 import type { MarketOffer } from '../market.ts';
+import { startMs } from './earnings.ts';
 import { PARAMETERS as P } from './parameters.ts';
 import { startOf } from './world.ts';
 import type { World } from './world.ts';
@@ -20,7 +21,7 @@ export function patience(offer: MarketOffer, devices: readonly Device[], world: 
 function courtesy(offer: MarketOffer, devices: readonly Device[], world: World): number {
   if (offer.gpu === null) return 0;
   const idle = world.idleSince === null ? 0 : (world.now - world.idleSince) / P.courtesyMs;
-  const slow = world.cached.has(startOf(offer)) ? 0 : P.slowMs;
+  const slow = world.cached.has(startOf(offer)) ? 0 : P.slowShare * (startMs(offer, false) - startMs(offer, true));
   const have = devices[0]?.memoryMb ?? 0;
   const need = offer.gpu.min_vram_gb * 1024;
   const larger = have === 0 ? 0 : P.largerMs * Math.max(0, 1 - need / have);

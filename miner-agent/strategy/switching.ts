@@ -1,6 +1,7 @@
 /**
  * When an instance is given up for a better offer. Only one that runs no call, has been quiet or live for long, and only so
- * many times a day per device; the offer must be better by a factor and have stood so long that no free device wants it.
+ * many times a day per device; the offer must be better by a factor and have stood so long that no free device wants it. Sooner for a
+ * chute that nothing serves while calls wait.
  */
 import type { Device } from '#protocol';
 import type { MarketOffer } from '../market.ts';
@@ -14,13 +15,17 @@ import type { Running, World } from './world.ts';
 const CPU = 'cpu';
 
 /** Whether this one may be given up at all. */
-export function mayGo(running: Running, world: Pick<World, 'wishes' | 'now' | 'switches'>): boolean {
+export function mayGo(running: Running, world: Pick<World, 'wishes' | 'now' | 'switches'>, idleMs: number = P.idleMs): boolean {
   const { wishes, now, switches } = world;
   if (running.state !== 'live' || running.busy > 0 || listed(wishes.pin, running.name)) return false;
-  const quiet = now - Math.max(running.since, running.lastCallAt ?? 0) >= P.idleMs;
-  if (!quiet && now - running.since < P.liveMs) return false;
+  if (quietMs(running, now) < idleMs && now - running.since < P.liveMs) return false;
   const spent = (id: string) => (switches.get(id) ?? []).filter((at) => now - at < P.dayMs).length;
   return counted(running).every((id) => spent(id) < P.switches);
+}
+
+/** Milliseconds without a call. */
+function quietMs({ since, lastCallAt }: Running, now: number): number {
+  return now - Math.max(since, lastCallAt ?? 0);
 }
 
 /** Device ids that a switch of it is counted by. */
@@ -34,16 +39,29 @@ export function counted(running: Pick<Running, 'devices'>): string[] {
  */
 export function giveUp(offer: MarketOffer, expected: number, world: World, isFree: (d: Device) => boolean, full: boolean): Running[] {
   const pinned = listed(world.wishes.pin, offer.name);
-  if (!pinned && world.now - offer.since < P.stoodMs) return [];
+  const haste = hurries(offer, world);
+  const age = world.now - offer.since;
   const worth = new Map<Running, number>();
-  // Not one of the same chute: it wants more instances, not another one.
-  for (const r of world.running) if (r.chute !== offer.chute && mayGo(r, world)) worth.set(r, earnsNow(r, world.now));
+  for (const r of world.running) {
+    // Not one of the same chute: it wants more instances, not another one.
+    if (r.chute === offer.chute || !mayGo(r, world, haste ? P.hasteIdleMs : P.idleMs)) continue;
+    // Of all machines the one that was quiet for longest comes first, and the others see that the need is met.
+    const stood = haste ? P.hasteMs * (1 - quietMs(r, world.now) / P.fadeMs) : P.stoodMs;
+    if (pinned || age >= stood) worth.set(r, earnsNow(r, world.now));
+  }
   const victims = offer.gpu === null || full ? cheapest(offer, worth) : onOneKind(offer, worth, world, isFree);
   if (victims.length === 0 || pinned) return victims;
   const lost = victims.reduce((sum, r) => sum + (worth.get(r) ?? 0), 0);
   // While it starts, what is given up would have gone on earning.
   const switching = lost * (startMs(offer, world.cached.has(startOf(offer))) / P.stayMs);
-  return expected - switching > lost * P.better && expected > 0 ? victims : [];
+  return expected - switching > lost * (haste ? P.hasteBetter : P.better) && expected > 0 ? victims : [];
+}
+
+/** Calls wait, nothing serves them, and either it would start much sooner here than elsewhere or nobody took it for long. */
+function hurries(offer: MarketOffer, { now, cached }: World): boolean {
+  if (offer.cold !== true || offer.urgency < P.hasteUrgency) return false;
+  const sooner = startMs(offer, false) - startMs(offer, true);
+  return (cached.has(startOf(offer)) && sooner >= P.hasteGainMs) || now - offer.since >= P.hasteLongMs;
 }
 
 function cheapest(offer: MarketOffer, worth: ReadonlyMap<Running, number>): Running[] {

@@ -2,13 +2,11 @@
 import { WHY } from '#protocol';
 import { refusalOf } from '../allow.ts';
 import type { MarketOffer } from '../market.ts';
+import { toolkitSafe } from '../runtimes/container/toolkit.ts';
 import { misfit } from './packing.ts';
 import type { Refusal } from './packing.ts';
 import { listed, needOf, startOf } from './world.ts';
 import type { World } from './world.ts';
-
-/** The oldest toolkit without known ways out of a container (CVE-2025-23266). */
-const SAFE_TOOLKIT = [1, 17, 8];
 
 export function unwilling(offer: MarketOffer, world: World): Refusal | null {
   const { wishes } = world;
@@ -38,18 +36,9 @@ function unable(offer: MarketOffer, { wishes, running, inventory }: World): Refu
       const code = inventory.engine === undefined ? 'no_engine' : 'engine_down';
       return { code, reason: WHY[code].text };
     }
-    if (offer.gpu === null || inventory.toolkit === undefined || !older(inventory.toolkit)) return null;
+    if (offer.gpu === null || inventory.toolkit === undefined || toolkitSafe(inventory.toolkit)) return null;
     return { code: 'toolkit_unsafe', reason: `${WHY.toolkit_unsafe.text}: version ${inventory.toolkit}` };
   }
   const refusal = refusalOf(wishes.allow, { account: offer.owner, name: offer.name, code: offer.code, config: null });
   return refusal === null ? null : { code: 'not_allowed', reason: refusal };
-}
-
-function older(version: string): boolean {
-  const parts = version.split('.').map(Number);
-  for (const [i, safe] of SAFE_TOOLKIT.entries()) {
-    const part = parts[i] ?? 0;
-    if (part !== safe) return part < safe;
-  }
-  return false;
 }

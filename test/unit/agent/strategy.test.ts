@@ -290,14 +290,15 @@ describe('many offers', () => {
     const after = (part: Part) =>
       choose(world({ devices: [H200], offers: [o], ...part })).flatMap((a) => (a.do === 'claim' ? [a.afterMs] : []))[0];
     const wave = waveMs('agt_1', o);
+    const slow = PARAMETERS.slowShare * (startMs(o, false) - startMs(o, true));
     expect(wave).toBeGreaterThan(0);
-    expect(after({})).toBe(wave + PARAMETERS.slowMs + PARAMETERS.largerMs / 2);
+    expect(after({})).toBe(wave + slow + PARAMETERS.largerMs / 2);
     expect(after({ cached: new Set([startOf(o)]) })).toBe(wave + PARAMETERS.largerMs / 2);
     expect(after({ idleSince: NOW - PARAMETERS.courtesyMs })).toBe(wave);
-    expect(after({ now: NOW + wave })).toBe(PARAMETERS.slowMs + PARAMETERS.largerMs / 2);
+    expect(after({ now: NOW + wave })).toBe(slow + PARAMETERS.largerMs / 2);
     expect(after({ now: NOW + 60_000 })).toBe(0);
     const same = run('demo/m', { devices: ['other'], busy: 1 });
-    expect(after({ running: [same] })).toBe(wave + PARAMETERS.slowMs + PARAMETERS.largerMs / 2 + PARAMETERS.sameMs);
+    expect(after({ running: [same] })).toBe(wave + slow + PARAMETERS.largerMs / 2 + PARAMETERS.sameMs);
   });
 
   it('cools longer after each failure, and at least as long as told', () => {
@@ -311,6 +312,9 @@ describe('giving up an instance', () => {
     offer('demo/better', { gpu: need(), since: NOW - 2 * MINUTE, ...pays(usd), ...fields });
   const on = (fields: Partial<Running> = {}) =>
     run('demo/old', { devices: ['4090'], expected: 1e9, lastCallAt: NOW - 2 * MINUTE, ...fields });
+  const hurry = (fields: Partial<MarketOffer> = {}) =>
+    better(1, { gpu: need({ min_vram_gb: 24 }), cold: true, urgency: 400, since: NOW - 6_000, ...fields });
+  const here = { cached: new Set([startOf(hurry())]) };
   // Two minutes without a call: thought to earn 0.76 USD of its 1 USD.
   const rows: [string, MarketOffer, Running, Part, boolean][] = [
     ['better, and quiet', better(1.4), on(), {}, true],
@@ -321,6 +325,15 @@ describe('giving up an instance', () => {
     ['it starts', better(9), on({ state: 'starting' }), {}, false],
     ['it drains', better(9), on({ state: 'draining' }), {}, false],
     ['the offer is new', better(9, { since: NOW - 1_000 }), on(), {}, false],
+    ['calls wait for a cold one whose model is here', hurry(), on({ lastCallAt: NOW - 20_000 }), here, true],
+    ['… but a call runs', hurry(), on({ busy: 1 }), here, false],
+    ['… but a call ran a moment ago', hurry(), on({ lastCallAt: NOW - 10_000 }), here, false],
+    ['… but it earns much less', hurry(pays(0.5)), on({ lastCallAt: NOW - 20_000 }), here, false],
+    ['… but nobody else had the time to', hurry({ since: NOW - 1_000 }), on({ lastCallAt: NOW - 20_000 }), here, false],
+    ['… but twice today already', hurry(), on(), { ...here, switches: new Map([['4090', [NOW - MINUTE, NOW - MINUTE]]]) }, false],
+    ['… but no call waits', hurry({ urgency: 100 }), on(), here, false],
+    ['… and its model is not here', hurry(), on(), {}, false],
+    ['… and its model is not here, but nobody took it for long', hurry({ since: NOW - 20_000 }), on(), {}, true],
     ['it is pinned', better(9), on(), { wishes: wishes({ pin: ['demo/old'] }) }, false],
     ['a pinned offer needs no factor', better(0, { since: NOW }), on(), { wishes: wishes({ pin: ['demo/better'] }) }, true],
     ['a pinned offer still ends no call', better(9), on({ busy: 1 }), { wishes: wishes({ pin: ['demo/better'] }) }, false],
