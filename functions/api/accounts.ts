@@ -2,8 +2,9 @@
 import { Hono } from 'hono';
 import * as z from 'zod/mini';
 import { HANDLE } from '#protocol';
-import { connect, findFunds, insertAccount } from '#db';
+import { connect, findFunds, insertAccount, type Funds } from '#db';
 import { balanceOf, lastKnown, type Balance } from '../account/balance.ts';
+import type { Money } from '../account/core.ts';
 import type { Env } from '../env.ts';
 import { RipcordError } from '../errors.ts';
 import { authenticate, authenticateAccount } from '../gate/authenticate.ts';
@@ -35,17 +36,30 @@ accountsApi.get('/accounts/me', async (c) => {
   return c.json(view(account, hotkey, handle));
 });
 
+/** Looks at both sides of a balance before what they say is believed. */
+const LOOKS = 3;
+
 /** Postgres first: a call that closes between the two is then counted as spent, never as there. */
 accountsApi.get('/accounts/me/balance', async (c) => {
   const { account } = await authenticateAccount(c, 'read');
   const now = Date.now();
-  const funds = await findFunds(connect(c.env), account).catch(() => null);
-  const money = await accountStub(c.env, account).money();
+  const { funds, money } = await sides(c.env, account);
   if (funds !== null) return c.json(balanceView(balanceOf(money, funds), now));
   const known = lastKnown(money);
   if (known === null) throw new RipcordError('unavailable', { message: 'The record does not answer.', retryAfterMs: 5_000 });
   return c.json(balanceView(known, known.at));
 });
+
+/** What Postgres and the object say. A lease that was taken between the two is known to the object alone: then both are asked again. */
+async function sides(env: Env, account: string): Promise<{ funds: Funds | null; money: Money }> {
+  for (let looks = 1; ; looks++) {
+    const funds = await findFunds(connect(env), account).catch(() => null);
+    const money = await accountStub(env, account).money();
+    const newest = money.leases.at(-1)?.epoch;
+    const known = newest === undefined || funds === null || funds.leases.some(({ epoch }) => epoch === newest);
+    if (known || looks === LOOKS) return { funds, money };
+  }
+}
 
 function balanceView({ cash, promo, held, unbilled, available }: Balance, at: number) {
   return {
