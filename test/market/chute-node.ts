@@ -3,16 +3,20 @@ import { NO_PRICE, type ChuteConfig, type InstanceReport } from '#protocol';
 import type { AgentFacts, CallId, ClaimAnswer } from '../../functions/calls/ports.ts';
 import { ChuteCore, type Outcome } from '../../functions/chute/core.ts';
 import type { Effect } from '../../functions/chute/state.ts';
+import { startOf } from '../../miner-agent/strategy/world.ts';
+import { Random } from '../sim/random.ts';
 import type { MinerNode, Running } from './miner-node.ts';
 import type { Market } from './market.ts';
-import type { Model } from './catalogue.ts';
+import { startTime, type Model } from './catalogue.ts';
+import { coldCall, type Wake } from './cold.ts';
 
 /** Milliseconds a client waits for a slot, over all its tries. */
 const PATIENCE_MS = 900_000;
 
 interface Waiting {
   since: number;
-  cold: boolean;
+  /** When the best machine would have had it live; null: it did not come to a cold chute. */
+  floorAt: number | null;
   forMs: number;
 }
 
@@ -26,12 +30,17 @@ export class ChuteNode {
   readonly #waiting = new Map<CallId, Waiting>();
   readonly #watched = new Set<MinerNode>();
   #alarmAt = Number.POSITIVE_INFINITY;
+  /** The last start that ended a time with nothing live, and when one on the best machine would have; null: it is not cold. */
+  #wake: Wake | null = null;
+  #floorAt: number | null = null;
+  readonly #dice: Random;
 
   constructor(index: number, model: Model, market: Market) {
     this.id = `cht_${index}`;
     this.version = index.toString(16).padStart(64, '0');
     this.model = model;
     this.#market = market;
+    this.#dice = new Random(index);
     const config: ChuteConfig = model.config;
     const spec = { chute: this.id, name: model.name, account: 'acc_lab', version: this.version, config, code: null };
     const price = {
@@ -53,7 +62,9 @@ export class ChuteNode {
   call(forMs: number): void {
     this.#market.tally.calls++;
     const cold = this.live.size === 0;
-    if (!this.#serve(forMs)) this.#wait(this.#market.fresh('call'), { since: this.#market.now, cold, forMs });
+    // Where nobody waits any more, what came before had no end, and this is a new beginning.
+    if (cold && (this.#floorAt === null || this.#waiting.size === 0)) this.#floorAt = this.#market.now + this.#bestStart();
+    if (!this.#serve(forMs)) this.#wait(this.#market.fresh('call'), { since: this.#market.now, floorAt: this.#floorAt, forMs });
   }
 
   /** On the instance with most room. */
@@ -102,8 +113,15 @@ export class ChuteNode {
     });
   }
 
-  #waited({ since, cold }: Waiting): void {
-    if (cold) this.#market.tally.waits.push(this.#market.now - since);
+  /** Milliseconds on a machine with the model, if any machine that is here has it, whether or not it has room. */
+  #bestStart(): number {
+    const key = startOf({ chute: this.id, version: this.version });
+    const cached = [...this.#market.miners.values()].some((miner) => miner.here && miner.keeps(key));
+    return startTime(this.model.config, cached, this.#dice);
+  }
+
+  #waited({ since, floorAt }: Waiting): void {
+    if (floorAt !== null) this.#market.tally.cold.push(coldCall(since, this.#market.now, this.#wake, floorAt));
   }
 
   #lose(waiting: Waiting): void {
@@ -127,6 +145,10 @@ export class ChuteNode {
   }
 
   report(running: Running, state: InstanceReport['state']): void {
+    if (state === 'live' && this.live.size === 0) {
+      this.#wake = { granted: running.granted, live: this.#market.now, cached: running.cached };
+      this.#floorAt = null;
+    }
     if (state === 'live') this.live.add(running);
     else this.live.delete(running);
     const told = { instance: running.instance, chute: this.id, version: this.version, state, detail: '' };

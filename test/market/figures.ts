@@ -1,4 +1,5 @@
 /** What a run is measured by. */
+import { coldFigures, type ColdCall, type ColdFigures } from './cold.ts';
 
 export interface Figures {
   agents: number;
@@ -9,6 +10,8 @@ export interface Figures {
   coldStarts: number;
   coldP50: number;
   coldP95: number;
+  /** What the waits of the slowest are made of. */
+  slow: ColdFigures;
   /** Share of calls that gave up waiting. */
   lost: number;
   /** Instances given up for another offer, and all starts, per GPU and day. */
@@ -28,7 +31,7 @@ export interface Figures {
 }
 
 export class Tally {
-  readonly waits: number[] = [];
+  readonly cold: ColdCall[] = [];
   calls = 0;
   lost = 0;
   switches = 0;
@@ -43,7 +46,7 @@ export class Tally {
   concentrated = 0;
 
   figures(of: Pick<Figures, 'agents' | 'gpus' | 'chutes' | 'hours'>): Figures {
-    const waits = this.waits.toSorted((a, b) => a - b);
+    const waits = this.cold.map((c) => c.waited).sort((a, b) => a - b);
     const days = this.gpuMs / 86_400_000;
     return {
       ...of,
@@ -51,6 +54,7 @@ export class Tally {
       coldStarts: waits.length,
       coldP50: at(waits, 0.5),
       coldP95: at(waits, 0.95),
+      slow: coldFigures(this.cold),
       lost: round(this.lost / Math.max(1, this.calls)),
       switches: round(this.switches / days),
       starts: round(this.starts / days),

@@ -1,7 +1,8 @@
 /** The board and the clock that all share: posts go to the real market core, miners are told when it says something new. */
 import type { Offer } from '../../functions/calls/ports.ts';
 import { MarketCore, MARKET } from '../../functions/market/core.ts';
-import type { World } from '../../miner-agent/strategy/world.ts';
+import { PARAMETERS } from '../../miner-agent/strategy/parameters.ts';
+import { startOf, type World } from '../../miner-agent/strategy/world.ts';
 import type { Clock } from '../sim/clock.ts';
 import type { Random } from '../sim/random.ts';
 import type { Tally } from './figures.ts';
@@ -64,6 +65,13 @@ export class Market {
     });
   }
 
+  /** Who could make room for a chute that nothing serves looks though it has none. */
+  #hasten(): void {
+    const cold = this.offers.filter((offer) => offer.cold === true);
+    const could = (miner: MinerNode) => cold.some((o) => miner.keeps(startOf(o)) || this.now - o.since > PARAMETERS.hasteLongMs);
+    for (const miner of this.miners.values()) if (miner.here && miner.idles && could(miner)) miner.lookWithin(POLL_MS);
+  }
+
   #publish(): void {
     this.#planned = false;
     const { doc, fresh } = this.#core.offers(this.now);
@@ -73,6 +81,7 @@ export class Market {
     const seen = new Map(this.offers.map((offer) => [offer.chute, `${offer.since} ${offer.need}`]));
     const news = this.offers.filter((offer) => this.#seen.get(offer.chute) !== seen.get(offer.chute));
     this.#seen = seen;
+    this.#hasten();
     if (news.length === 0) return;
     const least = Math.min(...news.map((offer) => offer.gpu?.min_vram_gb ?? 0));
     for (const miner of this.miners.values()) if (miner.room >= least) miner.lookWithin(POLL_MS);

@@ -12,6 +12,8 @@ import type { Policy } from './policies.ts';
 
 /** Chutes whose images and models fit on a machine's disk. */
 const KEPT = 24;
+/** Milliseconds within which an agent looks again. */
+const LOOK_MS = 2_000;
 
 export interface Running {
   readonly miner: MinerNode;
@@ -20,6 +22,9 @@ export interface Running {
   readonly devices: readonly string[];
   readonly slots: number;
   readonly expected: number;
+  readonly granted: number;
+  /** The model was on the machine. */
+  readonly cached: boolean;
   state: 'starting' | 'live' | 'draining';
   busy: number;
   /** Slots promised to calls that come at once. */
@@ -63,6 +68,16 @@ export class MinerNode {
     if (!this.here) return 0;
     const taken = new Set([...this.running.values(), ...this.#claiming.values()].flatMap((r) => r.devices));
     return Math.max(0, ...this.devices.map((d) => (taken.has(d.id) ? 0 : d.memoryMb / 1024)));
+  }
+
+  /** Something runs here that nobody calls. */
+  get idles(): boolean {
+    return [...this.running.values()].some((r) => r.state === 'live' && r.busy + r.kept === 0);
+  }
+
+  /** Whether image and model of what `startOf` names are here. */
+  keeps(start: string): boolean {
+    return this.#cached.has(start);
   }
 
   has(running: Running): boolean {
@@ -140,7 +155,10 @@ export class MinerNode {
       if (!this.here || chute === undefined) return;
       const answer = chute.claim(this.facts);
       if (answer.kind === 'grant') this.#start(chute, answer.instance, claim);
-      else this.#cooling.set(needOf(claim), { until: clock.now + coolingMs(0, answer.retryAfterMs), code: 'taken' });
+      else {
+        this.#cooling.set(needOf(claim), { until: clock.now + coolingMs(0, answer.retryAfterMs), code: 'taken' });
+        this.lookWithin(LOOK_MS);
+      }
     });
   }
 
@@ -163,6 +181,8 @@ export class MinerNode {
   #start(chute: ChuteNode, instance: string, { devices, expectedNanoUsdHour }: Claim): void {
     const { clock, tally, random } = this.#market;
     if ([...this.running.values()].some((r) => r.devices.some((id) => devices.includes(id)))) tally.doubles++;
+    const key = startOf({ chute: chute.id, version: chute.version });
+    const cached = this.#cached.has(key);
     const running: Running = {
       miner: this,
       chute,
@@ -170,6 +190,8 @@ export class MinerNode {
       devices,
       slots: chute.model.config.concurrency,
       expected: expectedNanoUsdHour,
+      granted: clock.now,
+      cached,
       state: 'starting',
       busy: 0,
       kept: 0,
@@ -179,8 +201,7 @@ export class MinerNode {
     this.running.set(instance, running);
     this.#fed();
     tally.starts++;
-    const key = startOf({ chute: chute.id, version: chute.version });
-    const ms = startTime(chute.model.config, this.#cached.has(key), random);
+    const ms = startTime(chute.model.config, cached, random);
     chute.report(running, 'starting');
     clock.after(ms, () => {
       if (!this.has(running) || running.state !== 'starting') return;
