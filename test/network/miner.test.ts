@@ -135,6 +135,11 @@ describe('a miner is killed under load', () => {
   let killedMs = 0;
 
   beforeAll(async () => {
+    // What was busy before is remembered for some seconds by whoever picks.
+    await until('both get calls', async () => {
+      const replies = await Promise.all(Array.from({ length: 12 }, () => call()));
+      return new Set(replies.map(({ pid }) => pid)).size === 2;
+    });
     going = load(8);
     // Streams that have begun, streams that have not, and calls that may not be sent twice, on either miner.
     const begun = await Promise.all(Array.from({ length: 12 }, () => ask('/events?n=300&ms=10')));
