@@ -6,7 +6,7 @@
 import type { Device } from '#protocol';
 import type { MarketOffer } from '../market.ts';
 import { earnsNow, startMs } from './earnings.ts';
-import { kinds } from './packing.ts';
+import { kinds, pack } from './packing.ts';
 import { PARAMETERS as P } from './parameters.ts';
 import { listed, startOf } from './world.ts';
 import type { Running, World } from './world.ts';
@@ -49,7 +49,7 @@ export function giveUp(offer: MarketOffer, expected: number, world: World, isFre
     const stood = haste ? P.hasteMs * (1 - quietMs(r, world.now) / P.fadeMs) : P.stoodMs;
     if (pinned || age >= stood) worth.set(r, earnsNow(r, world.now));
   }
-  const victims = offer.gpu === null || full ? cheapest(offer, worth) : onOneKind(offer, worth, world, isFree);
+  const victims = offer.gpu === null || full ? cheapest(offer, worth, world, isFree) : onOneKind(offer, worth, world, isFree);
   if (victims.length === 0 || pinned) return victims;
   const lost = victims.reduce((sum, r) => sum + (worth.get(r) ?? 0), 0);
   // While it starts, what is given up would have gone on earning.
@@ -64,10 +64,19 @@ function hurries(offer: MarketOffer, { now, cached }: World): boolean {
   return (cached.has(startOf(offer)) && sooner >= P.hasteGainMs) || now - offer.since >= P.hasteLongMs;
 }
 
-function cheapest(offer: MarketOffer, worth: ReadonlyMap<Running, number>): Running[] {
-  const count = offer.gpu?.count ?? 0;
-  const enough = [...worth.keys()].filter((r) => r.devices.length >= count);
-  return enough.toSorted((a, b) => (worth.get(a) ?? 0) - (worth.get(b) ?? 0)).slice(0, 1);
+/** The one that earns least of those whose devices, with the free ones, are what the offer needs. */
+function cheapest(
+  offer: MarketOffer,
+  worth: ReadonlyMap<Running, number>,
+  { inventory }: World,
+  isFree: (d: Device) => boolean,
+): Running[] {
+  const fits = (r: Running): boolean =>
+    offer.gpu === null || pack(offer.gpu, inventory.devices, (d) => isFree(d) || r.devices.includes(d.id)) !== null;
+  return [...worth.keys()]
+    .filter(fits)
+    .toSorted((a, b) => (worth.get(a) ?? 0) - (worth.get(b) ?? 0))
+    .slice(0, 1);
 }
 
 /** The least that must go so that enough devices of one kind are free. */

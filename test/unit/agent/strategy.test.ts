@@ -368,6 +368,16 @@ describe('giving up an instance', () => {
     expect(decide([offer('demo/c', { since: 0, ...pays(1) })], part)).toEqual(['stop ins_demo/b', 'skip demo/c full']);
   });
 
+  it('ends nothing whose devices would not do, though it earns least', () => {
+    const devices = [RTX, { ...RTX, id: 'small', memoryMb: 8 * 1024 }];
+    const running = [run('demo/large', { devices: [RTX.id], expected: 2e8 }), run('demo/small', { devices: ['small'], expected: 1e8 })];
+    const wanted = offer('demo/c', { gpu: need({ min_vram_gb: 20 }), since: 0, ...pays(1) });
+    expect(decide([wanted], { devices, running, wishes: wishes({ maxInstances: 2 }) })).toEqual([
+      'stop ins_demo/large',
+      'skip demo/c full',
+    ]);
+  });
+
   it('ends what its operator forbids, and counts it for no switch', () => {
     const actions = choose(world({ running: [run('demo/a'), run('bob/x')], wishes: wishes({ forbid: ['bob'] }) }));
     expect(actions).toEqual([{ do: 'stop', instance: 'ins_bob/x', counted: [], reason: 'you forbade bob/x' }]);
