@@ -9,7 +9,7 @@ import { UNHEALTHY } from './runtimes/health.ts';
 import { choose, coolingMs } from './strategy/choose.ts';
 import { idleOf } from './strategy/idle.ts';
 import { PARAMETERS } from './strategy/parameters.ts';
-import { needOf, startOf } from './strategy/world.ts';
+import { listed, needOf, startOf } from './strategy/world.ts';
 import type { Action, Claim, Running, Stop, Wishes, World } from './strategy/world.ts';
 
 export interface FollowerOptions {
@@ -194,6 +194,9 @@ export class MarketFollower {
     this.#told.delete(claim.name);
     setTimeout(() => {
       if (signal.aborted || !this.#claims.has(ref)) return;
+      // The operator may have changed their mind since.
+      const { maintenance, forbid } = this.#options.wishes();
+      if (maintenance || listed(forbid, claim.name)) return void this.#claims.delete(ref);
       this.#options.tell({ event: 'claim', chute: claim.name, reason: claim.reason });
       this.#options.claim(ref, claim.chute, claim.version);
     }, claim.afterMs);
