@@ -6,9 +6,8 @@
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { CLOSE, LIMITS, WHY } from '#protocol';
-import type { Device, Down, Grant, IdleMessage, InstanceReport, Inventory, LogLine, Secrets } from '#protocol';
-import { refusalOf } from './allow.ts';
+import { CLOSE, LIMITS } from '#protocol';
+import type { Down, Grant, IdleMessage, InstanceReport, Inventory, LogLine, Secrets } from '#protocol';
 import { CodeFetch } from './code-fetch.ts';
 import type { Config } from './config.ts';
 import { Driver } from './connection/driver.ts';
@@ -21,17 +20,17 @@ import type { Hotkey } from './identity/hotkey.ts';
 import { secretsOf } from './identity/secrets.ts';
 import { makeSessionKeys } from './identity/session.ts';
 import { Instances } from './instances.ts';
-import type { Instance, InstancesPort, Plan, Way } from './instances.ts';
+import type { Instance, InstancesPort, Plan } from './instances.ts';
 import { AGENT_VERSION, SILENT_ENGINE, takeInventory } from './inventory.ts';
 import { diskFreeMb } from './inventory/disk.ts';
 import { LogShipper } from './log-shipper.ts';
 import { Outbound } from './net/outbound.ts';
 import { MarketFollower } from './market-follower.ts';
 import type { Granted } from './market-follower.ts';
+import { planOf } from './plan.ts';
 import { choose } from './strategy/choose.ts';
 import { idleOf } from './strategy/idle.ts';
 import { judgeOffers } from './strategy/offers.ts';
-import { pack } from './strategy/packing.ts';
 import { wishesOf } from './strategy/wishes.ts';
 import type { Running } from './strategy/world.ts';
 import { BlobStore } from './runtimes/blob-store.ts';
@@ -39,10 +38,7 @@ import { containersOf } from './runtimes/container/containers.ts';
 import type { Containers } from './runtimes/container/containers.ts';
 import { engineSockets, probeEngine } from './runtimes/container/probe.ts';
 import { PidNotes, releaseFolder } from './runtimes/leftovers.ts';
-import { processRuntime } from './runtimes/process.ts';
 import { removeFolder } from './runtimes/remove-folder.ts';
-import { StartFailed } from './runtimes/runtime.ts';
-import { urlRuntime } from './runtimes/url.ts';
 import { takeOver } from './take-over.ts';
 
 /** The service will not have this agent, or the data folder is another's. */
@@ -156,7 +152,7 @@ class Agent implements InstancesPort {
       endpointOf: (instance) => this.#instances.endpointOf(instance),
       notice: (notice) => this.#notice(notice),
     });
-    this.#instances = new Instances(work, this, (grant, granted) => ({ ...this.#place(grant, granted), ...this.#way(grant) }));
+    this.#instances = new Instances(work, this, (grant, granted) => this.#plan(grant, granted));
     this.#fetcher = new CodeFetch(new BlobStore(join(config.dataFolder, 'blobs')), (event) => this.#driver.dispatch(event));
     this.#market = new MarketFollower({
       config,
@@ -321,40 +317,15 @@ class Agent implements InstancesPort {
     this.#ending.abort();
   }
 
-  /** How a grant is run here. The offer said what the strategy needed; the grant is checked again, in full. */
-  #way({ spec }: Grant): Way {
-    const config = this.#config;
-    if (this.#ending.signal.aborted) throw new StartFailed('the agent is leaving');
-    if (this.#instances.list().length >= config.maxInstances) throw new StartFailed('no room for another instance');
-    const engine = config.engines.find((e) => e.chute === spec.name);
-    if (engine !== undefined) {
-      return { runtime: 'url', slots: engine.slots ?? spec.config.concurrency, make: (context) => urlRuntime(engine.url, context) };
-    }
-    if (spec.config.command === undefined) {
-      const containers = this.#containers;
-      if (containers === null) throw new StartFailed(WHY.no_engine.text);
-      return { runtime: 'docker', slots: spec.config.concurrency, make: (context) => containers.runtime(context) };
-    }
-    const refusal = refusalOf(config.allow, {
-      account: spec.account,
-      name: spec.name,
-      code: spec.code?.sha256 ?? null,
-      config: spec.config,
+  #plan(grant: Grant, granted: Granted | null): Plan {
+    return planOf(grant, granted, {
+      config: this.#config,
+      inventory: this.#inventory,
+      running: this.#instances.list(),
+      containers: this.#containers,
+      notes: this.#notes,
+      leaving: this.#ending.signal.aborted,
     });
-    if (refusal !== null) throw new StartFailed(`refused by the miner: ${refusal}`);
-    const limits = { memoryMb: config.memoryMb, fileMb: 4096, openFiles: 4096 };
-    return { runtime: 'process', slots: spec.config.concurrency, make: (context) => processRuntime(context, limits, this.#notes) };
-  }
-
-  /** The devices that the claim was for, if the spec fits them and they are still free; else others. */
-  #place({ spec }: Grant, granted: Granted | null): Pick<Plan, 'devices' | 'expected'> {
-    const need = spec.config.gpu ?? null;
-    const taken = new Set(this.#instances.list().flatMap((instance) => instance.devices));
-    const free = (device: Device): boolean => !taken.has(device.id);
-    const claimed = this.#inventory.devices.filter((device) => granted?.devices.includes(device.id));
-    const devices = pack(need, claimed, free) ?? pack(need, this.#inventory.devices, free);
-    if (devices === null) throw new StartFailed('the GPUs that would fit are in use');
-    return { devices, expected: granted?.expectedNanoUsdHour ?? 0 };
   }
 
   /** Every instance with what the strategy looks at. */
