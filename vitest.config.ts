@@ -11,7 +11,7 @@ const TOGETHER = [
 ];
 const SILENCE = 'test/hostile/silence.test.ts';
 const HOSTILE_SETUP = ['test/hostile/setup.ts'];
-const together = { fileParallelism: true, maxWorkers: 4, sequence: { groupOrder: 2 } };
+const together = { fileParallelism: true, maxWorkers: 3, sequence: { groupOrder: 2 } };
 
 /** Projects by folder: a test runs where its folder says. Groups run one after another, so that load never looks like a fault. */
 export default defineConfig({

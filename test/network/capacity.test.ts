@@ -103,11 +103,15 @@ test('accounts take turns: a call of another one does not wait for the whole lin
 });
 
 test('a stream that waits has its 200 and signs of life, then the answer; the openai client sees the answer only', async () => {
+  const slot = (busy: number) =>
+    until(`${busy} of its slots is taken`, async () => {
+      const told = (await (await network.request(`/chutes/${CHAT1}`)).json()) as { instances: { busy: number }[]; waiting_calls: number };
+      return told.instances[0]?.busy === busy && told.waiting_calls === 0;
+    });
+  // What the last call left is told with some delay: else it would be taken for the long one.
+  await slot(0);
   const long = client.chat.completions.create({ ...CHAT, max_tokens: 40 });
-  await until('the slot is taken', async () => {
-    const { instances } = (await (await network.request(`/chutes/${CHAT1}`)).json()) as { instances: { busy: number }[] };
-    return instances[0]?.busy === 1;
-  });
+  await slot(1);
   const raw = await rawRequest(`${network.api}/v1/chat/completions`, {
     method: 'POST',
     headers: { authorization: `Bearer ${network.key}`, 'content-type': 'application/json' },

@@ -5,7 +5,7 @@ import { EVENTS } from './events.ts';
 import { FAULTS } from './faults.ts';
 import { simulate } from './planted/plant.ts';
 
-const RUNS = 2_500;
+const RUNS = 1_200;
 const ROOT = join(import.meta.dirname, '../..');
 
 test(`${RUNS} runs hold every invariant`, { timeout: 600_000 }, async () => {
