@@ -4,6 +4,7 @@ import { boolean, foreignKey, index, integer, jsonb, pgTable, primaryKey, text, 
 import { big, moment } from './schema/columns.ts';
 
 export * from './schema/attached.ts';
+export * from './schema/judging.ts';
 export * from './schema/ledger.ts';
 export * from './schema/moved.ts';
 export * from './schema/prices.ts';

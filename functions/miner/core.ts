@@ -248,6 +248,9 @@ export class MinerCore {
       case 'pong':
         turn.do({ do: 'pong', id: message.id });
         return;
+      case 'commit':
+      case 'decline':
+        return;
     }
   }
 

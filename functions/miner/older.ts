@@ -16,6 +16,7 @@ const LATER = [
   'scale_up_after',
   'idle_after',
   'bounty',
+  'weights',
 ] as const satisfies readonly (keyof ChuteConfig)[];
 
 const REFUSALS: Partial<Record<RefusalCode, RefusalCode>> = { others_first: 'taken', not_yet: 'taken', unpaid: 'no_need' };
@@ -28,5 +29,6 @@ export function inVersion(version: number, message: Down): Down {
   const { sealed: _, bounty: __, spec, ...grant } = message;
   const config = { ...spec.config };
   for (const field of LATER) delete config[field];
-  return { ...grant, spec: { ...spec, config } };
+  const code = spec.code === null ? null : { sha256: spec.code.sha256, bytes: spec.code.bytes };
+  return { ...grant, spec: { ...spec, config, code } };
 }

@@ -121,6 +121,14 @@ export const chuteConfigSchema = z.strictObject({
   /** Seconds one call may take. */
   timeout: z._default(z.number().check(z.int(), z.gte(1), z.lte(LIMITS.callMs / 1000)), 300),
   env: z._default(z.record(envName, z.string().check(z.maxLength(32768))), {}),
+  /** A folder of a model's files that every instance must have, by its manifest: challenges ask for leaves of it. From version 2. */
+  weights: z.optional(
+    z.strictObject({
+      path: z.string().check(z.minLength(1), z.maxLength(512)),
+      root: z.string().check(z.regex(/^[0-9a-f]{64}$/)),
+      leaves: z.number().check(z.int(), z.positive(), z.lte(2 ** 31 - 1)),
+    }),
+  ),
   /** What calls cost from this deploy on. Absent: as before, at first nothing. No part of the version, see `docs/prices.md`. */
   price: z.optional(priceSchema),
 });
@@ -139,10 +147,19 @@ export function configConflict(config: ChuteConfig): string | null {
   return null;
 }
 
+/** Files as a Merkle tree over leaves of 4 KiB (docs/challenges.md): its root, and how many leaves there are. */
+export const manifestSchema = z.strictObject({
+  root: z.string().check(z.regex(/^[0-9a-f]{64}$/)),
+  leaves: z.number().check(z.int(), z.positive(), z.lte(2 ** 31 - 1)),
+});
+export type Manifest = z.infer<typeof manifestSchema>;
+
 /** The packed code folder of a version: a gzipped tar, named by the SHA-256 of its bytes. */
 export const codeRefSchema = z.strictObject({
   sha256: z.string().check(z.regex(/^[0-9a-f]{64}$/)),
   bytes: z.number().check(z.int(), z.positive(), z.lte(LIMITS.codeBytes)),
+  /** Of the unpacked files; an agent makes it again before it starts them, and challenges ask for leaves of it. From version 2. */
+  manifest: z.optional(manifestSchema),
 });
 export type CodeRef = z.infer<typeof codeRefSchema>;
 

@@ -1,5 +1,6 @@
 /** Control messages from the edge to an agent: JSON text messages, one union. */
 import * as z from 'zod/mini';
+import { CHALLENGE_KINDS } from './challenge/suite.ts';
 import { versionSpecSchema } from './chute.ts';
 import { LIMITS } from './limits.ts';
 
@@ -67,8 +68,50 @@ export type StopReason = z.infer<typeof stopSchema>['reason'];
 /** Answer with `pong` at once; the edge takes the time (`rtt` challenge). */
 export const pingSchema = z.object({ type: z.literal('ping'), id });
 
+/** Prove something, as the seed of this round says: `commit` for work, an upload at once for files. */
+export const challengeSchema = z.object({
+  type: z.literal('challenge'),
+  id,
+  kind: z.enum(CHALLENGE_KINDS),
+  /** Of the agent; null for `fs` and `weights`, which are of an instance. */
+  device: z.nullable(id),
+  instance: z.nullable(id),
+  /** As the transcript will name it: the seed is made of it. */
+  target: z.string().check(z.maxLength(130)),
+  profile: z.string().check(z.maxLength(32)),
+  steps: count,
+  /** The pulse: its round, and its randomness in hex. */
+  round: count,
+  randomness: z.string().check(z.regex(/^[0-9a-f]{64}$/)),
+  /** Milliseconds from now for the commit, or for the upload where there is none. */
+  withinMs: count,
+  /** Bearer of the upload, for `fs` and `weights`; else it comes with `sample`. */
+  token: z.optional(z.string().check(z.maxLength(256))),
+});
+export type ChallengeAsk = z.infer<typeof challengeSchema>;
+
+/** Open what was committed to at the samples that this pulse names: `PUT /challenges/{id}` with the token. */
+export const sampleSchema = z.object({
+  type: z.literal('sample'),
+  id,
+  round: count,
+  randomness: z.string().check(z.regex(/^[0-9a-f]{64}$/)),
+  token: z.string().check(z.maxLength(256)),
+  withinMs: count,
+});
+export type SampleAsk = z.infer<typeof sampleSchema>;
+
 /** Reconnect in `retryAfterMs`; streams are resumed there. */
 export const goawaySchema = z.object({ type: z.literal('goaway'), retryAfterMs: count });
 
-export const downSchema = z.discriminatedUnion('type', [welcomeSchema, grantSchema, refusalSchema, stopSchema, pingSchema, goawaySchema]);
+export const downSchema = z.discriminatedUnion('type', [
+  welcomeSchema,
+  grantSchema,
+  refusalSchema,
+  stopSchema,
+  pingSchema,
+  goawaySchema,
+  challengeSchema,
+  sampleSchema,
+]);
 export type Down = z.infer<typeof downSchema>;

@@ -13,3 +13,4 @@ export * from './image.ts';
 export * from './why.ts';
 export * from './wave.ts';
 export * from './secrets.ts';
+export * from './challenge/index.ts';

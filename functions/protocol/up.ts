@@ -1,5 +1,6 @@
 /** Control messages from an agent to the edge: JSON text messages, one union. Call traffic is in `frames.ts`. */
 import * as z from 'zod/mini';
+import { commitmentSchema } from './challenge/transcript.ts';
 import { LIMITS } from './limits.ts';
 import { attemptSchema } from './payloads.ts';
 import { WHY_CODES } from './why.ts';
@@ -49,6 +50,8 @@ export const instanceReportSchema = z.object({
   state: instanceStateSchema,
   /** What is going on in it: `fetching 40 %`, `exit code 1: …`. */
   detail: z._default(z.string().check(z.maxLength(512)), ''),
+  /** Devices of the agent that it runs on. From version 2. */
+  devices: z.optional(z.array(id).check(z.maxLength(64))),
 });
 export type InstanceReport = z.infer<typeof instanceReportSchema>;
 
@@ -111,6 +114,13 @@ export const idleSchema = z.object({
 });
 export type IdleMessage = z.infer<typeof idleSchema>;
 
+/** The work of a challenge is done and bound: from here its samples cannot be chosen. From version 2. */
+export const commitSchema = z.extend(commitmentSchema, { type: z.literal('commit'), id });
+export type CommitMessage = z.infer<typeof commitSchema>;
+
+/** No proof will come, and why: `no prover for gpu`. From version 2. */
+export const declineSchema = z.object({ type: z.literal('decline'), id, reason: z.string().check(z.maxLength(128)) });
+
 /** Answer to a `ping` challenge. */
 export const pongSchema = z.object({ type: z.literal('pong'), id });
 
@@ -122,5 +132,7 @@ export const upSchema = z.discriminatedUnion('type', [
   drainSchema,
   idleSchema,
   pongSchema,
+  commitSchema,
+  declineSchema,
 ]);
 export type Up = z.infer<typeof upSchema>;

@@ -3,7 +3,8 @@
  * the change is additive and both sides read both forms, or the version goes up and the last one stays served.
  *
  *   1  2026-11  first; served until 2027-06-30
- *   2  2026-11  sealed secrets and bounties in grants, `idle`, refusals `others_first`, `not_yet`, `unpaid`
+ *   2  2026-11  sealed secrets and bounties in grants, `idle`, refusals `others_first`, `not_yet`, `unpaid`;
+ *               challenges: `challenge`, `commit`, `sample`, `decline`
  */
 export const PROTOCOL_VERSIONS = [2, 1] as const;
 
