@@ -28,16 +28,16 @@ import {
 const PINNED = {
   challengeReply: 'aab377aaabbec03a',
   challengeRequest: 'c0f03c3302fe7622',
-  chuteConfig: 'b6db6b347e76d1e5',
-  down: 'd06eb33d55f2191f',
+  chuteConfig: 'b8dbd48bb3c4ed4e',
+  down: 'cbbb1d13a2e4aec4',
   head: '85820f693ee758f1',
   login: '73660ddd9480fd23',
   openBlob: '2f4dba4b452327da',
   openCall: '3dc0639cf1777b1d',
   receipt: '82efd563b2b3ab59',
   reset: 'a227db92b8db1799',
-  up: '6e03b198e2eb6b69',
-  versionSpec: '5f009e2fb459fcca',
+  up: 'ad610eba10270fda',
+  versionSpec: 'f8f8628b44a280c8',
 };
 
 const SCHEMAS: Record<keyof typeof PINNED, z.ZodMiniType> = {
