@@ -38,6 +38,8 @@ export interface World {
   find(chute: string, fresh: boolean): Promise<Snapshot | null>;
   /** What a Miner object said of an instance; keeps the next pick from the same mistake. */
   fold(chute: string, instance: string, code: string, busy: number): void;
+  /** What the chain gives each hotkey, as last read. */
+  weights(): ReadonlyMap<string, number>;
   account(id: string): AccountPort;
   chute(id: string): Pick<ChutePort, 'enqueue' | 'wait' | 'leave' | 'place'>;
   miner(agent: string): Pick<MinerPort, 'relay' | 'attach' | 'keep'>;

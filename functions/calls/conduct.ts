@@ -95,7 +95,8 @@ function mayHaveChanged(snapshot: Snapshot | null, call: Call, world: World): bo
 
 function candidatesOf(call: Call, world: World, snapshot: Snapshot): Candidate[] {
   const { affinity, instance } = call;
-  return pick(snapshot.instances, { version: snapshot.version, affinity, instance, now: world.now(), random: world.random() });
+  const facts = { version: snapshot.version, affinity, instance, now: world.now(), random: world.random(), weights: world.weights() };
+  return pick(snapshot.instances, facts);
 }
 
 /** Agents the Account inquires at the deadline: the candidates, and whoever else may be named by the queue. */

@@ -1,6 +1,6 @@
 /**
  * Which instances may get a call, best first. Weighted rendezvous on the prompt's prefix keeps caches warm without shared
- * state; inside a load band the order is kept, outside the less busy wins.
+ * state; inside a load band the order is kept, outside the less busy wins. What the chain gives a miner counts, within bounds.
  */
 import type { SnapshotInstance } from './ports.ts';
 
@@ -14,6 +14,8 @@ export interface PickFacts {
   now: number;
   /** 0 ≤ random < 1. */
   random: number;
+  /** What the chain gives each hotkey, in any unit; who is not in it has nothing. Empty: no chain, all are alike. */
+  weights: ReadonlyMap<string, number>;
 }
 
 export interface Candidate {
@@ -28,6 +30,8 @@ const NEWCOMER_SHARE = 0.05;
 const NEWCOMER_MS = 60_000;
 /** Utilisation (0 to 1) within which affinity decides. */
 const LOAD_BAND = 0.25;
+/** Least and most that a weight on the chain makes of an instance's share. */
+const FAVOUR = { least: 0.5, most: 2 } as const;
 
 export function pick(instances: readonly SnapshotInstance[], facts: PickFacts): Candidate[] {
   const able = instances.filter((i) => i.state === 'live' && i.open);
@@ -38,8 +42,13 @@ export function pick(instances: readonly SnapshotInstance[], facts: PickFacts): 
   const free = orAll(able, (i) => i.busy < i.slots);
   const pool = orAll(free, (i) => i.version === facts.version);
   const lowest = Math.min(...pool.map(utilisation));
+  const favours = favoursOf(pool, facts.weights);
   const ranked = pool
-    .map((instance) => ({ instance, inBand: utilisation(instance) <= lowest + LOAD_BAND, weight: rendezvous(facts.affinity, instance) }))
+    .map((instance, k) => ({
+      instance,
+      inBand: utilisation(instance) <= lowest + LOAD_BAND,
+      weight: rendezvous(facts.affinity, instance, favours[k] ?? 1),
+    }))
     .sort(
       (a, b) =>
         Number(b.inBand) - Number(a.inBand) ||
@@ -77,10 +86,22 @@ function compare(a: SnapshotInstance, b: SnapshotInstance): number {
   return a.instance < b.instance ? -1 : 1;
 }
 
-/** Highest random weight; more slots weigh more: −slots / ln(u), u uniform in (0, 1). */
-function rendezvous(affinity: string, i: SnapshotInstance): number {
+/** Highest random weight; who has more slots or more favour wins more often, in proportion: −slots·favour / ln(u), u uniform in (0, 1). */
+function rendezvous(affinity: string, i: SnapshotInstance, favour: number): number {
   const u = (fnv1a(`${affinity}\n${i.instance}`) + 0.5) / 2 ** 32;
-  return -i.slots / Math.log(u);
+  return (-i.slots * favour) / Math.log(u);
+}
+
+/**
+ * How much more or less of the calls each instance gets for what the chain thinks of its miner: the square root of its weight
+ * over the mean of these, so 3 : 1 on the chain is √3 : 1 in calls; never below half nor above twice. One that the chain
+ * does not know yet gets half, beside what newcomers are given.
+ */
+function favoursOf(pool: readonly SnapshotInstance[], weights: ReadonlyMap<string, number>): number[] {
+  const given = pool.map((i) => weights.get(i.hotkey) ?? 0);
+  const mean = given.reduce((sum, weight) => sum + weight, 0) / given.length;
+  if (!(mean > 0)) return given.map(() => 1);
+  return given.map((weight) => Math.min(FAVOUR.most, Math.max(FAVOUR.least, Math.sqrt(weight / mean))));
 }
 
 /** FNV-1a, 32 bits, with a final mix so that short keys differ in every bit. */

@@ -98,6 +98,7 @@ export class WorkerNode implements Host {
       },
       now: () => sim.now,
       random: sim.random.next,
+      weights: () => new Map(),
       sleep: (ms) => {
         const { promise, resolve } = sim.make<void>();
         const { life } = this;
