@@ -20,4 +20,4 @@ export * from './pages.ts';
 export * from './metrics.ts';
 export * from './checkouts.ts';
 export * from './audit.ts';
-export * from './weights.ts';
+export * from './standing.ts';

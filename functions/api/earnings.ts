@@ -10,6 +10,7 @@ import { chuteIdOf } from '../gate/ids.ts';
 import { decodeSs58 } from '../gate/ss58.ts';
 import { MAXIMUM_NANOUSD, MINIMUM_NANOUSD } from '../payouts/terms.ts';
 import { readJson, smallBody } from './body.ts';
+import { emissionView } from './miners.ts';
 import type { Vars } from './vars.ts';
 
 const BOUNDS = {
@@ -29,7 +30,11 @@ earningsApi.get('/miners/me/earnings', async (c) => {
   const hotkey = await minerOf(c);
   const handle = db.connect(c.env);
   const days = readDays(c.req.query('days'));
-  const [sums, chutes] = await Promise.all([db.readEarnings(handle, hotkey), db.listChuteEarnings(handle, hotkey, days)]);
+  const [sums, chutes, emission] = await Promise.all([
+    db.readEarnings(handle, hotkey),
+    db.listChuteEarnings(handle, hotkey, days),
+    db.readEmission(handle, hotkey),
+  ]);
   return c.json({
     hotkey,
     pending_nanousd: String(sums.pending),
@@ -39,6 +44,7 @@ earningsApi.get('/miners/me/earnings', async (c) => {
     next_matures_at: sums.nextMaturesAt?.toISOString() ?? null,
     minimum_payout_nanousd: String(MINIMUM_NANOUSD),
     days,
+    emission: emissionView(emission),
     chutes: chutes.map(({ chuteId, name, attempts, share }) => ({ chute_id: chuteId, name, attempts, share_nanousd: String(share) })),
   });
 });

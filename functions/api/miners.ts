@@ -29,7 +29,7 @@ export const minersApi = new Hono<{ Bindings: Env; Variables: Vars }>();
 
 /**
  * `connected`: agents that serve an instance of a public chute, or answered a judge's ping lately. `last_score`: the
- * newest epoch's, the mean of the judges that scored the miner.
+ * newest epoch's, the mean of the judges that scored the miner. `weight`: what the chain gave it in its last epoch, of 65,535.
  */
 minersApi.get('/miners', async (c) => {
   const handle = db.connect(c.env);
@@ -39,10 +39,11 @@ minersApi.get('/miners', async (c) => {
     liveInstances(c.env, Date.now()),
     newestScores(handle),
   ]);
-  const answering = await db.listAnswering(handle, {
-    hotkeys: miners.map((m) => m.hotkey),
-    withinMs: BOUNDS.answeredMs,
-  });
+  const hotkeys = miners.map((m) => m.hotkey);
+  const [answering, standings] = await Promise.all([
+    db.listAnswering(handle, { hotkeys, withinMs: BOUNDS.answeredMs }),
+    db.readStandings(handle, hotkeys),
+  ]);
   const serving = Map.groupBy([...live.values()].flat(), (l) => l.hotkey);
   const items = miners.map((m) => {
     const own = serving.get(m.hotkey) ?? [];
@@ -60,6 +61,7 @@ minersApi.get('/miners', async (c) => {
       completed,
       seen_at,
       last_score: score,
+      ...standingView(standings.get(hotkey)),
     };
   });
   return c.json({ items, next: miners.length < BOUNDS.page ? null : (miners.at(-1)?.hotkey ?? null) });
@@ -72,19 +74,38 @@ minersApi.get('/miners/:hotkey', async (c) => {
   const handle = db.connect(c.env);
   const agents = (await db.listAgentsOf(handle, hotkey)).slice(0, BOUNDS.agents);
   if (agents.length === 0) throw new RipcordError('not_found', { message: 'No agent of this hotkey was ever connected.' });
-  const [live, scores, facts] = await Promise.all([
+  const [live, scores, standings, emission, facts] = await Promise.all([
     liveInstances(c.env, Date.now()),
     newestScores(handle, hotkey),
+    db.readStandings(handle, [hotkey]),
+    db.readEmission(handle, hotkey),
     Promise.all(agents.map((a) => factsOf(c.env, a.id))),
   ]);
   const items = agents.map((recorded, at) => agentView(recorded, facts[at] ?? null, live.get(recorded.id) ?? []));
-  return c.json({ hotkey, agents: items, scores: scores.get(hotkey) ?? [] });
+  const standing = { ...standingView(standings.get(hotkey)), emission: emissionView(emission) };
+  return c.json({ hotkey, ...standing, agents: items, scores: scores.get(hotkey) ?? [] });
 });
 
 async function newestScores(handle: db.Database, hotkey?: string): Promise<Map<string, db.StoredScore[]>> {
   const epoch = await db.newestEpoch(handle);
   if (epoch === null) return new Map();
   return Map.groupBy(await db.readScores(handle, { epoch, ...(hotkey === undefined ? {} : { hotkey }) }), (s) => s.hotkey);
+}
+
+/** What chain and gate say of a miner. `weight` null: it is not registered. `gated`: paid calls are kept away until then, and why. */
+function standingView(standing: db.Standing | undefined) {
+  const jailed = standing?.jailed ?? null;
+  return {
+    uid: standing?.uid ?? null,
+    coldkey: standing?.coldkey ?? null,
+    weight: standing?.incentive ?? null,
+    gated: jailed === null ? null : { until: jailed.until.getTime(), reason: jailed.reason, challenge: jailed.challenge },
+  };
+}
+
+/** Rao of the subnet's own coin, as text. */
+export function emissionView({ last, total, epochs }: db.Emission) {
+  return { last_rao: String(last), total_rao: String(total), epochs };
 }
 
 function meanOf(scores: readonly number[]): number | null {

@@ -26,6 +26,8 @@ export const earningsSchema = z.looseObject({
   paid_nanousd: amount,
   next_matures_at: time,
   days: z.number(),
+  /** Rao of the subnet's coin that the chain gave; an older edge does not tell. */
+  emission: z.optional(z.looseObject({ last_rao: amount, total_rao: amount, epochs: z.number() })),
   chutes: z.array(z.looseObject({ chute_id: z.string(), name: z.nullable(z.string()), attempts: z.number(), share_nanousd: amount })),
 });
 

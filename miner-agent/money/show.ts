@@ -22,9 +22,17 @@ export function earningsText(earnings: EarningsAnswer): string {
     ['PAYABLE', usd(earnings.payable_nanousd), ''],
     ['IN FLIGHT', usd(earnings.in_flight_nanousd), ''],
     ['PAID', usd(earnings.paid_nanousd), ''],
+    ...emissionRow(earnings.emission),
   ]);
   const rows = earnings.chutes.map((c) => [printable(c.name ?? c.chute_id), String(c.attempts), usd(c.share_nanousd)]);
   return rows.length === 0 ? sums : `${sums}\n\n${table([[`CHUTE (${earnings.days} DAYS)`, 'ATTEMPTS', 'EARNED'], ...rows])}`;
+}
+
+/** What the chain gave, in the subnet's own coin (9 decimals, as TAO has); it is in the wallet already. */
+function emissionRow(emission: EarningsAnswer['emission']): string[][] {
+  if (emission === undefined || emission.epochs === 0) return [];
+  const last = `${showUsd(emission.last_rao)} α in its newest epoch`;
+  return [['EMISSION', `${showUsd(emission.total_rao)} α`, `${last}, ${emission.epochs} epochs seen`]];
 }
 
 export function payoutsText(items: readonly PayoutAnswer[]): string {

@@ -46,6 +46,10 @@ test('earnings, with chutes', () => {
     ].join('\n'),
   );
   expect(earningsText({ ...sums, next_matures_at: null, days: 30, chutes: [] })).not.toContain('CHUTE');
+  const emission = { last_rao: '1500000000', total_rao: '12345678901', epochs: 9 };
+  expect(earningsText({ ...sums, next_matures_at: null, days: 30, chutes: [], emission })).toMatch(
+    /\nEMISSION +12\.345678901 α +1\.50 α in its newest epoch, 9 epochs seen$/,
+  );
 });
 
 test('payouts and addresses, without control characters', () => {
