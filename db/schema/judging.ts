@@ -21,9 +21,15 @@ export const transcripts = pgTable(
     seq: big('seq').notNull(),
     committedAt: moment('committed_at'),
     endedAt: moment('ended_at'),
+    /** Start of the epoch whose evidence holds it: each is in one, and none is left out. */
+    epoch: big('epoch'),
   },
   (t) => [
     index('transcripts_feed').on(t.seq),
+    index('transcripts_epoch').on(t.epoch, t.id),
+    index('transcripts_unclaimed')
+      .on(t.endedAt)
+      .where(sql`${t.ended} and ${t.epoch} is null`),
     index('transcripts_slot').on(t.slot, t.id),
     index('transcripts_target').on(t.target, t.slot),
     index('transcripts_hotkey').on(t.hotkey, t.slot),
@@ -94,7 +100,7 @@ export const epochs = pgTable('epochs', {
   start: big('start').primaryKey(),
   seconds: integer('seconds').notNull(),
   suite: text('suite').notNull(),
-  /** SHA-256 of the file of evidence, its bytes, and the hash of the file before it. */
+  /** SHA-256 of the file of evidence (empty: it is being made), its bytes, and the hash of the file before it. */
   evidence: text('evidence').notNull(),
   bytes: integer('bytes').notNull(),
   previous: text('previous').notNull(),

@@ -245,6 +245,7 @@ export const usage = pgTable(
     primaryKey({ columns: [t.callId, t.attempt] }),
     index('usage_account').on(t.accountId, t.startedAt),
     index('usage_hotkey').on(t.hotkey, t.startedAt),
+    index('usage_recorded').on(t.recordedAt),
     check('usage_share', sql`0 <= ${t.shareNanousd} and ${t.shareNanousd} <= ${t.costNanousd}`),
   ],
 );
