@@ -1,11 +1,14 @@
 /** The network on one machine, part by part; `start.ts` and the whole-network tests raise the same one. */
 import { createHmac } from 'node:crypto';
 import { join } from 'node:path';
+import { makeBeacon, type Beacon, type BeaconAsk } from './beacon/beacon.ts';
+import { serveBeacon } from './beacon/server.ts';
 import { startBridge } from './bridge.ts';
 import { bundle } from './bundle.ts';
 import { startTicker, type Beat } from './cron.ts';
 import { EXIT, StartFailure } from './failure.ts';
 import type { DataFolder } from './folder.ts';
+import { DEVELOPMENT } from '#protocol/challenge/suite.ts';
 import { migrate } from '../db/migrate.ts';
 import { freePort, isFree, LOOPBACK } from './ports.ts';
 import { startPostgres } from './postgres.ts';
@@ -18,7 +21,8 @@ import { hotkeyOf } from './hotkeys.ts';
 export const ROOT = join(import.meta.dirname, '..');
 export const EDGE = { name: 'edge', root: ROOT, wranglerToml: 'wrangler.toml' };
 export const JUDGE = { name: 'judge', root: ROOT, wranglerToml: 'validator-cron/wrangler.toml' };
-/** As the cron triggers of both wrangler.toml say. */
+/** Deployed Workers tick once a minute, which is a slot of theirs; here too it is once a slot. */
+const TICK_MS = DEVELOPMENT.cadence.slotSeconds * 1000;
 const MINUTE_MS = 60_000;
 
 export interface NetworkAsk {
@@ -34,6 +38,8 @@ export interface NetworkAsk {
   maxAgents?: number;
   /** False: Postgres does not wait for the disk; for tests. */
   durable?: boolean;
+  /** What the beacon is made of; the data folder's own if nothing is said. */
+  beacon?: BeaconAsk;
   /** More bindings of the edge, and others instead; for tests. */
   vars?: Record<string, string>;
   /** Something between the edge and the bridge to Postgres, by its address; for tests. */
@@ -49,6 +55,8 @@ export interface Network {
   /** Bearer of the internal routes. */
   internalToken: string;
   databaseUrl: string;
+  /** The beacon that edge and judge go by. */
+  beacon: Beacon;
   postgres: Part;
   edge: Part;
   /** Starts the judge; it pays its canary calls with this key. */
@@ -103,14 +111,28 @@ export async function raiseNetwork(ask: NetworkAsk): Promise<Network> {
     const bridge = await startBridge(postgres.url);
     undo.push(() => bridge.close());
 
+    const beaconAsk = ask.beacon ?? { seed: secretFor('beacon', state.edgeSecret) };
+    const beacon = makeBeacon(beaconAsk);
+    const beaconServer = await serveBeacon(beacon, beaconAsk.seed);
+    undo.push(() => beaconServer.close());
+    /** What edge and judge know alike. */
+    const common = {
+      NETWORK: DEVELOPMENT.name,
+      EPOCH_SECONDS: String(ask.epochSeconds),
+      BEACON_URLS: beaconServer.url,
+      BEACON_CHAIN: JSON.stringify(beacon.chain),
+      INTERNAL_TOKEN: state.internalToken,
+    };
+
     const edgeVars = {
+      ...common,
       EDGE_SECRET: state.edgeSecret,
       PUBLIC_ORIGIN: api,
       HOST_SUFFIX: 'localhost',
       DATABASE_URL: postgres.url,
       DATABASE_FETCH_ENDPOINT: (await ask.between?.(bridge.endpoint)) ?? bridge.endpoint,
-      INTERNAL_TOKEN: state.internalToken,
       JUDGES: hotkeyOf(judgeSeed(state.edgeSecret)).ss58,
+      OPEN_MINING: '1',
       MAX_AGENTS: String(ask.maxAgents ?? agentsWithin(descriptorLimit())),
       ...(ask.faults ? { FAULTS: '1' } : {}),
       ...ask.vars,
@@ -121,23 +143,20 @@ export async function raiseNetwork(ask: NetworkAsk): Promise<Network> {
         ? await startReloading(edgeAsk, leash, say)
         : await startWorker({ ...edgeAsk, blobs: 'BLOBS_DISK', mayFetch: ['local'] }, leash, say),
     );
-    beats.push({ name: 'edge', origin: api, token: state.internalToken, everyMs: MINUTE_MS });
+    beats.push({ name: 'edge', origin: api, token: state.internalToken, everyMs: TICK_MS });
 
     return {
       api,
       internalToken: state.internalToken,
       databaseUrl: postgres.url,
+      beacon,
       postgres: postgres.part,
       edge,
       async addJudge(apiKey) {
         const judgePort = await freePort();
-        const vars = {
-          API_ORIGIN: api,
-          JUDGE_SEED: judgeSeed(state.edgeSecret),
-          API_KEY: apiKey,
-          INTERNAL_TOKEN: state.internalToken,
-          EPOCH_SECONDS: String(ask.epochSeconds),
-        };
+        const origin = `http://${LOOPBACK}:${judgePort}`;
+        const seed = judgeSeed(state.edgeSecret);
+        const vars = { ...common, API_ORIGIN: api, JUDGE_SEED: seed, API_KEY: apiKey, SELF_ORIGIN: origin };
         const judgeAsk = {
           ...JUDGE,
           vars,
@@ -147,7 +166,7 @@ export async function raiseNetwork(ask: NetworkAsk): Promise<Network> {
           mayFetch: ['local' as const],
         };
         const judge = keep(await startWorker(judgeAsk, leash, say));
-        beats.push({ name: 'judge', origin: `http://${LOOPBACK}:${judgePort}`, token: state.internalToken, everyMs: MINUTE_MS });
+        beats.push({ name: 'judge', origin, token: state.internalToken, everyMs: TICK_MS });
         return judge;
       },
       async add({ log, ...spec }) {
@@ -171,7 +190,11 @@ export async function raiseNetwork(ask: NetworkAsk): Promise<Network> {
 
 /** The judge's hotkey lasts as long as the edge it judges. */
 export function judgeSeed(edgeSecret: string): string {
-  return createHmac('sha256', Buffer.from(edgeSecret, 'hex')).update('dev/judge').digest('hex');
+  return secretFor('judge', edgeSecret);
+}
+
+function secretFor(what: string, edgeSecret: string): string {
+  return createHmac('sha256', Buffer.from(edgeSecret, 'hex')).update(`dev/${what}`).digest('hex');
 }
 
 async function stopAll(undo: (() => Promise<unknown>)[]): Promise<void> {

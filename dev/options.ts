@@ -1,5 +1,6 @@
 /** The flags of `npm start` and `npm run dev`. */
 import { parseArgs } from 'node:util';
+import { DEVELOPMENT } from '#protocol/challenge/suite.ts';
 import { EXIT, StartFailure } from './failure.ts';
 
 export interface Options {
@@ -10,11 +11,13 @@ export interface Options {
   data: string;
   /** Forget what the data folder holds. */
   fresh: boolean;
-  /** Length of a scoring epoch: whole minutes, as the judge looks once a minute. */
+  /** Length of a scoring epoch: whole slots. */
   epochSeconds: number;
   /** Run the edge under `wrangler dev`, which reloads it when a source changes. */
   reload: boolean;
 }
+
+const SLOT = DEVELOPMENT.cadence.slotSeconds;
 
 export const HELP = `Runs the whole network on this machine.
 
@@ -24,7 +27,7 @@ export const HELP = `Runs the whole network on this machine.
   --port N           port of the API on 127.0.0.1 (8787; 0 takes a free one)
   --data DIR         where everything is kept (.ripcord; with --reload .ripcord-dev)
   --fresh            start over with an empty data folder
-  --epoch-seconds N  length of a scoring epoch: a whole number of minutes (3600)
+  --epoch-seconds N  length of a scoring epoch: a multiple of ${SLOT} (60)
   --reload           reload the edge when a source changes (npm run dev)
 
 Ctrl-C stops everything. Exit codes: 0 stopped, 1 failed, 2 wrong flag, 4 port taken, 5 data folder unusable.
@@ -34,8 +37,8 @@ Ctrl-C stops everything. Exit codes: 0 stopped, 1 failed, 2 wrong flag, 4 port t
 export function readOptions(argv: string[]): Options | null {
   const { values } = parse(argv);
   if (values.help) return null;
-  const epochSeconds = whole('--epoch-seconds', values['epoch-seconds'], 60, 86_400);
-  if (epochSeconds % 60 !== 0) throw new StartFailure('--epoch-seconds takes whole minutes: 60, 120, …', EXIT.usage);
+  const epochSeconds = whole('--epoch-seconds', values['epoch-seconds'], SLOT, 86_400);
+  if (epochSeconds % SLOT !== 0) throw new StartFailure(`--epoch-seconds takes multiples of ${SLOT}: ${SLOT}, ${2 * SLOT}, …`, EXIT.usage);
   return {
     json: values.json,
     port: whole('--port', values.port, 0, 65_535),
@@ -56,7 +59,7 @@ function parse(args: string[]) {
         port: { type: 'string', default: '8787' },
         data: { type: 'string' },
         fresh: { type: 'boolean', default: false },
-        'epoch-seconds': { type: 'string', default: '3600' },
+        'epoch-seconds': { type: 'string', default: '60' },
         reload: { type: 'boolean', default: false },
         help: { type: 'boolean', short: 'h', default: false },
       },

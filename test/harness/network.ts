@@ -8,6 +8,8 @@ import { openFolder, type DataFolder } from '../../dev/folder.ts';
 import { raiseNetwork, ROOT, type Network } from '../../dev/network.ts';
 import { tailOf, type Part } from '../../dev/supervise.ts';
 import { workerdVersion } from '../../dev/workerd.ts';
+import type { Beacon } from '../../dev/beacon/beacon.ts';
+import { TEST_BEACON } from './beacon.ts';
 
 export { DEMO_CHUTES, type DemoChute };
 
@@ -16,6 +18,8 @@ export interface NetworkWish {
   agents?: number;
   /** What to deploy and wait for; default the chat chute alone. */
   chutes?: DemoChute[];
+  /** Length of a scoring epoch; default 60. */
+  epochSeconds?: number;
   /** Whether the judge runs; default false. */
   judge?: boolean;
   /** Whether the edge has its fault routes; default true. */
@@ -52,6 +56,8 @@ export interface TestNetwork extends Pick<Demo, 'api' | 'key' | 'account' | 'chu
   internalToken: string;
   databaseUrl: string;
   folder: DataFolder;
+  /** Makes pulses, those that are not out yet too. */
+  beacon: Beacon;
   edge: Breakable;
   postgres: Breakable;
   /** The i-th miner's agent, from 0. */
@@ -86,7 +92,8 @@ export async function startNetwork(wish: NetworkWish = {}): Promise<TestNetwork>
     network = await raiseNetwork({
       folder,
       port: 0,
-      epochSeconds: 60,
+      epochSeconds: wish.epochSeconds ?? 60,
+      beacon: TEST_BEACON,
       faults: wish.faults ?? true,
       durable: false,
       say,
@@ -105,10 +112,11 @@ export async function startNetwork(wish: NetworkWish = {}): Promise<TestNetwork>
 }
 
 function handles(network: Network, folder: DataFolder, key: string) {
-  const { api, internalToken, databaseUrl } = network;
+  const { api, internalToken, databaseUrl, beacon } = network;
   return {
     internalToken,
     databaseUrl,
+    beacon,
     folder,
     edge: breakable(network.edge, folder.file('log', 'edge.log')),
     postgres: breakable(network.postgres, folder.file('log', 'postgres.log')),

@@ -17,7 +17,7 @@ test.each([
   ['a stray word', ['now'], 'now'],
   ['a port that is no number', ['--port', 'http'], '--port'],
   ['a port out of range', ['--port', '65536'], '--port'],
-  ['an epoch that is not whole minutes', ['--epoch-seconds', '90'], '--epoch-seconds'],
+  ['an epoch that is not whole slots', ['--epoch-seconds', '95'], '--epoch-seconds'],
 ])('%s is wrong use', async (_, args, named) => {
   const start = runStart(['--data', data, ...args]);
   expect(await start.exit).toBe(2);
