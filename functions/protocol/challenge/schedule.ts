@@ -34,7 +34,10 @@ export function drawingRound(chain: BeaconChain, slot: number): number {
   return roundAt(chain, slot * 1000);
 }
 
-/** The round whose pulse seeds a slot's challenges; unknown when they are drawn. */
+/**
+ * The round whose pulse seeds a slot's challenges; unknown when they are drawn. One whose turn comes later (it was asked for late, or
+ * another ran on the device) is seeded by a later round, the first that is not out then.
+ */
 export function seedingRound(chain: BeaconChain, slot: number, suite: Suite): number {
   return drawingRound(chain, slot) + suite.cadence.leadRounds;
 }

@@ -27,8 +27,8 @@ export const commitmentSchema = z.object({
 });
 export type Commitment = z.infer<typeof commitmentSchema>;
 
-/** Why a challenge stands still for ever: `opened` with an opening; else what did not come. */
-export const ENDS = ['opened', 'declined', 'no_commit', 'no_opening', 'disconnected'] as const;
+/** Why a challenge stands still for ever: `opened` with an opening; else what did not come. `no_pulse`: the edge got none from the beacon. */
+export const ENDS = ['opened', 'declined', 'no_commit', 'no_opening', 'disconnected', 'no_pulse'] as const;
 
 export const transcriptSchema = z.object({
   v: z.literal(1),
@@ -49,7 +49,7 @@ export const transcriptSchema = z.object({
   class: z.string().check(z.maxLength(32)),
   profile: z.string().check(z.maxLength(32)),
   steps: count,
-  /** Round that seeds it. */
+  /** Round that seeds it: `seedingRound` of the slot, or a later one that was not out when the device's turn came. */
   round: count,
   /** Unix milliseconds at which the agent was sent the seed; and the least round trip to it within 24 h. */
   sent_at: count,

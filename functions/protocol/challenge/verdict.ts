@@ -23,6 +23,7 @@ export const VERDICTS = {
   },
   unproven: { outcome: 'soft', text: 'The agent has no prover for this device.', next: 'It earns no capacity until a helper proves it.' },
   disconnected: { outcome: 'void', text: 'The agent was not connected any more.', next: 'Nothing.' },
+  no_pulse: { outcome: 'void', text: 'The edge had no pulse of the beacon.', next: 'Nothing.' },
   wrong_leaf: {
     outcome: 'hard',
     text: 'A sampled leaf is not what the work gives.',
