@@ -15,12 +15,21 @@ export interface RpcCall {
 /** What was asked got no answer (`unreachable`), a refusal by the node (`refused`), or comes from another chain. */
 export type ChainFault = 'unreachable' | 'refused' | 'other_chain' | 'malformed';
 
+/** How a node put its refusal: a code of JSON-RPC, and what it adds, e.g. `Custom error: 6`. */
+export interface Refusal {
+  code: number;
+  data: string;
+}
+
 export class ChainError extends Error {
   override readonly name = 'ChainError';
   readonly fault: ChainFault;
-  constructor(fault: ChainFault, message: string) {
+  /** Of a call that was refused. */
+  readonly refusal: Refusal | null;
+  constructor(fault: ChainFault, message: string, refusal: Refusal | null = null) {
     super(message);
     this.fault = fault;
+    this.refusal = refusal;
   }
 }
 
@@ -35,7 +44,7 @@ const replySchema = z.object({
   /** Null where the batch as a whole is refused. */
   id: z.nullable(z.number()),
   result: z.optional(z.unknown()),
-  error: z.optional(z.object({ code: z.number(), message: z.string() })),
+  error: z.optional(z.object({ code: z.number(), message: z.string(), data: z.optional(z.unknown()) })),
 });
 
 const hexSchema = z.string().check(z.regex(/^0x([0-9a-f]{2})*$/));
@@ -48,8 +57,16 @@ export async function askNode(url: string, calls: readonly RpcCall[]): Promise<u
   return calls.map(({ method }, id) => {
     const reply = replies.get(id) ?? replies.get(null);
     if (reply === undefined) throw new ChainError('malformed', `${method}: the node left it unanswered`);
-    if (reply.error !== undefined) throw new ChainError('refused', `${method}: ${reply.error.code} ${reply.error.message}`.slice(0, 300));
+    if (reply.error !== undefined) throw refusalOf(method, reply.error);
     return reply.result ?? null;
+  });
+}
+
+function refusalOf(method: string, { code, message, data }: { code: number; message: string; data?: unknown }): ChainError {
+  const more = typeof data === 'string' ? data.slice(0, 200) : '';
+  return new ChainError('refused', `${method}: ${code} ${message} ${more}`.trim().slice(0, 300), {
+    code,
+    data: more || message.slice(0, 200),
   });
 }
 
