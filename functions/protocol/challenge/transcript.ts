@@ -45,13 +45,13 @@ export const transcriptSchema = z.object({
   device: z.nullable(z.object({ id, kind: z.enum(['cpu', 'gpu']), name: z.string().check(z.maxLength(128)), memoryMb: count })),
   /** For `fs` and `weights`: the instance, its version, and the manifest it must have. */
   instance: z.nullable(z.object({ instance: id, chute: id, version: z.string().check(z.maxLength(64)), manifest: hex32, leaves: count })),
-  /** Name of the class that it was tested as; profile and number of steps follow from the suite and are told here too. */
+  /** Name of the class that it was tested as; profile and steps (`workFor`) follow from the suite and are told here too. */
   class: z.string().check(z.maxLength(32)),
   profile: z.string().check(z.maxLength(32)),
   steps: count,
   /** Round that seeds it: `seedingRound` of the slot, or a later one that was not out when the device's turn came. */
   round: count,
-  /** Unix milliseconds at which the agent was sent the seed; and the least round trip to it within 24 h. */
+  /** Unix milliseconds at which the agent was sent the seed, 0: it was gone before; and the least round trip to it within 24 h. */
   sent_at: count,
   rtt_ms: z.nullable(count),
   /** The login whose session key signs: anyone can check that it is the hotkey's. */

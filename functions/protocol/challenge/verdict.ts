@@ -22,7 +22,8 @@ export const VERDICTS = {
     next: 'See `ripcord-miner logs`; look at the uplink.',
   },
   unproven: { outcome: 'soft', text: 'The agent has no prover for this device.', next: 'It earns no capacity until a helper proves it.' },
-  disconnected: { outcome: 'void', text: 'The agent was not connected any more.', next: 'Nothing.' },
+  disconnected: { outcome: 'void', text: 'The agent was gone before it was sent the seed.', next: 'Nothing.' },
+  bad_record: { outcome: 'void', text: "What the edge recorded contradicts itself or the suite; not the miner's doing.", next: 'Nothing.' },
   no_pulse: { outcome: 'void', text: 'The edge had no pulse of the beacon.', next: 'Nothing.' },
   wrong_leaf: {
     outcome: 'hard',
@@ -76,6 +77,11 @@ export const verdictSchema = z.strictObject({
   ),
 });
 export type Verdict = z.infer<typeof verdictSchema>;
+
+/** The first thing that is wrong in a proof: what was asked, what the work gives, what was given. */
+export interface Wrong extends NonNullable<Verdict['wrong']> {
+  reason: VerdictReason;
+}
 
 /** As the edge gives it back. `at`: when it came, unix ms. */
 export interface StoredVerdict extends Verdict {
