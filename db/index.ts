@@ -21,3 +21,6 @@ export * from './metrics.ts';
 export * from './checkouts.ts';
 export * from './audit.ts';
 export * from './standing.ts';
+export * from './presence.ts';
+export * from './evidence.ts';
+export * from './epochs.ts';

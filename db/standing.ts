@@ -1,5 +1,5 @@
 /** What chain and gate say of a hotkey. */
-import { gt, sql } from 'drizzle-orm';
+import { eq, gt, sql } from 'drizzle-orm';
 import type { Database } from './client.ts';
 import { rowsOf } from './rows.ts';
 import { neurons } from './schema.ts';
@@ -57,4 +57,10 @@ export async function readEmission(db: Database, hotkey: string): Promise<Emissi
       coalesce((array_agg(rao order by epoch_index desc))[1], 0)::text as last from emissions where hotkey = ${hotkey}`);
   const [row] = rowsOf(result);
   return { last: BigInt(String(row?.['last'] ?? 0)), total: BigInt(String(row?.['total'] ?? 0)), epochs: Number(row?.['epochs'] ?? 0) };
+}
+
+/** Whether the chain lets this hotkey set weights. */
+export async function hasPermit(db: Database, hotkey: string): Promise<boolean> {
+  const rows = await db.select({ permit: neurons.permit }).from(neurons).where(eq(neurons.hotkey, hotkey));
+  return rows[0]?.permit === true;
 }

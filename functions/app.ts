@@ -12,6 +12,7 @@ import { chutesApi } from './api/chutes.ts';
 import { depositsApi } from './api/deposits.ts';
 import { discardBody } from './api/discard.ts';
 import { earningsApi } from './api/earnings.ts';
+import { epochsApi } from './api/epochs.ts';
 import { idempotent } from './api/idempotent.ts';
 import { internalApi } from './api/internal.ts';
 import { keysApi } from './api/keys.ts';
@@ -69,6 +70,7 @@ app.route('/', agentsApi);
 app.route('/', earningsApi);
 app.route('/', minersApi);
 app.route('/', auditApi);
+app.route('/', epochsApi);
 app.route('/', internalApi);
 
 app.notFound((c) => errorResponse(new RipcordError('not_found'), shapeOf(c.req.path), c.get('requestId') ?? ''));

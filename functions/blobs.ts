@@ -16,14 +16,14 @@ export interface Blobs {
 
 const HASH = /^[0-9a-f]{64}$/;
 
-/** The blobs of this account. Throws `unavailable` when the edge has no place for any. */
-export function blobs(env: Pick<Env, 'BLOBS' | 'BLOBS_DISK'>, account: string): Blobs {
+/** The blobs of this account, each of so many bytes at most. Throws `unavailable` when the edge has no place for any. */
+export function blobs(env: Pick<Env, 'BLOBS' | 'BLOBS_DISK'>, account: string, maxBytes: number = LIMITS.codeBytes): Blobs {
   const store =
     env.BLOBS !== undefined ? bucketStore(env.BLOBS, account) : env.BLOBS_DISK !== undefined ? diskStore(env.BLOBS_DISK, account) : null;
   if (store === null) throw new RipcordError('unavailable', { message: 'The edge has no blob store.' });
   return {
     async put(hash, bytes) {
-      await check(hash, bytes);
+      await check(hash, bytes, maxBytes);
       await store.put(hash, bytes);
     },
     get: async (hash, offset = 0) => (HASH.test(hash) ? store.get(hash, offset) : null),
@@ -33,11 +33,10 @@ export function blobs(env: Pick<Env, 'BLOBS' | 'BLOBS_DISK'>, account: string): 
 
 type Store = Omit<Blobs, 'get'> & { get(hash: string, offset: number): Promise<ReadableStream<Uint8Array> | null> };
 
-async function check(hash: string, bytes: Uint8Array): Promise<void> {
+async function check(hash: string, bytes: Uint8Array, maxBytes: number): Promise<void> {
   if (!HASH.test(hash)) throw new RipcordError('invalid_request', { message: 'A blob is named by 64 hex digits.', param: 'sha256' });
   if (bytes.byteLength === 0) throw new RipcordError('invalid_request', { message: 'The blob is empty.' });
-  if (bytes.byteLength > LIMITS.codeBytes)
-    throw new RipcordError('body_too_large', { message: `A code folder may have ${LIMITS.codeBytes} bytes when packed.` });
+  if (bytes.byteLength > maxBytes) throw new RipcordError('body_too_large', { message: `At most ${maxBytes} bytes are taken here.` });
   const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', bytes));
   const actual = [...digest].map((byte) => byte.toString(16).padStart(2, '0')).join('');
   if (actual !== hash)

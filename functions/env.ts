@@ -60,6 +60,14 @@ export interface Env {
   MAX_AGENTS?: string;
   /** Hotkeys (ss58) whose agents are not let in, comma separated; one that is connected stays until its next login. */
   REFUSED_HOTKEYS?: string;
+  /** `mainnet` or `development`: which suite of challenges and which scoring table this network goes by. Absent: mainnet. */
+  NETWORK?: string;
+  /** Seconds of an epoch, a whole number of slots of the suite. Absent: 3600. */
+  EPOCH_SECONDS?: string;
+  /** HTTP endpoints of the beacon, comma separated. Absent: the public ones of quicknet. */
+  BEACON_URLS?: string;
+  /** The chain of the beacon, JSON as `BeaconChain`. Absent: drand's quicknet. */
+  BEACON_CHAIN?: string;
   /** `1` lets alerts go to any address. Never set in production. */
   ALLOW_LOCAL_WEBHOOKS?: string;
   /** `1` lets a feed of TAO_USD_FEEDS be on this machine, by plain HTTP. Never set in production. */

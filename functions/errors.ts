@@ -30,6 +30,7 @@ export const ERRORS = {
   no_payout_address: [409, 'This hotkey has no payout address in force.'],
   not_payable: [409, 'This amount cannot be paid out.'],
   payout_open: [409, 'A payout of this hotkey is under way.'],
+  already_committed: [409, 'This judge has committed to something else for this epoch.'],
   nonce_used: [409, 'This signed request was already used.'],
   body_too_large: [413, 'The body is too large.'],
   unsupported_media_type: [415, 'The route does not take this content type.'],

@@ -6,6 +6,8 @@ import * as db from '#db';
 import { creditDeposits } from './deposits/credit.ts';
 import { followDeposits } from './deposits/follow.ts';
 import type { Env } from './env.ts';
+import { census } from './epochs/census.ts';
+import { closeEpochs } from './epochs/close.ts';
 import { event, whyOf } from './events.ts';
 import { runPayouts } from './payouts/run.ts';
 import { feedRates } from './rates/run.ts';
@@ -30,6 +32,8 @@ export async function housekeeping(env: Env, now: number): Promise<{ ok: boolean
     rates: () => feedRates(env),
     credit: () => creditDeposits(env),
     payouts: () => runPayouts(env),
+    census: () => census(env, now),
+    epochs: () => closeEpochs(env, now),
     check: () => checkBooks(base),
   };
   const came: Housekeeping = {};

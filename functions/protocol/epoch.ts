@@ -143,21 +143,35 @@ export const minerSummarySchema = z.object({
   hotkey,
   /** Who is behind it: its coldkey, or the hotkey itself where it is not registered. */
   entity: hotkey,
-  /** Units × thousandths of need × seconds of proven devices. */
+  /** Thousandths of a unit × thousandths of need × seconds, of proven devices. */
   capacity: whole,
   /** Nano-USD of use that counts for emission. */
   use: whole,
-  /** Tests and calls, and how many of them went well. */
-  trials: count,
-  passed: count,
-  /** Latency part of this epoch, 0 to 1,000,000, and how many trials it is made of. */
+  /** Tests of it, and how many went well; and paid attempts, scaled down to a bound. */
+  tests: count,
+  tests_ok: count,
+  calls: count,
+  calls_ok: count,
+  /** Latency part of this epoch, 0 to 1,000,000, and how many tests it is made of. */
   latency: count,
   timed: count,
   /** False: a hard verdict, or a confirmed swap of a model. */
   clean: z.boolean(),
-  /** By target: the newest proven rate (verdict `proven` of `pow.mm`) and its class, kept for the epochs that follow. */
+  /** What its devices proved in the newest flashes, kept for the epochs that follow. */
   rates: z
-    .array(z.object({ target: z.string().check(z.maxLength(130)), rate: count, class: z.string().check(z.maxLength(32)) }))
+    .array(
+      z.object({
+        target: z.string().check(z.maxLength(130)),
+        /** `pow.mm`: 10⁶ multiply-adds per second, and the slot of the flash. 0: not proven. */
+        rate: count,
+        rate_slot: count,
+        /** `pow.mem`: MiB, and the slot of that flash. */
+        memory_mb: count,
+        memory_slot: count,
+        /** What it is paid as; null: nothing. */
+        class: z.nullable(z.string().check(z.maxLength(32))),
+      }),
+    )
     .check(z.maxLength(4096)),
 });
 export type MinerSummary = z.infer<typeof minerSummarySchema>;
@@ -188,7 +202,7 @@ export const commitEpochSchema = z.strictObject({
   epoch: count,
   evidence: hex32,
   findings: hex32,
-  /** Of the bytes of `JSON.stringify(summary)`. */
+  /** Of the bytes of its canonical JSON (`canonicalJson`), as all files are. */
   summary: hex32,
   weights: weightsSchema,
 });
@@ -205,10 +219,19 @@ export const postedSchema = z.strictObject({
 });
 export type Posted = z.infer<typeof postedSchema>;
 
-/** Bytes of one file of evidence or findings, and of a summary. */
+/** Bounds of an epoch's files and lists. */
 export const EPOCH_LIMITS = {
-  fileBytes: 64 * 1024 * 1024,
+  /** Bytes of a file of evidence, of one of findings, of a summary. */
+  evidenceBytes: 64 * 1024 * 1024,
+  findingsBytes: 16 * 1024 * 1024,
   summaryBytes: 8 * 1024 * 1024,
+  /** Lines of evidence: devices and instances; transcripts (what is over is in the next file); payers' use; miners' attempts. */
+  presence: 50_000,
+  transcripts: 8_000,
+  uses: 20_000,
+  served: 20_000,
+  /** Judges of one epoch that are listed. */
+  judges: 64,
   /** Milliseconds after an epoch's end before its evidence is closed. */
   graceMs: 5_000,
   /** Epochs on one page of `GET /epochs`. */
