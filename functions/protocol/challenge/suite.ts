@@ -83,12 +83,17 @@ export const CHALLENGE_LIMITS = {
   /** Milliseconds from the seed to the commit, and from the sample to the opening. */
   commitMs: 60_000,
   openMs: 30_000,
+  /** Milliseconds after the seed's round came out by which it must be sent: who watches the beacon itself could begin at once. */
+  seedLateMs: 5_000,
+  /** Milliseconds from the seed to the leaves of files, as a disk and an uplink need them; later is late. */
+  filesMs: 1_500,
   /** Milliseconds of round trip that are credited at most, of the least that was measured in 24 h. */
   rttCreditMs: 300,
   /** Challenges of one agent that run at once; the others of a flash wait their turn for the upload only. */
   runningPerAgent: 64,
-  /** Repeats out of turn that all judges together may ask of one device in an hour, and one judge of all devices. */
+  /** Repeats out of turn that all judges together may ask of one device in an hour, one judge of it, and one judge of all devices. */
   repeatsPerDeviceHour: 3,
+  repeatsPerJudgeDeviceHour: 2,
   repeatsPerJudgeHour: 600,
 } as const;
 

@@ -42,13 +42,13 @@ export function proveWork(work: Work, onStep?: (done: number) => void): WorkProo
   if (work.kind === 'pow.mm') {
     const ask = mmAsk(work);
     if (ask === null) return null;
-    const { root, open } = proveMm(ask, onStep);
-    return { root, open: (randomness) => open(mmSamples(ask.profile, ask.steps, root, randomness)) };
+    const proof = proveMm(ask, onStep);
+    return { root: proof.root, open: (randomness) => proof.open(mmSamples(ask.profile, ask.steps, proof.root, randomness)) };
   }
   const ask = memAsk(work);
   if (ask === null) return null;
-  const { root, open } = proveMem(ask, onStep);
-  return { root, open: (randomness) => open(memSamples(ask.profile, root, randomness)) };
+  const proof = proveMem(ask, onStep);
+  return { root: proof.root, open: (randomness) => proof.open(memSamples(ask.profile, proof.root, randomness)) };
 }
 
 /** What is wrong first; null where every sample is right. `randomness`: of the round that names the samples. */
