@@ -1,4 +1,4 @@
-/** The judge's hotkey: made from its seed, used for nothing but signing requests to the edge. */
+/** The judge's hotkey: made from its seed, which signs requests to the edge and extrinsics of the chain. */
 import { sha256 } from '@noble/hashes/sha2.js';
 import { bytesToHex, hexToBytes, utf8ToBytes } from '@noble/hashes/utils.js';
 import { getPublicKey, secretFromSeed, sign } from '@scure/sr25519';
@@ -9,12 +9,21 @@ export interface Hotkey {
   ss58: string;
   /** sr25519 over the text, hex. */
   sign: (text: string) => string;
+  /** Of an extrinsic's bytes. */
+  signBytes: (bytes: Uint8Array) => Uint8Array;
+  publicKey: Uint8Array;
 }
 
 /** The secret lives in the closure, so printing a `Hotkey` shows no more than its address. */
 export function hotkeyFromSeed(seedHex: string): Hotkey {
   const secret = secretFromSeed(hexToBytes(seedHex.replace(/^0x/i, '')));
-  return { ss58: encodeSs58(getPublicKey(secret)), sign: (text) => bytesToHex(sign(secret, utf8ToBytes(text))) };
+  const publicKey = getPublicKey(secret);
+  return {
+    ss58: encodeSs58(publicKey),
+    publicKey,
+    sign: (text) => bytesToHex(sign(secret, utf8ToBytes(text))),
+    signBytes: (bytes) => sign(secret, bytes),
+  };
 }
 
 /** The headers that sign one request. `nonceHex` is 16 random bytes and good once. */

@@ -2,6 +2,8 @@
  * Whether a runtime still has the shape that is read and signed here: held against its own description once per runtime. A
  * call whose arguments moved would be signed as something else, so what is not exactly as it is known is not signed.
  */
+import { sha256 } from '@noble/hashes/sha2.js';
+import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js';
 import { getLookupFn, type LookupEntry, type Var } from '@polkadot-api/metadata-builders';
 import { decAnyMetadata, unifyMetadata, type UnifiedMetadata } from '@polkadot-api/substrate-bindings';
 import * as z from 'zod/mini';
@@ -28,6 +30,9 @@ const EXTENSIONS = [
   'ChargeTransactionPayment c<u64> ',
   'CheckMetadataHash Disabled ?[u8;32]',
 ];
+
+/** Names what is known here: a shape that was found good is good for code that knows the same. */
+export const KNOWN = bytesToHex(sha256(utf8ToBytes(JSON.stringify([STORAGE, CALLS, SUBNET_STATE, EXTENSIONS]))));
 
 /** Throws `ChainError` (`malformed`) where the metadata cannot be read at all. */
 export function shapeOf(metadata: Uint8Array): Shape {
@@ -146,7 +151,11 @@ function typeText(type: Var | LookupEntry): string {
       return `?${typeText(type.value)}`;
     case 'void':
       return '()';
-    default:
+    case 'struct':
+    case 'enum':
+    case 'result':
+    case 'bitSequence':
+    case 'AccountId20':
       return type.type;
   }
 }

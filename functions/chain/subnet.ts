@@ -45,8 +45,9 @@ export interface OpenCommit {
 
 export interface Subnet {
   netuid: number;
-  /** The finalized block that everything is of. */
+  /** The finalized block that everything is of, and its time, unix ms. */
   head: BlockRef;
+  headMs: number;
   runtime: { spec: number; transaction: number };
   neurons: readonly Neuron[];
   /** Hotkey of the owner; null: none is known. */
@@ -96,6 +97,7 @@ export async function readSubnet(chain: Chain, netuid: number, hotkey: string | 
   return {
     netuid,
     head: { number: Number(parsed(headerSchema, header, 'a header').number), hash: hint.head },
+    headMs: whole('Now', 0),
     runtime: { spec: specVersion, transaction: transactionVersion },
     neurons,
     owner: read(at('SubnetOwnerHotkey'), (r) => encodeSs58(r.key()), null),
@@ -160,7 +162,7 @@ const OF_NETUID = [
   'WeightsVersionKey',
   'MinAllowedWeights',
 ] as const satisfies readonly StorageItem[];
-const OF_CHAIN = ['CommitRevealWeightsVersion', 'StakeThreshold', 'LastStoredRound'] as const satisfies readonly StorageItem[];
+const OF_CHAIN = ['CommitRevealWeightsVersion', 'StakeThreshold', 'LastStoredRound', 'Now'] as const satisfies readonly StorageItem[];
 
 /** The finalized block is a little behind the best one: by an epoch at most. */
 function keysOf(netuid: number, { index, revealPeriod, uid }: Hint) {
