@@ -44,7 +44,8 @@ async function sendCode(client: Client, folder: string, note: Note): Promise<Cod
   );
   if (await client.hasBlob(packed.sha256)) await note('The service has this code already.');
   else await client.putBlob(packed.sha256, packed.data);
-  return { sha256: packed.sha256, bytes: packed.bytes };
+  const { sha256, bytes, manifest } = packed;
+  return { sha256, bytes, manifest };
 }
 
 /** A curl line that calls the chute; the key comes from the environment. */

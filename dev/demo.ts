@@ -130,7 +130,11 @@ async function deploy(client: Client, folder: string): Promise<Demo['chutes'][nu
   const { config, code } = await readChuteToml(join(folder, 'chute.toml'));
   const packed = code === null ? null : await packFolder(code);
   if (packed && !(await client.hasBlob(packed.sha256))) await client.putBlob(packed.sha256, packed.data);
-  const { chute_id: id, name, slug } = await client.deploy(config, packed && { sha256: packed.sha256, bytes: packed.bytes });
+  const {
+    chute_id: id,
+    name,
+    slug,
+  } = await client.deploy(config, packed && { sha256: packed.sha256, bytes: packed.bytes, manifest: packed.manifest });
   return { id, name, slug, model: name };
 }
 

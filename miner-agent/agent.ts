@@ -38,6 +38,10 @@ import { containersOf } from './runtimes/container/containers.ts';
 import type { Containers } from './runtimes/container/containers.ts';
 import { engineSockets, probeEngine } from './runtimes/container/probe.ts';
 import { PidNotes, releaseFolder } from './runtimes/leftovers.ts';
+import { Possession, type Holding } from './possession/possession.ts';
+import { Challenges } from './prover/challenges.ts';
+import { Provers } from './prover/provers.ts';
+import { Uploads } from './prover/upload.ts';
 import { removeFolder } from './runtimes/remove-folder.ts';
 import { takeOver } from './take-over.ts';
 
@@ -111,6 +115,9 @@ class Agent implements InstancesPort {
   readonly #fetcher: CodeFetch;
   readonly #market: MarketFollower;
   readonly #logs = new LogShipper();
+  readonly #provers = new Provers();
+  readonly #possession: Possession;
+  readonly #challenges: Challenges;
   readonly #ending = new AbortController();
   readonly #troubles = new Troubles();
   /** The edge asked for the reconnect that comes. */
@@ -154,6 +161,17 @@ class Agent implements InstancesPort {
     });
     this.#instances = new Instances(work, this, (grant, granted) => this.#plan(grant, granted));
     this.#fetcher = new CodeFetch(new BlobStore(join(config.dataFolder, 'blobs')), (event) => this.#driver.dispatch(event));
+    this.#possession = new Possession(config.weightsFolder);
+    this.#challenges = new Challenges({
+      hotkey: hotkey.ss58,
+      devices: () => inventory.devices,
+      provers: this.#provers,
+      possession: this.#possession,
+      uploads: new Uploads(config.api, outbound),
+      sign: this.#keys.sign,
+      say: (message) => this.#driver.dispatch({ type: 'say', message }),
+      tell: this.#tell,
+    });
     this.#market = new MarketFollower({
       config,
       outbound,
@@ -182,6 +200,8 @@ class Agent implements InstancesPort {
     await this.#market.follow(this.#ending.signal);
     await this.#leave();
     for (const timer of timers) clearInterval(timer);
+    this.#challenges.lost();
+    await this.#provers.stop();
     this.#driver.stop();
     control?.close();
     if (this.#refusedBy !== null) throw new AgentRefused(this.#refusedBy);
@@ -272,6 +292,7 @@ class Agent implements InstancesPort {
       }
       case 'link':
         if (notice.state === 'down') {
+          this.#challenges.lost();
           this.#market.forgetClaims();
           this.#troubles.lost(this.#goaway || this.#ending.signal.aborted, Date.now());
           this.#goaway = false;
@@ -306,6 +327,12 @@ class Agent implements InstancesPort {
         return;
       case 'goaway':
         this.#goaway = true;
+        return;
+      case 'challenge':
+        void this.#challenges.challenge(message);
+        return;
+      case 'sample':
+        void this.#challenges.sample(message);
         return;
       case 'ping':
         return;
@@ -353,6 +380,7 @@ class Agent implements InstancesPort {
 
   abandon(instance: string): void {
     this.#driver.dispatch({ type: 'abandon', instance });
+    this.#possession.forget(instance);
     this.#shipLogs();
     this.#logs.forget(instance);
   }
@@ -373,6 +401,10 @@ class Agent implements InstancesPort {
 
   code(grant: Grant, signal: AbortSignal, progress: (detail: string) => void): Promise<string> {
     return this.#fetcher.fetch(grant, signal, progress);
+  }
+
+  possess(holding: Holding, signal: AbortSignal, progress: (detail: string) => void): Promise<void> {
+    return this.#possession.take(holding, signal, progress);
   }
 
   changed(instance: Instance): void {

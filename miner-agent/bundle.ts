@@ -4,6 +4,20 @@ import { build } from 'esbuild';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
+/** The prover's thread has a program of its own, which the one file carries as text. */
+const prover = await build({
+  absWorkingDir: root,
+  entryPoints: ['miner-agent/prover/worker.ts'],
+  bundle: true,
+  write: false,
+  minify: true,
+  platform: 'node',
+  format: 'esm',
+  target: 'node20',
+  legalComments: 'none',
+  logLevel: 'warning',
+});
+
 await build({
   absWorkingDir: root,
   entryPoints: ['miner-agent/bin.ts'],
@@ -14,6 +28,7 @@ await build({
   target: 'node20',
   // CommonJS dependencies ask for Node's own modules by `require`.
   banner: { js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);" },
+  define: { PROVER_PROGRAM: JSON.stringify(prover.outputFiles[0]?.text) },
   external: ['bufferutil', 'utf-8-validate'],
   legalComments: 'none',
   logLevel: 'warning',

@@ -49,6 +49,8 @@ export interface Config {
   runtime: string | null;
   /** Where containers keep models between starts. */
   cacheFolder: string;
+  /** Where the operator keeps models that chutes want as `[weights]`; null: nowhere. */
+  weightsFolder: string | null;
   /** Hosts, or all under `*.host`, that no container may connect to, whatever its chute says. */
   forbidHosts: readonly string[];
 }
@@ -72,6 +74,7 @@ export interface Flags {
   engineSocket?: string;
   runtime?: string;
   cache?: string;
+  weights?: string;
   allowAccount?: string[];
   allowCode?: string[];
   allowAll?: boolean;
@@ -82,10 +85,22 @@ export interface Flags {
 
 export function readConfig(flags: Flags): RawConfig {
   const file = readNamed(flags.config);
-  const { api, hotkey, name, data, region, runtime, cache, maintenance } = flags;
+  const { api, hotkey, name, data, region, runtime, cache, weights, maintenance } = flags;
   const given = {
     ...file,
-    ...present({ api, hotkey, name, data, region, runtime, cache, maintenance, engine_socket: flags.engineSocket, proxy: flags.proxy }),
+    ...present({
+      api,
+      hotkey,
+      name,
+      data,
+      region,
+      runtime,
+      cache,
+      weights,
+      maintenance,
+      engine_socket: flags.engineSocket,
+      proxy: flags.proxy,
+    }),
     ...present({
       max_instances: numberOf('--max-instances', flags.maxInstances),
       drain_seconds: numberOf('--drain', flags.drain),
@@ -141,6 +156,7 @@ export function checkConfig(raw: RawConfig): Config {
     engineSocket: raw.engine_socket === undefined ? null : pathOf(raw.engine_socket.replace(/^unix:\/\//, '')),
     runtime: raw.runtime ?? null,
     cacheFolder: pathOf(raw.cache ?? join(dataFolder, 'cache')),
+    weightsFolder: raw.weights === undefined ? null : pathOf(raw.weights),
     forbidHosts: raw.forbid_hosts ?? [],
   };
 }

@@ -1,5 +1,6 @@
 /** What the operator sees: a table on a terminal, plain lines elsewhere, NDJSON with `--json`. */
 import type { InstanceState } from '#protocol';
+import type { ChallengeNews } from './prover/challenges.ts';
 
 export type AgentEvent =
   | { event: 'start'; hotkey: string; name: string; api: string }
@@ -10,6 +11,7 @@ export type AgentEvent =
   | { event: 'served'; instance: string; outcome: 'completed' | 'cancelled' | 'failed'; bytes: number; tokensOut: number | null }
   | { event: 'log'; instance: string; source: 'out' | 'err' | 'agent'; text: string }
   | { event: 'reaped'; instance: string }
+  | ChallengeNews
   | { event: 'control'; detail: string }
   /** Something the operator should see to; the agent goes on. */
   | { event: 'notice'; detail: string }
@@ -134,6 +136,11 @@ function lineOf(event: AgentEvent): string | null {
       return event.source === 'agent' ? `${event.instance}: ${printable(event.text)}` : null;
     case 'reaped':
       return `${event.instance}: left by an agent that crashed, ended`;
+    case 'challenge':
+      // Those that go well come every few hours and are no news.
+      return event.state === 'declined' || event.state === 'failed'
+        ? `challenge ${event.kind} of ${printable(event.of)}: ${event.state}, ${printable(event.detail)}`
+        : null;
     case 'control':
       return `ripcord-miner status cannot reach this agent: ${printable(event.detail)}`;
     case 'drain':

@@ -4,7 +4,9 @@ import { join } from 'node:path';
 import type { Device, Grant, InstanceReport, InstanceState, LogLine, Secrets, StopReason } from '#protocol';
 import { adapted } from './adapters/adapted.ts';
 import type { Granted } from './market-follower.ts';
+import type { Holding } from './possession/possession.ts';
 import type { Endpoint } from './runtimes/endpoint.ts';
+import { codeFolder } from './runtimes/process.ts';
 import { removeFolder } from './runtimes/remove-folder.ts';
 import { StartFailed } from './runtimes/runtime.ts';
 import type { Runtime, RuntimeContext } from './runtimes/runtime.ts';
@@ -40,6 +42,8 @@ export interface InstancesPort {
   idle(instance: string, limitMs: number): Promise<void>;
   log(instance: string, line: LogLine): void;
   code(grant: Grant, signal: AbortSignal, progress: (detail: string) => void): Promise<string>;
+  /** Makes sure that it has the files its version names. Throws `StartFailed`. */
+  possess(holding: Holding, signal: AbortSignal, progress: (detail: string) => void): Promise<void>;
   /** What the grant carries for this agent alone. Throws `StartFailed`. */
   secrets(grant: Grant): Promise<Secrets>;
   changed(instance: Instance): void;
@@ -155,7 +159,12 @@ export class Instances {
       },
     });
     entry.runtime = runtime;
-    for (const step of ['prepare', 'start', 'ready'] as const) {
+    await runtime.prepare();
+    signal.throwIfAborted();
+    const archive = () => this.#port.code(grant, signal, () => {});
+    const code = plan.runtime === 'process' && grant.spec.code !== null ? codeFolder(folder) : null;
+    await this.#port.possess({ instance: entry.instance.id, spec: grant.spec, codeFolder: code, archive }, signal, progress);
+    for (const step of ['start', 'ready'] as const) {
       await runtime[step]();
       signal.throwIfAborted();
     }
@@ -230,7 +239,8 @@ export class Instances {
     if (instance.state !== state) instance.since = Date.now();
     instance.state = state;
     instance.detail = detail;
-    this.#port.report({ instance: instance.id, chute: instance.chute, version: instance.version, state, detail: cut(detail) });
+    const { id, chute, version, devices } = instance;
+    this.#port.report({ instance: id, chute, version, state, detail: cut(detail), devices: [...devices] });
     this.#port.changed(instance);
   }
 }

@@ -73,7 +73,11 @@ async function dryRun(dir: string, command: Command, io: Io): Promise<void> {
   const { config, code } = await readChuteToml(join(dir, 'chute.toml'));
   const packed = code === null ? null : await packFolder(code);
   const what = packed === null ? `image ${config.image}` : `${packed.files} files, ${size(packed.bytes)}, sha256 ${packed.sha256}`;
-  const plan = { config, code: packed === null ? null : { sha256: packed.sha256, bytes: packed.bytes }, sent: false };
+  const plan = {
+    config,
+    code: packed === null ? null : { sha256: packed.sha256, bytes: packed.bytes, manifest: packed.manifest },
+    sent: false,
+  };
   await session.result(plan, `${config.name} would deploy: ${what}. Nothing was sent.`);
 }
 

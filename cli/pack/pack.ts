@@ -7,11 +7,15 @@ import { createReadStream } from 'node:fs';
 import { pipeline } from 'node:stream/promises';
 import { createGzip } from 'node:zlib';
 import { Header, Pax } from 'tar';
-import { LIMITS, type CodeRef } from '#protocol';
+import { LIMITS, type CodeRef, type Manifest } from '#protocol';
+import { ManifestBuilder } from '#protocol/challenge/possession.ts';
 import { usage, type Failure } from '../failure.ts';
+import { fastSha256 } from './manifest.ts';
 import { walkFolder, type Entry } from './walk.ts';
 
 export interface Packed extends CodeRef {
+  /** Of the files as they were packed. */
+  manifest: Manifest;
   /** The gzipped tar. */
   data: Buffer<ArrayBuffer>;
   /** How many files are in it. */
@@ -30,14 +34,18 @@ export async function packFolder(dir: string): Promise<Packed> {
     throw usage('code_empty', `${dir} has no file to pack.`, {
       hint: 'Look at .ripcordignore (or .gitignore): it may leave out everything.',
     });
-  const data = await gzip(entries, () => tooLarge(dir, files));
-  return { data, bytes: data.length, sha256: createHash('sha256').update(data).digest('hex'), files: files.length };
+  const builder = new ManifestBuilder(fastSha256);
+  const data = await gzip(entries, builder, () => tooLarge(dir, files));
+  const sha256 = createHash('sha256').update(data).digest('hex');
+  const made = builder.done();
+  if (made === null) throw new Error('files were packed and none was read');
+  return { data, bytes: data.length, sha256, files: files.length, manifest: { root: made.root, leaves: made.leaves } };
 }
 
-async function gzip(entries: readonly Entry[], onTooLarge: () => Failure): Promise<Buffer<ArrayBuffer>> {
+async function gzip(entries: readonly Entry[], builder: ManifestBuilder, onTooLarge: () => Failure): Promise<Buffer<ArrayBuffer>> {
   const chunks: Buffer[] = [];
   let size = 0;
-  await pipeline(tarBlocks(entries), createGzip({ level: 9 }), async (zipped: AsyncIterable<Buffer>) => {
+  await pipeline(tarBlocks(entries, builder), createGzip({ level: 9 }), async (zipped: AsyncIterable<Buffer>) => {
     for await (const chunk of zipped) {
       size += chunk.length;
       if (size > LIMITS.codeBytes) throw onTooLarge();
@@ -50,10 +58,10 @@ async function gzip(entries: readonly Entry[], onTooLarge: () => Failure): Promi
   return data;
 }
 
-async function* tarBlocks(entries: readonly Entry[]): AsyncGenerator<Buffer> {
+async function* tarBlocks(entries: readonly Entry[], builder: ManifestBuilder): AsyncGenerator<Buffer> {
   for (const entry of entries) {
     yield* header(entry);
-    if (entry.kind === 'file') yield* content(entry);
+    if (entry.kind === 'file') yield* content(entry, builder);
   }
   yield Buffer.alloc(2 * BLOCK);
 }
@@ -76,12 +84,15 @@ function* header(entry: Entry): Generator<Buffer> {
   if (block.block !== undefined) yield block.block;
 }
 
-async function* content(entry: Extract<Entry, { kind: 'file' }>): AsyncGenerator<Buffer> {
+async function* content(entry: Extract<Entry, { kind: 'file' }>, builder: ManifestBuilder): AsyncGenerator<Buffer> {
   let sent = 0;
+  builder.begin(entry.path);
   for await (const chunk of createReadStream(entry.file) as AsyncIterable<Buffer>) {
     sent += chunk.length;
+    builder.write(chunk);
     yield chunk;
   }
+  builder.end();
   if (sent !== entry.bytes) throw usage('code_changed', `${entry.path} changed while it was packed.`, { hint: 'Run the command again.' });
   if (sent % BLOCK > 0) yield Buffer.alloc(BLOCK - (sent % BLOCK));
 }

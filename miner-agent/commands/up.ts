@@ -53,6 +53,7 @@ export function addUp(program: Command, cli: Cli): void {
     .option('--engine-socket <path>', "socket of the container engine (default: Docker's and Podman's usual places)")
     .option('--runtime <name>', 'OCI runtime of containers, for example runsc')
     .option('--cache <folder>', 'where containers keep models between starts')
+    .option('--weights <folder>', 'where models lie that chutes name as [weights]')
     .option('--allow-account <account>', 'run programs of this account with your rights (again for more)', collect)
     .option('--allow-code <sha256>', 'run this code folder with your rights (again for more)', collect)
     .option('--allow-all', "run anybody's programs with your rights; for closed networks only")

@@ -35,6 +35,7 @@ export const rawSchema = z.strictObject({
   engine_socket: z.optional(text),
   runtime: z.optional(z.string().check(z.regex(/^[A-Za-z0-9._-]{1,64}$/))),
   cache: z.optional(text),
+  weights: z.optional(text),
   forbid_hosts: z.optional(z.array(z.string().check(z.regex(/^(\*\.)?[a-z0-9.-]{1,250}$/))).check(z.maxLength(256))),
   allow: z.optional(
     z.strictObject({

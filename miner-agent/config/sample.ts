@@ -69,6 +69,9 @@ ${on('engine_socket', found.engineSocket, '/run/docker.sock')}
 # Models that containers keep between starts.
 # cache = "~/.ripcord/miner/${found.name}/cache"
 
+# Where models lie that chutes name as [weights]; an instance of such a chute starts only where they are.
+# weights = "/srv/models"
+
 # Hosts that no container may connect to, whatever its chute says.
 # forbid_hosts = ["*.example.com"]
 

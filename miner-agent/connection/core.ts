@@ -270,4 +270,4 @@ function parseDown(text: string): Down | null {
   throw new ProtocolError('malformed', 'a message does not fit its schema');
 }
 
-const KNOWN = new Set<string>(['welcome', 'grant', 'refusal', 'stop', 'ping', 'goaway'] satisfies Down['type'][]);
+const KNOWN = new Set<string>(['welcome', 'grant', 'refusal', 'stop', 'ping', 'goaway', 'challenge', 'sample'] satisfies Down['type'][]);

@@ -8,7 +8,7 @@ import { KEPT_MS, Tunnel } from './tunnel.ts';
 export interface Ask {
   method?: 'GET' | 'POST' | 'PUT' | 'DELETE';
   headers?: Record<string, string>;
-  body?: string | null;
+  body?: string | Uint8Array | null;
   /** Milliseconds from the first step to the last byte of the answer. */
   timeoutMs: number;
   /** Of the answer's body, unpacked. */

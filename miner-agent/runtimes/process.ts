@@ -30,8 +30,11 @@ const POLL_MS = 20;
 /** Milliseconds the output of a program that exited may still come. */
 const OUTPUT_MS = 300;
 
+/** Where the code lies in an instance's folder. */
+export const codeFolder = (folder: string): string => join(folder, 'code');
+
 export function processRuntime(context: RuntimeContext, limits: ProcessLimits, notes: PidNotes): Runtime {
-  const code = join(context.folder, 'code');
+  const code = codeFolder(context.folder);
   const home = join(context.folder, 'home');
   let child: ChildProcess | null = null;
   let pid = 0;

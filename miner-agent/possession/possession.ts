@@ -1,0 +1,149 @@
+/**
+ * What instances must have, by their manifests: made again before one starts, so that nobody can be caught without files that nobody
+ * could have had; afterwards challenges are answered from it. What goes out is checked here first: bytes that do not belong to the
+ * manifest are never sent.
+ */
+import { rm } from 'node:fs/promises';
+import { isAbsolute, join, normalize, sep } from 'node:path';
+import { checkPossession, encodePossession, possessionSamples } from '#protocol/challenge/possession.ts';
+import type { Manifest, VersionSpec } from '#protocol';
+import { fastSha256, NoManifest, openLeaf, type FolderTree } from '../../cli/pack/manifest.ts';
+import { StartFailed } from '../runtimes/runtime.ts';
+import { unpack } from '../runtimes/unpack.ts';
+import { Trees } from './trees.ts';
+
+/** It cannot be proven; the message is what the edge hears. */
+export class NotHeld extends Error {
+  override readonly name = 'NotHeld';
+}
+
+export interface Holding {
+  instance: string;
+  spec: Pick<VersionSpec, 'code' | 'config'>;
+  /** The unpacked code; null: this agent runs none of it. */
+  codeFolder: string | null;
+  /** The packed code, as it was deployed. */
+  archive: () => Promise<string>;
+}
+
+interface Held {
+  code: { folder: string; tree: FolderTree; archive: () => Promise<string> } | null;
+  weights: { folder: string; tree: FolderTree } | null;
+}
+
+export class Possession {
+  readonly #weightsFolder: string | null;
+  readonly #trees = new Trees();
+  readonly #held = new Map<string, Held>();
+
+  /** `weightsFolder`: where the operator keeps models. */
+  constructor(weightsFolder: string | null) {
+    this.#weightsFolder = weightsFolder;
+  }
+
+  /** Before an instance starts. Throws `StartFailed` where it has not got what its version names. */
+  async take({ instance, spec, codeFolder, archive }: Holding, signal: AbortSignal, progress: (detail: string) => void): Promise<void> {
+    const { manifest } = spec.code ?? {};
+    const { weights } = spec.config;
+    const held: Held = { code: null, weights: null };
+    if (manifest !== undefined && codeFolder !== null)
+      held.code = { folder: codeFolder, tree: await this.#match('the code folder', codeFolder, manifest, signal), archive };
+    if (weights !== undefined) held.weights = await this.#findWeights(weights, codeFolder, signal, progress);
+    if (held.code !== null || held.weights !== null) this.#held.set(instance, held);
+  }
+
+  forget(instance: string): void {
+    this.#held.delete(instance);
+  }
+
+  /** The opening that the seed asks for. Throws `NotHeld`. */
+  async open(instance: string, kind: 'fs' | 'weights', seed: string): Promise<Uint8Array> {
+    const held = this.#held.get(instance);
+    if (held === undefined) throw new NotHeld('it has no manifest here');
+    if (kind === 'weights') return this.#fromWeights(held, seed);
+    if (held.code === null) throw new NotHeld('its code does not run here');
+    const { folder, tree, archive } = held.code;
+    // Its program may have changed what it runs from; the packed code is whole.
+    return (await proven(folder, tree, seed)) ?? (await unpacked(`${folder}.proof`, archive, (fresh) => proven(fresh, tree, seed)));
+  }
+
+  async #fromWeights({ weights }: Held, seed: string): Promise<Uint8Array> {
+    if (weights === null) throw new NotHeld('it has no weights here');
+    const opening = await proven(weights.folder, weights.tree, seed);
+    if (opening === null) throw new NotHeld('the weights changed since it started');
+    return opening;
+  }
+
+  /** In the code, else in the operator's own folder of models. */
+  async #findWeights(
+    weights: NonNullable<VersionSpec['config']['weights']>,
+    codeFolder: string | null,
+    signal: AbortSignal,
+    progress: (detail: string) => void,
+  ): Promise<NonNullable<Held['weights']>> {
+    const inside = insidePath(weights.path);
+    if (inside === null) throw new StartFailed(`the path of its weights leads out: ${weights.path.slice(0, 80)}`);
+    const folders = [codeFolder, this.#weightsFolder].flatMap((folder) => (folder === null ? [] : [join(folder, inside)]));
+    const here = await this.#trees.firstThere(folders);
+    if (here === null) throw new StartFailed(`the weights ${weights.path} are not on this machine`);
+    progress('checking weights');
+    return { folder: here, tree: await this.#match(`the folder of weights ${weights.path}`, here, weights, signal, progress) };
+  }
+
+  async #match(
+    what: string,
+    folder: string,
+    { root, leaves }: Manifest,
+    signal: AbortSignal,
+    progress: (detail: string) => void = () => {},
+  ): Promise<FolderTree> {
+    let tree: FolderTree;
+    try {
+      tree = await this.#trees.of(folder, signal, (share) => progress(`checking weights ${share} %`));
+    } catch (error) {
+      if (error instanceof NoManifest) throw new StartFailed(`${what} has no manifest: ${error.message}`);
+      throw error;
+    }
+    if (tree.root !== root || tree.leaves !== leaves)
+      throw new StartFailed(`${what} is not what the version's manifest names (${tree.leaves} leaves, root ${tree.root.slice(0, 12)})`);
+    return tree;
+  }
+}
+
+/** Null: what lies there is not what the manifest names. */
+async function proven(folder: string, tree: FolderTree, seed: string): Promise<Uint8Array | null> {
+  try {
+    const opened = [];
+    for (const index of possessionSamples({ ...tree, seed })) opened.push(await openLeaf(folder, tree, index));
+    const opening = encodePossession(opened);
+    return checkPossession({ ...tree, seed }, opening, fastSha256) === null ? opening : null;
+  } catch (error) {
+    if (error instanceof NoManifest) return null;
+    throw error;
+  }
+}
+
+async function unpacked(
+  into: string,
+  archive: () => Promise<string>,
+  use: (folder: string) => Promise<Uint8Array | null>,
+): Promise<Uint8Array> {
+  try {
+    await rm(into, { recursive: true, force: true });
+    await unpack(await archive(), into);
+    const opening = await use(into);
+    if (opening === null) throw new NotHeld('the packed code is not what the manifest names');
+    return opening;
+  } catch (error) {
+    if (error instanceof StartFailed) throw new NotHeld(error.message);
+    throw error;
+  } finally {
+    await rm(into, { recursive: true, force: true });
+  }
+}
+
+/** A path that stays where it is put; null: it leads out. */
+function insidePath(path: string): string | null {
+  const plain = normalize(path);
+  return isAbsolute(plain) || plain === '..' || plain.startsWith(`..${sep}`) || plain.includes('\0') ? null : plain;
+}
