@@ -134,8 +134,15 @@ const callsSchema = z.object({
 });
 export type JudgeCalls = z.infer<typeof callsSchema>;
 
-/** A judge's file of findings: its verdicts by id, then its calls by hotkey. */
-export const findingLineSchema = z.discriminatedUnion('t', [z.extend(verdictSchema, { t: z.literal('verdict') }), callsSchema]);
+/** First line of a file of findings: of which epoch, by which evidence. */
+const findingsHeadSchema = z.object({ t: z.literal('head'), v: z.literal(1), epoch: count, evidence: hex32 });
+
+/** A judge's file of findings: its head, its verdicts by id, then its calls by hotkey. */
+export const findingLineSchema = z.discriminatedUnion('t', [
+  findingsHeadSchema,
+  z.extend(verdictSchema, { t: z.literal('verdict') }),
+  callsSchema,
+]);
 export type FindingLine = z.infer<typeof findingLineSchema>;
 
 /** What an epoch came to for one miner; all a later epoch's score needs of it. Whole numbers. */
@@ -143,8 +150,9 @@ export const minerSummarySchema = z.object({
   hotkey,
   /** Who is behind it: its coldkey, or the hotkey itself where it is not registered. */
   entity: hotkey,
-  /** Thousandths of a unit × thousandths of need × seconds, of proven devices. */
-  capacity: whole,
+  /** Of its proven devices: thousandths of a unit × seconds; and the same × thousandths of need above the standby share. */
+  proven: whole,
+  needed: whole,
   /** Nano-USD of use that counts for emission. */
   use: whole,
   /** Tests of it, and how many went well; and paid attempts, scaled down to a bound. */
