@@ -150,7 +150,7 @@ export const minerSummarySchema = z.object({
   hotkey,
   /** Who is behind it: its coldkey, or the hotkey itself where it is not registered. */
   entity: hotkey,
-  /** Of its proven devices: thousandths of a unit × seconds; and the same × thousandths of need above the standby share. */
+  /** Of its proven devices: thousandths of a unit × seconds that they were there; and the same × thousandths of their need. */
   proven: whole,
   needed: whole,
   /** Nano-USD of use that counts for emission. */

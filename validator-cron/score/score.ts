@@ -1,0 +1,187 @@
+/**
+ * Shares of the emission out of the summaries of a window (pure, integers only).
+ *
+ *   share = gate × quality × (standing + need + use)      quality = tests × calls × latency
+ *
+ * Shares are absolute: what nobody earned is nobody's (`weigh` burns it), so another's failure is no one's gain, and what calls bring
+ * in emission, by need and by use together, is at most the fee on them. Who is behind several hotkeys is judged as one.
+ */
+import type { MinerSummary, Summary } from '#protocol/epoch.ts';
+import { FULL, SHARE, type Scoring } from './parameters.ts';
+import { callMarks, testMarks } from './rate.ts';
+
+export interface MinerScore {
+  hotkey: string;
+  /** Who is behind it in the newest summary that has it. */
+  entity: string;
+  /** Of `SHARE`. */
+  share: number;
+  /** False: a hard verdict on its entity, or on it, within the window. The share is 0. */
+  clean: boolean;
+  /** How well it serves, of `FULL`; and what that is made of. */
+  quality: number;
+  tests: number;
+  calls: number;
+  latency: number;
+  /** Before quality and gate, of `SHARE`: what its devices stand for, what their need adds, what its use brings. */
+  standing: number;
+  need: number;
+  use: number;
+}
+
+/** One score per miner of the window, by hotkey. Order and repetition of summaries change nothing. */
+export function scoreWindow(summaries: readonly Summary[], scoring: Scoring): MinerScore[] {
+  const window = windowOf(summaries, scoring);
+  const newest = window.at(-1);
+  if (newest === undefined) return [];
+  const { miners, unclean } = gather(window);
+  const entities = [...Map.groupBy(miners, (m) => m.entity)].map(([entity, own]) => ({
+    own,
+    clean: !unclean.has(entity) && !own.some((m) => unclean.has(m.hotkey)),
+    marks: marksOf(own, scoring),
+  }));
+  const honest = entities.filter((e) => e.clean);
+  const emission = BigInt(scoring.emissionPerHour) * BigInt(scoring.window) * BigInt(newest.seconds);
+  const pots = potsOf(
+    honest.flatMap((e) => e.own),
+    emission,
+    scoring,
+  );
+  return entities
+    .flatMap(({ own, clean, marks }) => {
+      const parts = clean ? partsOf(own, pots, scoring) : own.map(() => ({ standing: 0n, need: 0n, use: 0n }));
+      return own.map((m, i): MinerScore => {
+        const { standing, need, use } = parts[i] ?? { standing: 0n, need: 0n, use: 0n };
+        return {
+          hotkey: m.hotkey,
+          entity: m.entity,
+          share: Number(((standing + need + use) * BigInt(marks.quality)) / BigInt(FULL)),
+          clean,
+          ...marks,
+          standing: Number(standing),
+          need: Number(need),
+          use: Number(use),
+        };
+      });
+    })
+    .toSorted((a, b) => (a.hotkey < b.hotkey ? -1 : 1));
+}
+
+/** The newest summary and those of the `window` before it, oldest first. Of two of one epoch, the one with the lower hashes. */
+function windowOf(summaries: readonly Summary[], { window }: Scoring): Summary[] {
+  const rank = (s: Summary): string => `${s.evidence} ${s.findings} ${s.previous}`;
+  const byEpoch = new Map<number, Summary>();
+  for (const s of summaries) {
+    const other = byEpoch.get(s.epoch);
+    if (other === undefined || rank(s) < rank(other)) byEpoch.set(s.epoch, s);
+  }
+  const all = [...byEpoch.values()].toSorted((a, b) => a.epoch - b.epoch);
+  const newest = all.at(-1);
+  return newest === undefined ? [] : all.filter((s) => s.epoch > newest.epoch - window * newest.seconds);
+}
+
+/** A miner over the whole window. */
+interface Miner {
+  hotkey: string;
+  entity: string;
+  proven: bigint;
+  needed: bigint;
+  use: bigint;
+  tests: { all: number; ok: number };
+  calls: { all: number; ok: number };
+  latency: number;
+  timed: number;
+}
+
+/** `unclean`: hotkeys with a hard verdict, and whoever was behind them then or is now. */
+function gather(window: readonly Summary[]): { miners: Miner[]; unclean: Set<string> } {
+  const miners = new Map<string, Miner>();
+  const dirt = new Set<string>();
+  const behind = new Map<string, Set<string>>();
+  for (const line of window.flatMap((s) => s.miners)) {
+    miners.set(line.hotkey, added(miners.get(line.hotkey), line));
+    const entities = behind.get(line.hotkey) ?? new Set();
+    behind.set(line.hotkey, entities.add(line.entity));
+    if (!line.clean) dirt.add(line.hotkey);
+  }
+  const guilty = new Set([...dirt].flatMap((hotkey) => [...(behind.get(hotkey) ?? [])]));
+  // Who was with a guilty one at any time of the window does not get away by leaving it.
+  const unclean = [...behind].filter(([, entities]) => [...entities].some((e) => guilty.has(e))).map(([hotkey]) => hotkey);
+  return { miners: [...miners.values()], unclean: new Set([...guilty, ...unclean]) };
+}
+
+function added(miner: Miner | undefined, line: MinerSummary): Miner {
+  return {
+    hotkey: line.hotkey,
+    entity: line.entity,
+    proven: (miner?.proven ?? 0n) + BigInt(line.proven),
+    needed: (miner?.needed ?? 0n) + BigInt(line.needed),
+    use: (miner?.use ?? 0n) + BigInt(line.use),
+    tests: { all: (miner?.tests.all ?? 0) + line.tests, ok: (miner?.tests.ok ?? 0) + line.tests_ok },
+    calls: { all: (miner?.calls.all ?? 0) + line.calls, ok: (miner?.calls.ok ?? 0) + line.calls_ok },
+    latency: (miner?.latency ?? 0) + (line.timed > 0 ? line.latency : 0),
+    timed: (miner?.timed ?? 0) + line.timed,
+  };
+}
+
+function marksOf(own: readonly Miner[], scoring: Scoring): Pick<MinerScore, 'tests' | 'calls' | 'latency' | 'quality'> {
+  const sum = (part: (m: Miner) => number): number => own.reduce((all, m) => all + part(m), 0);
+  const tests = testMarks({ all: sum((m) => m.tests.all), ok: sum((m) => m.tests.ok) }, scoring);
+  const calls = callMarks({ all: sum((m) => m.calls.all), ok: sum((m) => m.calls.ok) });
+  const timed = sum((m) => m.timed);
+  const latency = timed === 0 ? scoring.latency.floor : Math.floor(sum((m) => m.latency) / timed);
+  const quality = Number((BigInt(tests) * BigInt(calls) * BigInt(latency)) / (BigInt(FULL) * BigInt(FULL)));
+  return { tests, calls, latency, quality };
+}
+
+interface Pots {
+  /** What is for capacity, of `SHARE`, and everybody's proven seconds. */
+  capacity: bigint;
+  proven: bigint;
+  /** What all use gets, of `SHARE`, and how much use that is. */
+  use: bigint;
+  used: bigint;
+  /** Nano-USD × 3,600 of all the window's emission. */
+  emission: bigint;
+}
+
+/** Use takes what its pay comes to, up to its bound; all the rest is for capacity. */
+function potsOf(miners: readonly Miner[], emission: bigint, scoring: Scoring): Pots {
+  const used = miners.reduce((sum, m) => sum + m.use, 0n);
+  const due = worthInShare(used, scoring.usePay, emission);
+  const most = (BigInt(SHARE) * BigInt(1000 - scoring.capacity)) / 1000n;
+  const use = due < most ? due : most;
+  return { capacity: BigInt(SHARE) - use, proven: miners.reduce((sum, m) => sum + m.proven, 0n), use, used, emission };
+}
+
+interface Parts {
+  standing: bigint;
+  need: bigint;
+  use: bigint;
+}
+
+/** Of one entity's hotkeys. Their need pays at most what is left of the fee on their use. */
+function partsOf(own: readonly Miner[], pots: Pots, scoring: Scoring): Parts[] {
+  const standby = BigInt(scoring.standby);
+  const ofProven = (amount: bigint): bigint => (pots.proven === 0n ? 0n : (pots.capacity * amount) / pots.proven);
+  const wanted = own.map((m) => (ofProven(m.needed) * (1000n - standby)) / 1_000_000n);
+  const all = wanted.reduce((sum, w) => sum + w, 0n);
+  const left = worthInShare(
+    own.reduce((sum, m) => sum + m.use, 0n),
+    scoring.fee - scoring.usePay,
+    pots.emission,
+  );
+  return own.map((m, i) => {
+    const want = wanted[i] ?? 0n;
+    return {
+      standing: (ofProven(m.proven) * standby) / 1000n,
+      need: all <= left ? want : (want * left) / all,
+      use: pots.used === 0n ? 0n : (pots.use * m.use) / pots.used,
+    };
+  });
+}
+
+/** Thousandths of these nano-USD, as a part of the emission. */
+function worthInShare(nanousd: bigint, thousandths: number, emission: bigint): bigint {
+  return (nanousd * BigInt(thousandths) * BigInt(SHARE) * 3600n) / (emission * 1000n);
+}
