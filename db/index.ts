@@ -20,6 +20,7 @@ export * from './pages.ts';
 export * from './metrics.ts';
 export * from './checkouts.ts';
 export * from './audit.ts';
+export * from './neurons.ts';
 export * from './standing.ts';
 export * from './presence.ts';
 export * from './evidence.ts';

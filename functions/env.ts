@@ -45,6 +45,10 @@ export interface Env {
   CHAIN_ARCHIVE_URL?: string;
   /** Hash of block 0, `0x…`. Absent: Bittensor's main network. */
   CHAIN_GENESIS?: string;
+  /** The subnet this network is, a number. With it and CHAIN_URL, only its registered hotkeys may mine. */
+  NETUID?: string;
+  /** `1`: hotkeys that are not registered may mine too, as on a private network. */
+  OPEN_MINING?: string;
   /** Public sr25519 key, 64 hex digits, that deposit addresses are derived from; its secret stays offline. */
   DEPOSIT_MASTER?: string;
   /** Where the price of TAO is read, `name=https://host/path#keys.to.the.price`, comma separated (docs/deposits.md). Absent: nowhere. */
@@ -102,6 +106,8 @@ export function checkEnv(env: Env): void {
     throw new RipcordError('unavailable', {
       message: 'The edge is not configured: SECRETS_KEYS must be id:64 hex digits, comma separated.',
     });
+  if (env.NETUID !== undefined && !(/^[0-9]{1,5}$/.test(env.NETUID) && Number(env.NETUID) < 65_536))
+    throw new RipcordError('unavailable', { message: 'The edge is not configured: NETUID must be the number of a subnet.' });
   if (feeBpsOf(env.FEE_BPS) === null)
     throw new RipcordError('unavailable', { message: 'The edge is not configured: FEE_BPS must be a whole number from 0 to 10000.' });
 }

@@ -15,6 +15,7 @@ export const ERRORS = {
   insufficient_credit: [402, 'The account has not enough credit for this call.'],
   key_cap_reached: [402, 'The cap of the API key leaves not enough for this call.'],
   hotkey_refused: [403, 'This network does not take this hotkey.'],
+  hotkey_not_registered: [403, 'This hotkey is not registered on the subnet.'],
   insufficient_scope: [403, 'The API key may not do this.'],
   not_found: [404, 'There is nothing here.'],
   model_not_found: [404, 'There is no such model, or the key may not use it.'],

@@ -4,6 +4,7 @@ import { sqlState } from '#db';
 export type EventName =
   | 'agent_closed'
   | 'agent_login'
+  | 'agents_dismissed'
   | 'books_broken'
   | 'ask_failed'
   | 'call_failed'

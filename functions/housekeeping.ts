@@ -3,6 +3,7 @@
  * of them leaves the next minute takes up.
  */
 import * as db from '#db';
+import { syncNeurons } from './chain/sync.ts';
 import { creditDeposits } from './deposits/credit.ts';
 import { followDeposits } from './deposits/follow.ts';
 import type { Env } from './env.ts';
@@ -28,6 +29,7 @@ export async function housekeeping(env: Env, now: number): Promise<{ ok: boolean
   const errands: Record<string, () => Promise<number>> = {
     fold: () => repeat(FOLD, FOLDS, () => db.foldEntries(base, FOLD)),
     mature: () => db.matureEarnings(base, new Date(now), MATURE),
+    neurons: () => syncNeurons(env),
     deposits: () => followDeposits(env),
     rates: () => feedRates(env),
     credit: () => creditDeposits(env),

@@ -14,6 +14,7 @@ import {
   loginText,
   type Login,
 } from '#protocol';
+import { checkRegistered } from '../chain/registered.ts';
 import { isRefused, type Env } from '../env.ts';
 import { RipcordError } from '../errors.ts';
 import { event } from '../events.ts';
@@ -38,7 +39,7 @@ agentsApi.post('/agents/challenge', smallBody, async (c) => {
   const parsed = challengeRequestSchema.safeParse(await c.req.json().catch(() => null));
   if (!parsed.success) throw new RipcordError('invalid_request', { message: firstIssue(parsed.error) });
   const { hotkey, name } = parsed.data;
-  checkHotkey(c.env, hotkey);
+  await checkHotkey(c.env, hotkey);
   const agent = await agentIdOf(hotkey, name, c.env);
   if (!mayCome(agent, Number(c.env.MAX_AGENTS ?? Infinity), Date.now())) throw full();
   const random = base64url(crypto.getRandomValues(new Uint8Array(16)));
@@ -85,9 +86,10 @@ function full(): RipcordError {
   });
 }
 
-function checkHotkey(env: Env, hotkey: string): void {
-  if (!isRefused(env, hotkey)) return;
-  throw new RipcordError('hotkey_refused', { hint: 'Ask the operator of this network, or use another hotkey.' });
+async function checkHotkey(env: Env, hotkey: string): Promise<void> {
+  if (isRefused(env, hotkey))
+    throw new RipcordError('hotkey_refused', { hint: 'Ask the operator of this network, or use another hotkey.' });
+  await checkRegistered(env, hotkey, Date.now());
 }
 
 function parseLogin(header: string | undefined): Login {
@@ -104,7 +106,7 @@ function parseLogin(header: string | undefined): Login {
 
 async function checkLogin(login: Login, env: Env): Promise<void> {
   const now = Date.now();
-  checkHotkey(env, login.hotkey);
+  await checkHotkey(env, login.hotkey);
   if (login.origin !== env.PUBLIC_ORIGIN)
     throw new RipcordError('invalid_signature', { message: `This login is for ${login.origin}, not for this edge.` });
   if (chooseVersion(login.versions) === null)

@@ -203,6 +203,13 @@ export class MinerObject extends DurableObject<Env> {
   }
 
   /** A socket that said nothing for too long is not trusted with a call. */
+  /** Lets the agent go; false: it was not here. Its next login says why it may not come. */
+  dismiss(why: string): boolean {
+    const here = this.socket !== null;
+    if (here) this.closeSocket(CLOSE.goaway, why);
+    return here;
+  }
+
   private dropSilent(): void {
     if (this.socket === null) return;
     const pinged = this.ctx.getWebSocketAutoResponseTimestamp(this.socket)?.getTime() ?? 0;
