@@ -16,7 +16,7 @@ export interface EpochInput {
   calls: readonly JudgeCalls[];
   previous: Summary | null;
   /** SHA-256 of the files that this follows from; of the summary before: zeros where there is none. */
-  hashes: { evidence: string; findings: string; previous: string };
+  files: { evidence: string; findings: string; previous: string };
   scoring: Scoring;
   suite: Suite;
 }

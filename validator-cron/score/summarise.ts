@@ -51,7 +51,7 @@ export function summarise(input: EpochInput): Summary {
     };
   });
   const { epoch, seconds } = input.head;
-  return { v: 1, epoch, seconds, ...input.hashes, scoring_sha256: scoringSha256(input.scoring), miners };
+  return { v: 1, epoch, seconds, ...input.files, scoring_sha256: scoringSha256(input.scoring), miners };
 }
 
 interface Rate {
