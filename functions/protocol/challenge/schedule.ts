@@ -65,7 +65,8 @@ function kindsDue({ cadence, ...suite }: Suite, slot: number, randomness: string
   const age = Math.round((slot - target.since) / cadence.slotSeconds);
   const fresh = cadence.newcomer.includes(age);
   const mm = fresh || isFlash({ cadence, ...suite }, randomness);
-  const mem = age === cadence.newcomer[0] || draw('pow.mem', cadence.mem);
+  // Of all devices at once too: else one with much memory proves it under one name after the other.
+  const mem = age === cadence.newcomer[0] || drawn(randomness, 'pow.mem', '', cadence.mem);
   return [...(mm ? ['pow.mm' as const] : []), ...(mem ? ['pow.mem' as const] : [])];
 }
 
