@@ -26,9 +26,9 @@ export function rateOf(t: Transcript, elapsed: number): number {
   return mem === undefined ? 0 : Number((BigInt(mem.lanes) * BigInt(mem.steps) * 1_000n) / ms);
 }
 
-/** The dearest class of its kind, none above the one it was tested as, that this rate is in time for. */
-export function classOf(suite: Suite, tested: DeviceClass, rate: number): DeviceClass | null {
-  const reached = suite.classes.filter((c) => c.kind === tested.kind && c.rate <= tested.rate && rate * c.window.most >= c.rate * 1_000);
+/** What a device is that is too slow for its class: the fastest one of its kind that this rate is in time for. */
+export function slowerClass(suite: Suite, tested: DeviceClass, rate: number): DeviceClass | null {
+  const reached = suite.classes.filter((c) => c.kind === tested.kind && c.rate < tested.rate && rate * c.window.most >= c.rate * 1_000);
   return reached.sort((a, b) => b.rate - a.rate)[0] ?? null;
 }
 

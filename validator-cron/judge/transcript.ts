@@ -14,7 +14,7 @@ import type { Verdict, VerdictReason, Wrong } from '#protocol/challenge/verdict.
 import { checkWork } from '#protocol/challenge/work.ts';
 import type { Logins } from './logins.ts';
 import { wrongOpening, wrongRecord } from './record.ts';
-import { classOf, elapsedMs, inTime, rateOf } from './time.ts';
+import { elapsedMs, inTime, rateOf, slowerClass } from './time.ts';
 
 export interface JudgeContext {
   suite: Suite;
@@ -80,7 +80,7 @@ function judgeWork(t: Transcript, opening: Uint8Array | null, { suite, chain, pu
   if (wrong !== null) return verdict(t, wrong.reason, { ...timed, wrong });
   const rate = rateOf(t, elapsed);
   const reason = inTime(t, suite, tested, elapsed);
-  const proven = kind === 'pow.mm' ? classOf(suite, tested, rate) : reason === 'proven' ? tested : null;
+  const proven = reason !== 'too_slow' ? tested : kind === 'pow.mm' ? slowerClass(suite, tested, rate) : null;
   return verdict(t, reason, { ...timed, rate, class: proven?.name ?? null });
 }
 

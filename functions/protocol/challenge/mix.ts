@@ -20,9 +20,9 @@ export function wordAt(key: Key, place: number): number {
   return mix(((once ^ (key[2] ?? 0)) + (key[3] ?? 0)) | 0);
 }
 
-/** The key of one matrix: `label` tells those apart that come from the same 32 bytes. */
-export function keyOf(label: string, from: Uint8Array): Key {
-  const hash = hashOf(utf8ToBytes(label), from);
+/** The key of one matrix, out of 32 bytes each; `label` tells apart those that come from the same ones. */
+export function keyOf(label: string, ...from: readonly Uint8Array[]): Key {
+  const hash = hashOf(utf8ToBytes(label), ...from);
   const view = new DataView(hash.buffer, hash.byteOffset);
   return Int32Array.from([0, 4, 8, 12], (at) => view.getInt32(at, true));
 }

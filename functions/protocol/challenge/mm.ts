@@ -11,7 +11,10 @@ import type { Tiles } from './tiles.ts';
 import { climb, joined, pathBytes, same, slot, treeOf, type Tree } from './tree.ts';
 import type { Wrong } from './verdict.ts';
 
-/** One challenge. `seed`: the device's own (`challengeSeed`); `shared`: everybody's of the round (`sharedSeed`), which B is made of. */
+/**
+ * One challenge. `seed`: the device's own (`challengeSeed`), which is in the A of every step, so that no step is good for another
+ * device; `shared`: everybody's of the round (`sharedSeed`), which B is made of.
+ */
 export interface MmAsk {
   profile: MmProfile;
   steps: number;
@@ -110,7 +113,8 @@ function wrongLeaf(ask: MmAsk, digests: Uint8Array, samples: readonly MmSample[]
     for (let at = 0; at < inside.length; at += PACKED) {
       const rows = inside.slice(at, at + PACKED);
       const packed = new Float64Array(ask.profile.n);
-      for (const [field, { step, row }] of rows.entries()) packRow(packed, keyOf('A', digestBefore(ask, digests, step)), row, field);
+      for (const [field, { step, row }] of rows.entries())
+        packRow(packed, keyOf('A', ask.seed, digestBefore(ask, digests, step)), row, field);
       const leaves = leavesOf(ask.profile, packed, tile);
       for (const [field, sample] of rows.entries()) due.set(sample, (leaves[field] ?? 0) >>> 0);
     }
@@ -126,11 +130,11 @@ function wrongLeaf(ask: MmAsk, digests: Uint8Array, samples: readonly MmSample[]
 }
 
 /** All leaves of a step, row after row, and the tree over them. */
-function workOf({ profile, shared }: MmAsk): (before: Uint8Array) => { leaves: Uint8Array; tree: Tree } {
+function workOf({ profile, seed, shared }: MmAsk): (before: Uint8Array) => { leaves: Uint8Array; tree: Tree } {
   const key = keyOf('B', shared);
   const tiles: Tile[] = Array.from({ length: tilesOf(profile) }, (_, index) => tileOf(profile, key, index));
   return (before) => {
-    const keyA = keyOf('A', before);
+    const keyA = keyOf('A', seed, before);
     const leaves = new Uint8Array(profile.n * tiles.length * LEAF);
     const view = new DataView(leaves.buffer);
     for (let row = 0; row < profile.n; row += PACKED) {
