@@ -5,6 +5,8 @@
 import { readConfig, type JudgeEnv } from './config.ts';
 import { tick } from './tick.ts';
 
+export { SignerObject } from './chain/signer.ts';
+
 export default {
   async scheduled(controller, env) {
     await runTick(env, controller.scheduledTime);
