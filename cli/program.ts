@@ -8,6 +8,7 @@ import { addDeploy } from './commands/deploy.ts';
 import { addInit } from './commands/init.ts';
 import { addKeys } from './commands/keys.ts';
 import { addLogs } from './commands/logs.ts';
+import { addManifest } from './commands/manifest.ts';
 import { addMetrics } from './commands/metrics.ts';
 import { addPrice } from './commands/price.ts';
 import { addQuote } from './commands/quote.ts';
@@ -69,6 +70,7 @@ export function makeProgram(io: Io): Command {
     addWhy,
     addWarm,
     addLogs,
+    addManifest,
     addSecrets,
     addShare,
     addMetrics,

@@ -403,7 +403,7 @@ class Agent implements InstancesPort {
     return this.#fetcher.fetch(grant, signal, progress);
   }
 
-  possess(holding: Holding, signal: AbortSignal, progress: (detail: string) => void): Promise<void> {
+  possess(holding: Holding, signal: AbortSignal, progress: (detail: string) => void): Promise<string | null> {
     return this.#possession.take(holding, signal, progress);
   }
 

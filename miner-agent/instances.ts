@@ -42,8 +42,8 @@ export interface InstancesPort {
   idle(instance: string, limitMs: number): Promise<void>;
   log(instance: string, line: LogLine): void;
   code(grant: Grant, signal: AbortSignal, progress: (detail: string) => void): Promise<string>;
-  /** Makes sure that it has the files its version names. Throws `StartFailed`. */
-  possess(holding: Holding, signal: AbortSignal, progress: (detail: string) => void): Promise<void>;
+  /** Makes sure that it has the files its version names, and tells where its weights lie. Throws `StartFailed`. */
+  possess(holding: Holding, signal: AbortSignal, progress: (detail: string) => void): Promise<string | null>;
   /** What the grant carries for this agent alone. Throws `StartFailed`. */
   secrets(grant: Grant): Promise<Secrets>;
   changed(instance: Instance): void;
@@ -143,6 +143,7 @@ export class Instances {
     signal.throwIfAborted();
     // An engine that runs already answers as its chute says.
     const make = plan.runtime === 'url' ? plan.make : adapted(plan.make);
+    let weights: string | null = null;
     const runtime = make({
       instance: entry.instance.id,
       spec: grant.spec,
@@ -152,6 +153,7 @@ export class Instances {
       folder,
       signal,
       code: () => this.#port.code(grant, signal, progress),
+      weights: () => weights,
       progress,
       log: (source, text) => this.#port.log(entry.instance.id, { at: Date.now(), source, text }),
       ended: (detail) => {
@@ -163,7 +165,7 @@ export class Instances {
     signal.throwIfAborted();
     const archive = () => this.#port.code(grant, signal, () => {});
     const code = plan.runtime === 'process' && grant.spec.code !== null ? codeFolder(folder) : null;
-    await this.#port.possess({ instance: entry.instance.id, spec: grant.spec, codeFolder: code, archive }, signal, progress);
+    weights = await this.#port.possess({ instance: entry.instance.id, spec: grant.spec, codeFolder: code, archive }, signal, progress);
     for (const step of ['start', 'ready'] as const) {
       await runtime[step]();
       signal.throwIfAborted();

@@ -126,7 +126,7 @@ export const chuteConfigSchema = z.strictObject({
     z.strictObject({
       path: z.string().check(z.minLength(1), z.maxLength(512)),
       root: z.string().check(z.regex(/^[0-9a-f]{64}$/)),
-      leaves: z.number().check(z.int(), z.positive(), z.lte(2 ** 31 - 1)),
+      leaves: z.number().check(z.int(), z.gte(1), z.lte(2 ** 31 - 1)),
     }),
   ),
   /** What calls cost from this deploy on. Absent: as before, at first nothing. No part of the version, see `docs/prices.md`. */

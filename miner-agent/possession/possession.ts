@@ -41,8 +41,12 @@ export class Possession {
     this.#weightsFolder = weightsFolder;
   }
 
-  /** Before an instance starts. Throws `StartFailed` where it has not got what its version names. */
-  async take({ instance, spec, codeFolder, archive }: Holding, signal: AbortSignal, progress: (detail: string) => void): Promise<void> {
+  /** Before an instance starts; where its weights lie. Throws `StartFailed` where it has not got what its version names. */
+  async take(
+    { instance, spec, codeFolder, archive }: Holding,
+    signal: AbortSignal,
+    progress: (detail: string) => void,
+  ): Promise<string | null> {
     const { manifest } = spec.code ?? {};
     const { weights } = spec.config;
     const held: Held = { code: null, weights: null };
@@ -50,6 +54,7 @@ export class Possession {
       held.code = { folder: codeFolder, tree: await this.#match('the code folder', codeFolder, manifest, signal), archive };
     if (weights !== undefined) held.weights = await this.#findWeights(weights, codeFolder, signal, progress);
     if (held.code !== null || held.weights !== null) this.#held.set(instance, held);
+    return held.weights?.folder ?? null;
   }
 
   forget(instance: string): void {

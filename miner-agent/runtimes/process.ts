@@ -12,7 +12,7 @@ import { untilHealthy } from './health.ts';
 import { LineSplitter } from './log-lines.ts';
 import { MARK, killGroup } from './leftovers.ts';
 import type { PidNotes } from './leftovers.ts';
-import { StartFailed } from './runtime.ts';
+import { StartFailed, WEIGHTS_VARIABLE } from './runtime.ts';
 import type { Runtime, RuntimeContext } from './runtime.ts';
 import { unpack } from './unpack.ts';
 
@@ -129,6 +129,7 @@ function wrapper(limits: ProcessLimits): string {
 
 /** Nothing of the agent's own environment but where programs are found, and this Node first among them. */
 function environment(context: RuntimeContext, home: string, port: number): Record<string, string> {
+  const weights = context.weights();
   return {
     LANG: 'C.UTF-8',
     HOME: home,
@@ -136,6 +137,7 @@ function environment(context: RuntimeContext, home: string, port: number): Recor
     PATH: [dirname(process.execPath), process.env['PATH'] ?? '/usr/local/bin:/usr/bin:/bin'].join(delimiter),
     ...context.spec.config.env,
     ...context.secrets.env,
+    ...(weights === null ? {} : { [WEIGHTS_VARIABLE]: weights }),
     PORT: String(port),
     HOST: '127.0.0.1',
     [MARK]: context.instance,

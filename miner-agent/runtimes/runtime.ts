@@ -22,6 +22,8 @@ export interface RuntimeContext {
   folder: string;
   /** The packed code folder, fetched and checked, on disk. Throws `StartFailed`. */
   code: () => Promise<string>;
+  /** Where the files lie that its version names as `[weights]`; known before `start`. Null: it names none. */
+  weights: () => string | null;
   /** One line of what is going on; also keeps the grant alive. */
   progress: (detail: string) => void;
   log: (source: 'out' | 'err' | 'agent', text: string) => void;
@@ -41,6 +43,9 @@ export interface Runtime {
   /** Resolves once nothing of it runs any more. Never throws; may be called at any time, more than once. */
   stop(graceMs: number): Promise<void>;
 }
+
+/** Where a program finds those files. */
+export const WEIGHTS_VARIABLE = 'RIPCORD_WEIGHTS';
 
 /** A start that did not work; the message is what the chute's owner sees. */
 export class StartFailed extends Error {

@@ -102,6 +102,7 @@ export function containerRuntime(host: Containers, context: RuntimeContext): Run
         env: context.secrets.env,
         network: relay.id,
         cache,
+        weights: context.weights(),
         gpus: context.devices.filter((d) => d.kind === 'gpu').map((d) => d.id),
         engine: options.facts.name,
         proxyPort: options.proxyPort,

@@ -4,7 +4,7 @@
  */
 import { posix } from 'node:path';
 import type { VersionSpec } from '#protocol';
-import { StartFailed } from '../runtime.ts';
+import { StartFailed, WEIGHTS_VARIABLE } from '../runtime.ts';
 import type { OwnLimits } from './own-limits.ts';
 
 export interface Mount {
@@ -56,6 +56,8 @@ export const NOBODY = 65_534;
 
 /** Where a container finds the model cache of its account. */
 export const CACHE = '/cache';
+/** And the files that its version names as `[weights]`. */
+const WEIGHTS = '/weights';
 /** The port of the proxy on a container's loopback. */
 export const PROXY_PORT = 3128;
 
@@ -84,6 +86,8 @@ export interface Asked {
   network: string;
   /** Folder of the machine. */
   cache: string;
+  /** Folder of the machine; null: its version names none. */
+  weights: string | null;
   /** UUIDs of GPUs. */
   gpus: readonly string[];
   engine: 'docker' | 'podman';
@@ -115,7 +119,10 @@ export function chuteContainer(asked: Asked): CreateBody {
       ShmSize: limits.shmMb * MIB,
       Ulimits: ulimits(limits.own, limits.diskGb * 1e9),
       Tmpfs: inMemory(asked),
-      Mounts: [{ Type: 'bind', Source: asked.cache, Target: CACHE, ReadOnly: false }],
+      Mounts: [
+        { Type: 'bind', Source: asked.cache, Target: CACHE, ReadOnly: false },
+        ...(asked.weights === null ? [] : [{ Type: 'bind' as const, Source: asked.weights, Target: WEIGHTS, ReadOnly: true }]),
+      ],
       ...(gpus.length === 0 ? {} : { DeviceRequests: [deviceRequest(asked.engine, gpus)] }),
     },
   };
@@ -128,7 +135,7 @@ export function chuteContainer(asked: Asked): CreateBody {
 function inMemory({ volumes, limits }: Asked): Record<string, string> {
   if (volumes.length > MOST_VOLUMES) throw new StartFailed(`the image declares ${volumes.length} volumes; ${MOST_VOLUMES} are the most`);
   const options = `rw,nosuid,nodev,size=${Math.max(16, Math.floor(limits.memoryMb / 4))}m,mode=1777`;
-  const paths = volumes.map((path) => posix.resolve('/', path)).filter((path) => path !== CACHE);
+  const paths = volumes.map((path) => posix.resolve('/', path)).filter((path) => path !== CACHE && path !== WEIGHTS);
   return Object.fromEntries(['/tmp', ...paths].map((path) => [path, options]));
 }
 
@@ -199,6 +206,7 @@ function environment(asked: Asked): string[] {
     XDG_CACHE_HOME: `${CACHE}/home`,
     ...spec.config.env,
     ...asked.env,
+    ...(asked.weights === null ? {} : { [WEIGHTS_VARIABLE]: WEIGHTS }),
     PORT: String(spec.config.port ?? 0),
     ...(egress ? { HTTP_PROXY: proxy, HTTPS_PROXY: proxy, http_proxy: proxy, https_proxy: proxy, NO_PROXY: NEAR, no_proxy: NEAR } : {}),
     ...(gpus.length > 0 ? { NVIDIA_DRIVER_CAPABILITIES: 'compute,utility' } : {}),

@@ -37,6 +37,7 @@ export function adaptedProcess(adapter: 'cog' | 'runpod', command: string[], con
     secrets: NO_SECRETS,
     forwards: [],
     code: () => Promise.reject(new Error('no code')),
+    weights: () => null,
     progress: (detail) => told.progress.push(detail),
     log: (_source, text) => told.lines.push(text),
     // As instances do it.

@@ -35,6 +35,7 @@ async function start(script: string, limits = LIMITED) {
       secrets: NO_SECRETS,
       forwards: [],
       code: () => Promise.reject(new Error('no code')),
+      weights: () => null,
       progress: () => {},
       log: (_source, text) => lines.push(text),
       ended: (detail) => ended.push(detail),

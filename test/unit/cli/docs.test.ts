@@ -28,6 +28,8 @@ test('docs/chute-toml.md has every field, once, and no other', () => {
   expect(rows.map((row) => row.name).toSorted()).toEqual(fieldNames().toSorted());
 });
 
+/** All three stand together. */
+const WEIGHTS = { path: '"models/tiny"', root: `"${'0'.repeat(64)}"`, leaves: '7' };
 const AN_IMAGE = 'name = "a"\nimage = "x/y:1"\nport = 80\n';
 
 describe.each(rows.map((row) => [row.name, row] as const))('%s', (name, row) => {
@@ -41,7 +43,7 @@ describe.each(rows.map((row) => [row.name, row] as const))('%s', (name, row) => 
   test('the default is the schema’s', () => {
     const told = literal(row.default);
     if (told !== undefined) expect((parse(`x = ${told}`) as { x: unknown }).x).toEqual(field.default);
-    else expect([row.default, field.default]).toEqual([name.endsWith('name') || name.endsWith('path') ? 'required' : 'none', undefined]);
+    else expect([row.default, field.default]).toEqual([/name$|path$|^weights\./.test(name) ? 'required' : 'none', undefined]);
   });
 
   test('the range is the schema’s', () => {
@@ -62,7 +64,11 @@ describe.each(rows.map((row) => [row.name, row] as const))('%s', (name, row) => 
         ? `${top} = ${example}\n`
         : top === 'cords'
           ? `[[cords]]\n${cord}${inner} = ${example}\n`
-          : `[${top}]\n${inner} = ${example}\n`;
+          : top === 'weights'
+            ? `[weights]\n${Object.entries({ ...WEIGHTS, [inner]: example })
+                .map(([key, value]) => `${key} = ${value}\n`)
+                .join('')}`
+            : `[${top}]\n${inner} = ${example}\n`;
     const needs = {
       name: 'command = ["x"]\n',
       command: 'name = "a"\n',

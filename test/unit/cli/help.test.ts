@@ -30,6 +30,7 @@ test('every command is there', () => {
     'keys revoke',
     'keys show',
     'logs',
+    'manifest',
     'metrics',
     'price',
     'price set',

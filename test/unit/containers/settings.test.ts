@@ -21,6 +21,7 @@ function asked(config: object = {}, more: Partial<Asked> = {}): Asked {
     env: {},
     network: 'relay-id',
     cache: '/data/cache/acc',
+    weights: null,
     gpus: [],
     engine: 'docker',
     proxyPort: 3128,
@@ -110,6 +111,12 @@ describe.each(ofChutes)('a chute (%s)', (_name, body) => {
   test('sees nothing of the machine but the cache of its account', () => {
     expect(body.HostConfig.Mounts).toEqual([{ Type: 'bind', Source: '/data/cache/acc', Target: '/cache', ReadOnly: false }]);
     expect(JSON.stringify(body)).not.toMatch(/\.sock/);
+  });
+  test('with weights sees those too, and cannot write to them', () => {
+    const { Env, HostConfig } = chuteContainer(asked({}, { weights: '/srv/models/tiny', volumes: ['/weights'] }));
+    expect(HostConfig.Mounts[1]).toEqual({ Type: 'bind', Source: '/srv/models/tiny', Target: '/weights', ReadOnly: true });
+    expect(Env).toContain('RIPCORD_WEIGHTS=/weights');
+    expect(Object.keys(HostConfig.Tmpfs)).toEqual(['/tmp']);
   });
   test('writes to memory, in a bounded /tmp without devices or setuid', () =>
     expect(body.HostConfig.Tmpfs).toEqual({ '/tmp': 'rw,nosuid,nodev,size=256m,mode=1777' }));

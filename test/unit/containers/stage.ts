@@ -83,6 +83,7 @@ export class Stage {
       forwards: more.forwards ?? [],
       folder,
       code: () => Promise.reject(new Error('no code')),
+      weights: () => null,
       progress: (detail) => started.progress.push(detail),
       log: (source, text) => started.lines.push(`${source}: ${text}`),
       ended: (detail) => started.ended.push(detail),

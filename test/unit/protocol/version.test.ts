@@ -28,8 +28,8 @@ import {
 const PINNED = {
   challengeReply: 'aab377aaabbec03a',
   challengeRequest: 'c0f03c3302fe7622',
-  chuteConfig: 'b8dbd48bb3c4ed4e',
-  down: 'cbbb1d13a2e4aec4',
+  chuteConfig: '751b12bad9336910',
+  down: '3b1654257c6e9130',
   head: '85820f693ee758f1',
   login: '73660ddd9480fd23',
   openBlob: '2f4dba4b452327da',
@@ -37,7 +37,7 @@ const PINNED = {
   receipt: '82efd563b2b3ab59',
   reset: 'a227db92b8db1799',
   up: 'ad610eba10270fda',
-  versionSpec: 'f8f8628b44a280c8',
+  versionSpec: '2045ecc6eddd9b04',
 };
 
 const SCHEMAS: Record<keyof typeof PINNED, z.ZodMiniType> = {
