@@ -26,8 +26,8 @@ export interface Scoring {
   usePay: number;
   /** Thousandths of what use can get in an epoch that one payer can bring. */
   payer: number;
-  /** Entities that must each have this many thousandths of a chute's use, for the use to count. */
-  eligible: { entities: number; least: number };
+  /** Entities that must serve a chute for all its use to count: one counts at most for what the others divided by one less come to. */
+  entities: number;
   flash: {
     /** Thousandths of the devices with a proof that must have been tested, else it was no flash. */
     quorum: number;
@@ -74,12 +74,12 @@ const MAINNET: Scoring = {
   fee: 150,
   usePay: 100,
   payer: 20,
-  eligible: { entities: 3, least: 50 },
+  entities: 3,
   flash: { quorum: 500, rounds: 0, late: 3, keep: 48 * 3600 },
   zSquared: 38_416,
   tests: 200,
   pings: 4,
-  calls: 100,
+  calls: 1_000,
   latency: { firstByte: { whole: 1_000, least: 15_000 }, rtt: { whole: 150, least: 1_500 }, firstByteShare: 800, floor: 250_000 },
   burnUid: 0,
 };
@@ -90,7 +90,7 @@ const DEVELOPMENT: Scoring = {
   name: 'development',
   window: 10,
   emissionPerHour: USD,
-  eligible: { entities: 1, least: 50 },
+  entities: 1,
   flash: { quorum: 500, rounds: 20, late: 3, keep: 600 },
   tests: 20,
 };
@@ -111,8 +111,7 @@ export function brokenLimits(s: Scoring): string[] {
     ['fee: 0 to 1,000', within(s.fee, 0, 1_000)],
     ['usePay: at most the fee, or buying from oneself pays', within(s.usePay, 0, s.fee)],
     ['payer: at most 20, or one payer moves a share by more than 2 %', within(s.payer, 1, 20)],
-    ['eligible.entities: 1 to 100', within(s.eligible.entities, 1, 100)],
-    ['eligible.least: what so many can have', within(s.eligible.least, 0, Math.floor(1_000 / s.eligible.entities))],
+    ['entities: 1 to 100', within(s.entities, 1, 100)],
     ['flash.quorum: 1 to 1,000', within(s.flash.quorum, 1, 1_000)],
     ['flash.rounds, flash.late: 0 to 100', within(s.flash.rounds, 0, 100) && within(s.flash.late, 0, 100)],
     ['flash.keep: at least a minute', within(s.flash.keep, 60, 30 * 86_400)],

@@ -18,12 +18,12 @@ export interface MinerScore {
   share: number;
   /** False: a hard verdict on its entity, or on it, within the window. The share is 0. */
   clean: boolean;
-  /** How well it serves, of `FULL`; and what that is made of. */
+  /** How well it serves, of `FULL`: by its own marks, at most as its entity as a whole does. */
   quality: number;
   tests: number;
   calls: number;
   latency: number;
-  /** Before quality and gate, of `SHARE`: what its devices stand for, what their need adds, what its use brings. */
+  /** Before quality, of `SHARE`: what its devices stand for, what their need adds, what its use brings. */
   standing: number;
   need: number;
   use: number;
@@ -32,36 +32,27 @@ export interface MinerScore {
 /** One score per miner of the window, by hotkey. Order and repetition of summaries change nothing. */
 export function scoreWindow(summaries: readonly Summary[], scoring: Scoring): MinerScore[] {
   const window = windowOf(summaries, scoring);
-  const newest = window.at(-1);
-  if (newest === undefined) return [];
   const { miners, unclean } = gather(window);
   const entities = [...Map.groupBy(miners, (m) => m.entity)].map(([entity, own]) => ({
     own,
     clean: !unclean.has(entity) && !own.some((m) => unclean.has(m.hotkey)),
-    marks: marksOf(own, scoring),
   }));
-  const honest = entities.filter((e) => e.clean);
-  const emission = BigInt(scoring.emissionPerHour) * BigInt(scoring.window) * BigInt(newest.seconds);
   const pots = potsOf(
-    honest.flatMap((e) => e.own),
-    emission,
+    entities.filter((e) => e.clean).flatMap((e) => e.own),
+    window.at(-1)?.seconds ?? 0,
     scoring,
   );
   return entities
-    .flatMap(({ own, clean, marks }) => {
-      const parts = clean ? partsOf(own, pots, scoring) : own.map(() => ({ standing: 0n, need: 0n, use: 0n }));
-      return own.map((m, i): MinerScore => {
-        const { standing, need, use } = parts[i] ?? { standing: 0n, need: 0n, use: 0n };
-        return {
-          hotkey: m.hotkey,
-          entity: m.entity,
-          share: Number(((standing + need + use) * BigInt(marks.quality)) / BigInt(FULL)),
-          clean,
-          ...marks,
-          standing: Number(standing),
-          need: Number(need),
-          use: Number(use),
-        };
+    .flatMap(({ own, clean }) => {
+      // Splitting up does not hide a bad part, and merging does not lend it the marks of a good one.
+      const most = marksOf(own, scoring).quality;
+      return own.map((m): MinerScore => {
+        const marks = marksOf([m], scoring);
+        const quality = Math.min(marks.quality, most);
+        const { standing, need, use } = clean ? partsOf(m, pots, scoring) : NOTHING;
+        const share = Number(((standing + need + use) * BigInt(quality)) / BigInt(FULL));
+        const parts = { standing: Number(standing), need: Number(need), use: Number(use) };
+        return { hotkey: m.hotkey, entity: m.entity, share, clean, ...marks, quality, ...parts };
       });
     })
     .toSorted((a, b) => (a.hotkey < b.hotkey ? -1 : 1));
@@ -146,7 +137,8 @@ interface Pots {
 }
 
 /** Use takes what its pay comes to, up to its bound; all the rest is for capacity. */
-function potsOf(miners: readonly Miner[], emission: bigint, scoring: Scoring): Pots {
+function potsOf(miners: readonly Miner[], seconds: number, scoring: Scoring): Pots {
+  const emission = BigInt(scoring.emissionPerHour) * BigInt(scoring.window) * BigInt(seconds);
   const used = miners.reduce((sum, m) => sum + m.use, 0n);
   const due = worthInShare(used, scoring.usePay, emission);
   const most = (BigInt(SHARE) * BigInt(1000 - scoring.capacity)) / 1000n;
@@ -160,28 +152,22 @@ interface Parts {
   use: bigint;
 }
 
-/** Of one entity's hotkeys. Their need pays at most what is left of the fee on their use. */
-function partsOf(own: readonly Miner[], pots: Pots, scoring: Scoring): Parts[] {
+const NOTHING: Parts = { standing: 0n, need: 0n, use: 0n };
+
+/** Anyone can make his own devices needed, by calls that cost next to nothing: so need pays at most what is left of the fee on the calls. */
+function partsOf(miner: Miner, pots: Pots, scoring: Scoring): Parts {
   const standby = BigInt(scoring.standby);
-  const ofProven = (amount: bigint): bigint => (pots.proven === 0n ? 0n : (pots.capacity * amount) / pots.proven);
-  const wanted = own.map((m) => (ofProven(m.needed) * (1000n - standby)) / 1_000_000n);
-  const all = wanted.reduce((sum, w) => sum + w, 0n);
-  const left = worthInShare(
-    own.reduce((sum, m) => sum + m.use, 0n),
-    scoring.fee - scoring.usePay,
-    pots.emission,
-  );
-  return own.map((m, i) => {
-    const want = wanted[i] ?? 0n;
-    return {
-      standing: (ofProven(m.proven) * standby) / 1000n,
-      need: all <= left ? want : (want * left) / all,
-      use: pots.used === 0n ? 0n : (pots.use * m.use) / pots.used,
-    };
-  });
+  const capacity = (amount: bigint): bigint => (pots.proven === 0n ? 0n : (pots.capacity * amount) / pots.proven);
+  const need = (capacity(miner.needed) * (1000n - standby)) / 1_000_000n;
+  const left = worthInShare(miner.use, scoring.fee - scoring.usePay, pots.emission);
+  return {
+    standing: (capacity(miner.proven) * standby) / 1000n,
+    need: need < left ? need : left,
+    use: pots.used === 0n ? 0n : (pots.use * miner.use) / pots.used,
+  };
 }
 
 /** Thousandths of these nano-USD, as a part of the emission. */
 function worthInShare(nanousd: bigint, thousandths: number, emission: bigint): bigint {
-  return (nanousd * BigInt(thousandths) * BigInt(SHARE) * 3600n) / (emission * 1000n);
+  return emission === 0n ? 0n : (nanousd * BigInt(thousandths) * BigInt(SHARE) * 3600n) / (emission * 1000n);
 }
