@@ -33,7 +33,7 @@ export class BeaconError extends Error {
   }
 }
 
-const PUBLIC_HOSTS = ['https://api.drand.sh', 'https://drand.cloudflare.com'];
+export const PUBLIC_HOSTS: readonly string[] = ['https://api.drand.sh', 'https://drand.cloudflare.com'];
 /** Milliseconds one host has. */
 const HOST_MS = 3_000;
 const REPLY_BYTES = 4_096;
