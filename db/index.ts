@@ -25,3 +25,6 @@ export * from './standing.ts';
 export * from './presence.ts';
 export * from './evidence.ts';
 export * from './epochs.ts';
+export * from './transcripts.ts';
+export * from './verdicts.ts';
+export * from './jails.ts';

@@ -17,6 +17,7 @@ export type EventName =
   | 'epoch_closed'
   | 'errand_failed'
   | 'evidence_left_out'
+  | 'hotkey_jailed'
   | 'internal_error'
   | 'lease_lost'
   | 'payout_begun'

@@ -10,6 +10,7 @@ import type { Env } from './env.ts';
 import { census } from './epochs/census.ts';
 import { closeEpochs } from './epochs/close.ts';
 import { event, whyOf } from './events.ts';
+import { tellJails } from './gate/jail.ts';
 import { runPayouts } from './payouts/run.ts';
 import { feedRates } from './rates/run.ts';
 
@@ -34,6 +35,7 @@ export async function housekeeping(env: Env, now: number): Promise<{ ok: boolean
     rates: () => feedRates(env),
     credit: () => creditDeposits(env),
     payouts: () => runPayouts(env),
+    jails: () => tellJails(env),
     census: () => census(env, now),
     epochs: () => closeEpochs(env, now),
     check: () => checkBooks(base),

@@ -62,11 +62,11 @@ agentsApi.get('/agents/connect', async (c) => {
   const login = parseLogin(c.req.header(LOGIN_HEADER));
   await checkLogin(login, c.env);
   event('agent_login', { agent: login.agent, hotkey: login.hotkey });
-  const { agent, hotkey, name, challenge, versions, sealKey } = login;
+  const { agent } = login;
   if (!mayCome(agent, Number(c.env.MAX_AGENTS ?? Infinity), Date.now())) throw full();
   const clockMs = login.expires - LIMITS.sessionMs + SESSION_MARGIN_MS - Date.now();
   const answer = await minerStub(c.env, agent).fetch('http://miner/connect', {
-    headers: { upgrade: 'websocket', [ASK_HEADER]: asciiJson({ agent, hotkey, name, challenge, versions, sealKey, clockMs }) },
+    headers: { upgrade: 'websocket', [ASK_HEADER]: asciiJson({ ...login, clockMs }) },
   });
   if (answer.status === 409) throw new RipcordError('nonce_used', { message: 'This challenge was already used.' });
   return answer;

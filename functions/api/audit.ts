@@ -1,18 +1,16 @@
 /**
  * What judges use, and what they made of it for everybody to read. The edge relays, stores and publishes; it never
- * decides. Only the configured judges write, each under its own hotkey.
+ * decides. Only judges write, each under its own hotkey. Challenges are in `challenges.ts`, `transcripts.ts` and `verdicts.ts`.
  */
 import { Hono, type Context } from 'hono';
 import * as z from 'zod/mini';
 import * as db from '#db';
 import type { Env } from '../env.ts';
 import { RipcordError } from '../errors.ts';
-import { authenticate } from '../gate/authenticate.ts';
-import { checkId } from '../gate/ids.ts';
-import { firstIssue, LIMITS, SIGNED_HEADERS } from '../protocol/index.ts';
+import { Buckets } from '../gate/bucket.ts';
+import { LIMITS } from '../protocol/index.ts';
 import {
   AUDIT_LIMITS,
-  challengeAskSchema,
   observationId,
   observationsPostSchema,
   REASONS,
@@ -20,8 +18,8 @@ import {
   type AuditAgent,
   type Observation,
 } from '../protocol/audit.ts';
-import { minerStub } from '../stubs.ts';
-import { readJson } from './body.ts';
+import { readJson, readQuery } from './body.ts';
+import { signedJudge } from './judge-of.ts';
 import { liveInstances } from './live-instances.ts';
 import type { Vars } from './vars.ts';
 
@@ -35,7 +33,7 @@ export const auditApi = new Hono<{ Bindings: Env; Variables: Vars }>();
  */
 auditApi.get('/audit/agents', async (c) => {
   const now = Date.now();
-  const { after } = query(c, z.object({ after: z.optional(idText) }));
+  const { after } = readQuery(c, z.object({ after: z.optional(idText) }));
   const [agents, live] = await Promise.all([
     db.listAgents(db.connect(c.env), { seenMs: LIMITS.sessionMs, after: after ?? '', limit: AUDIT_LIMITS.agentsPage }),
     liveInstances(c.env, now),
@@ -45,15 +43,6 @@ auditApi.get('/audit/agents', async (c) => {
     return { agent: id, hotkey, instances };
   });
   return c.json({ items, next: nextOf(agents, AUDIT_LIMITS.agentsPage, (a) => a.id) });
-});
-
-/** Pings one agent through its own socket; the time is the edge's, so neither judge nor miner can shape it. */
-auditApi.post('/audit/challenges', async (c) => {
-  await judgeOf(c);
-  const ask = await readJson(c, challengeAskSchema);
-  if (!(await checkId('agt', ask.agent, c.env))) throw new RipcordError('not_found', { message: 'There is no such agent.' });
-  const rtt = await minerStub(c.env, ask.agent).ping();
-  return c.json({ id: ask.id, rtt_ms: rtt === null ? null : Math.round(rtt) });
 });
 
 auditApi.post('/audit/observations', async (c) => {
@@ -74,7 +63,7 @@ auditApi.post('/audit/scores', async (c) => {
   const { items } = await readJson(c, scoresPostSchema);
   // A round of tomorrow would keep every later score of this judge out.
   const now = Date.now();
-  if (items.some((s) => s.round * 60_000 > now + AUDIT_LIMITS.aheadMs || s.epoch > s.round * 60)) {
+  if (items.some((s) => s.round * 1000 > now + AUDIT_LIMITS.aheadMs || s.epoch > s.round)) {
     throw new RipcordError('invalid_request', {
       message: 'A score is not taken: round: ahead of the clock, or before its epoch.',
     });
@@ -84,7 +73,7 @@ auditApi.post('/audit/scores', async (c) => {
 });
 
 auditApi.get('/audit/observations', async (c) => {
-  const { epoch, miner, judge, after } = query(
+  const { epoch, miner, judge, after } = readQuery(
     c,
     z.object({ epoch: epochText, miner: z.optional(idText), judge: z.optional(idText), after: z.optional(idText) }),
   );
@@ -100,7 +89,7 @@ auditApi.get('/audit/observations', async (c) => {
 
 /** The newest epoch that has scores, where none is asked for. */
 auditApi.get('/audit/scores', async (c) => {
-  const asked = query(c, z.object({ epoch: z.optional(epochText) }));
+  const asked = readQuery(c, z.object({ epoch: z.optional(epochText) }));
   const handle = db.connect(c.env);
   const epoch = asked.epoch ?? (await db.newestEpoch(handle));
   return c.json({ items: epoch === null ? [] : await db.readScores(handle, { epoch }), epoch });
@@ -109,19 +98,11 @@ auditApi.get('/audit/scores', async (c) => {
 const idText = z.string().check(z.minLength(1), z.maxLength(64));
 const epochText = z.pipe(z.string().check(z.regex(/^[0-9]{1,11}$/)), z.transform(Number));
 
-/**
- * The hotkey of the judge that signed. Who is no judge learns so before anything costly is done. Throws
- * `insufficient_scope`, `invalid_signature`, `nonce_used`, `body_too_large`.
- */
-async function judgeOf(c: Ctx): Promise<string> {
-  const claimed = c.req.header(SIGNED_HEADERS.hotkey);
-  if (claimed === undefined) throw new RipcordError('invalid_signature', { hint: 'Judges sign with their hotkey.' });
-  const judges = (c.env.JUDGES ?? '').split(',').map((name) => name.trim());
-  if (!judges.includes(claimed)) throw new RipcordError('insufficient_scope', { message: 'This hotkey is no judge of this edge.' });
-  if (Number(c.req.header('content-length') ?? 0) > AUDIT_LIMITS.bodyBytes) throw new RipcordError('body_too_large');
-  const { hotkey } = await authenticate(c, 'write');
-  if (hotkey !== claimed) throw new RipcordError('invalid_signature');
-  return hotkey;
+const rate = new Buckets(2, 120);
+
+/** Configured judges and those with a permit on the chain. */
+function judgeOf(c: Ctx): Promise<string> {
+  return signedJudge(c, { bytes: AUDIT_LIMITS.bodyBytes, rate });
 }
 
 /** What is wrong with an observation of this judge, or null. */
@@ -131,15 +112,9 @@ function faultOf(o: Observation, judge: string, nowMs: number): string | null {
   if (o.id !== observationId({ judge, type: o.type, round: o.round, target })) return 'id: not the one of this judge, round and target';
   if (o.ok !== (REASONS[o.reason] === 'merit')) return 'ok: not what the reason says';
   if (o.at < nowMs - AUDIT_LIMITS.lateMs || o.at > nowMs + AUDIT_LIMITS.aheadMs) return 'at: too late or ahead of the clock';
-  if (Math.abs(o.round * 60_000 - o.at) > AUDIT_LIMITS.lateMs) return 'round: not the minute of the test';
-  if (o.epoch > o.round * 60 || o.epoch < o.round * 60 - AUDIT_LIMITS.epochSeconds) return 'epoch: does not hold the round';
+  if (Math.abs(o.round * 1000 - o.at) > AUDIT_LIMITS.lateMs) return 'round: not the time of the test';
+  if (o.epoch > o.round || o.epoch < o.round - AUDIT_LIMITS.epochSeconds) return 'epoch: does not hold the round';
   return null;
-}
-
-function query<T extends z.ZodMiniType>(c: Ctx, schema: T): z.output<T> {
-  const parsed = z.safeParse(schema, c.req.query());
-  if (!parsed.success) throw new RipcordError('invalid_request', { message: firstIssue(parsed.error) });
-  return parsed.data;
 }
 
 /** Where the next page starts; null: there is none. */

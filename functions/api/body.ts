@@ -1,4 +1,4 @@
-/** A JSON body, checked at the door. */
+/** A JSON body or a query, checked at the door. */
 import type { Context, MiddlewareHandler } from 'hono';
 import * as z from 'zod/mini';
 import { firstIssue } from '#protocol';
@@ -47,4 +47,11 @@ export async function readJson<T extends z.ZodMiniType>(c: Context, schema: T): 
   if (parsed.success) return parsed.data;
   const param = parsed.error.issues[0]?.path.join('.');
   throw new RipcordError('invalid_request', { message: firstIssue(parsed.error), ...(param ? { param } : {}) });
+}
+
+/** What follows the `?`. Throws `invalid_request` with the place of the first fault. */
+export function readQuery<T extends z.ZodMiniType>(c: Context, schema: T): z.output<T> {
+  const parsed = z.safeParse(schema, c.req.query());
+  if (!parsed.success) throw new RipcordError('invalid_request', { message: firstIssue(parsed.error) });
+  return parsed.data;
 }

@@ -6,6 +6,7 @@ import { cordsOf, healthOf } from '#protocol';
 import type { Snapshot } from '../calls/ports.ts';
 import type { Env } from '../env.ts';
 import type { AuditInstance } from '../protocol/audit.ts';
+import type { ChallengeKind } from '../protocol/challenge/suite.ts';
 import { chuteStub, marketStub } from '../stubs.ts';
 
 const BOUNDS = {
@@ -23,6 +24,8 @@ export interface LiveInstance {
   agent: string;
   hotkey: string;
   instance: AuditInstance;
+  /** Files that challenges can ask it for. */
+  kinds: ChallengeKind[];
 }
 
 let kept: { market: DurableObjectNamespace; at: number; live: LiveInstance[] } | null = null;
@@ -72,5 +75,10 @@ function liveOf(chute: Snapshot): LiveInstance[] {
         health: healthOf(chute.config),
         cords: cordsOf(chute.config),
       },
+      kinds: i.version === chute.version ? filesOf(chute) : [],
     }));
+}
+
+function filesOf({ manifest, config }: Snapshot): ChallengeKind[] {
+  return [...(manifest === undefined ? [] : ['fs' as const]), ...(config.weights === undefined ? [] : ['weights' as const])];
 }

@@ -5,7 +5,8 @@
  * Additive changes only, two forms readable: a Worker and an object of different deploys talk to each other.
  */
 import type { Metered, QuoteFacts, Terms } from '../prices/terms.ts';
-import type { ChuteConfig, Inventory, InstanceReport, LogLine, Price, Receipt, RefusalCode, VersionSpec } from '#protocol';
+import type { ChuteConfig, Inventory, InstanceReport, LogLine, Manifest, Price, Receipt, RefusalCode, VersionSpec } from '#protocol';
+import type { ChallengeKind } from '../protocol/challenge/suite.ts';
 
 /** A UUIDv7 made at the first hop; `X-Request-Id` of every reply. */
 export type CallId = string;
@@ -195,6 +196,8 @@ export interface Snapshot {
   /** Accounts that the owner of a private chute lets call it. */
   shared?: string[];
   version: string;
+  /** Of the code folder of this version, where it has one. */
+  manifest?: Manifest;
   config: ChuteConfig;
   /** What it costs now and next, by start; never empty. */
   terms: TermsFrom[];
@@ -371,6 +374,25 @@ export type RelayAnswer =
   | { kind: 'refused'; code: RelayRefusal; busy: number }
   /** `handed`: the engine may have seen the body. */
   | { kind: 'failed'; code: string; handed: boolean };
+
+/** A challenge that a judge asked for, as the Worker hands it to the agent's Miner object. */
+export interface ChallengeOrder {
+  id: string;
+  kind: ChallengeKind;
+  target: string;
+  /** Unix seconds. */
+  slot: number;
+  /** The schedule has it; else it counts against what judges may ask out of turn. */
+  scheduled: boolean;
+  judge: string;
+}
+
+/** `why` of a refusal: `offline`, `no_target`, `busy`, `budget`, `unavailable`. */
+export interface ChallengeTold {
+  id: string;
+  state: 'started' | 'running' | 'ended' | 'refused';
+  why: string;
+}
 
 export interface MinerPort {
   /** Dispatches one attempt. A `Uint8Array` body can be sent again by the conductor, a stream cannot. */

@@ -39,6 +39,7 @@ export function snapshot(state: State, now: number): Snapshot | null {
     public: spec.config.public,
     ...(state.attached.shared.length === 0 ? {} : { shared: state.attached.shared }),
     version: spec.version,
+    ...(spec.code?.manifest === undefined ? {} : { manifest: spec.code.manifest }),
     config: { ...spec.config, ...scalingNow(state) },
     terms: timeline(state.prices, now).map(({ startsAt, terms }) => ({ startsAt, terms: callTerms(terms, spec.config.public) })),
     instances: [...state.instances.values()]

@@ -109,6 +109,7 @@ export class Attempts {
   private refusal(turn: Turn, ask: RelayAsk, key: string): RelayRefusal | null {
     if (this.tombstones.has(ask.call) || this.running.has(key) || this.outbox.has(key)) return 'late';
     if (!turn.connected) return 'offline';
+    if (this.instances.isShut) return 'gated';
     if (this.running.size >= LIMITS.streams) return 'busy';
     return this.instances.slots.take(ask.instance, ask.version, ask.call, key);
   }

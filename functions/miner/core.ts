@@ -16,19 +16,35 @@ import {
   type Frame,
   type Hello,
   type InstanceReport,
+  type Login,
   type StopReason,
   type Up,
   type Welcome,
 } from '#protocol';
-import type { AgentFacts, CallId, ClaimAnswer, ExtendAnswer, InquiryAnswer, RelayAsk, ReportAnswer } from '../calls/ports.ts';
+import type {
+  AgentFacts,
+  CallId,
+  ChallengeOrder,
+  ChallengeTold,
+  ClaimAnswer,
+  ExtendAnswer,
+  InquiryAnswer,
+  RelayAsk,
+  ReportAnswer,
+} from '../calls/ports.ts';
+import { MAINNET, QUICKNET } from '../protocol/challenge/index.ts';
 import type { AgentWorld } from '../why/agent-reasons.ts';
 import { Attempts } from './attempts.ts';
+import { Challenges, type Judging } from './challenges.ts';
 import type { Mac } from './checkpoint.ts';
 import type { Effect } from './effects.ts';
+import { Gate } from './gate.ts';
 import { Instances } from './instances.ts';
 import { Outbox } from './outbox.ts';
 import { Past } from './past.ts';
+import { Repeats } from './repeats.ts';
 import type { AgentRow, InstanceRow, Row } from './rows.ts';
+import { Rtt } from './rtt.ts';
 import { Tombstones } from './tombstones.ts';
 import { Turn } from './turn.ts';
 
@@ -41,6 +57,9 @@ const CONTROL_BURST = 2_000;
 const BROKEN = 1006;
 /** Blobs an agent may fetch at once. */
 const BLOBS = 8;
+
+/** Where nobody judges. */
+const UNJUDGED: Judging = { chain: QUICKNET, suite: MAINNET, token: () => '' };
 
 interface Session {
   epoch: number;
@@ -65,9 +84,14 @@ export class MinerCore {
   private readonly outbox = new Outbox();
   private readonly tombstones = new Tombstones();
   private readonly attempts: Attempts;
+  private readonly gate = new Gate();
+  private readonly rtt = new Rtt();
+  private readonly repeats = new Repeats();
+  private readonly challenges: Challenges;
 
   /** `firstStream`: random, so that a new object never meets the stream ids of the one before it. */
-  constructor(rows: readonly Row[], firstStream: number, mac: Mac, now: number) {
+  constructor(rows: readonly Row[], firstStream: number, mac: Mac, now: number, judging: Judging = UNJUDGED) {
+    this.challenges = new Challenges(judging, this.repeats, this.rtt);
     this.attempts = new Attempts(firstStream, mac, now, this.instances, this.outbox, this.tombstones);
     for (const row of rows) this.restore(row);
     this.attempts.holdSlots();
@@ -96,6 +120,18 @@ export class MinerCore {
       case 'past':
         this.past.restore(row);
         return;
+      case 'challenge':
+        this.challenges.restore(row);
+        return;
+      case 'gate':
+        this.gate.restore(row, this.instances);
+        return;
+      case 'rtt':
+        this.rtt.restore(row);
+        return;
+      case 'repeats':
+        this.repeats.restore(row);
+        return;
     }
   }
 
@@ -118,6 +154,7 @@ export class MinerCore {
     const { since, clockMs, ends, idle } = this.past.row;
     return {
       connected: this.connected,
+      gated: this.gate.until !== null,
       since,
       clockMs,
       ends,
@@ -177,12 +214,15 @@ export class MinerCore {
     version: number = PROTOCOL_VERSIONS[0],
     sealKey?: string,
     clockMs = 0,
+    login?: Login,
   ): Effect[] {
     return this.turn(now, (turn) => {
+      this.challenges.sessionEnded(turn);
       const epoch = (this.agent?.epoch ?? 0) + 1;
       // Version 1 reads no sealed grant: without a key, a chute with secrets does not start there.
       const key = sealKey === undefined || version < 2 ? {} : { sealKey };
-      this.agent = { kind: 'agent', key: 'agent', agent, hotkey, name, inventory: this.agent?.inventory ?? null, ...key, epoch };
+      const signed = login === undefined ? {} : { login };
+      this.agent = { kind: 'agent', key: 'agent', agent, hotkey, name, inventory: this.agent?.inventory ?? null, ...key, ...signed, epoch };
       this.session = { epoch, version, greeted: false, controlTokens: CONTROL_BURST, controlAt: now };
       turn.put(this.agent);
       this.past.loggedIn(turn, clockMs);
@@ -207,6 +247,7 @@ export class MinerCore {
     this.instances.disconnected();
     return this.turn(now, (turn) => {
       this.past.ended(turn, code);
+      this.challenges.sessionEnded(turn);
       this.attempts.disconnected(turn);
     });
   }
@@ -246,10 +287,14 @@ export class MinerCore {
         this.past.told(turn, message);
         return;
       case 'pong':
+        this.rtt.pong(turn, message.id);
         turn.do({ do: 'pong', id: message.id });
         return;
       case 'commit':
+        this.challenges.commit(turn, message, this.agent);
+        return;
       case 'decline':
+        this.challenges.decline(turn, message.id, message.reason, this.agent);
         return;
     }
   }
@@ -265,6 +310,7 @@ export class MinerCore {
     turn.do({ do: 'record' });
     for (const gone of this.instances.reconcile(turn, hello.instances)) this.attempts.instanceEnded(turn, gone);
     this.attempts.reconcile(turn, hello.streams);
+    this.challenges.greeted(turn, this.agent);
   }
 
   /** Frames of one message. Throws `ProtocolError`: the socket is closed. */
@@ -368,6 +414,51 @@ export class MinerCore {
     return this.turn(now, (turn) => this.attempts.extended(turn, key, answer));
   }
 
+  // ── challenges ──
+
+  /** A judge asked for these; how each stands. */
+  challenge(orders: readonly ChallengeOrder[], now: number): { told: ChallengeTold[]; effects: Effect[] } {
+    const told: ChallengeTold[] = [];
+    const goneSince = this.connected ? null : (this.past.row.ends.at(-1)?.at ?? null);
+    const effects = this.turn(now, (turn) => {
+      for (const order of orders) told.push(this.challenges.announce(turn, order, this.agent, this.instances.slots.all(), goneSince));
+    });
+    return { told, effects };
+  }
+
+  /** Whether an upload of what this challenge asks for may begin. */
+  mayOpen(id: string, now: number): { may: boolean; effects: Effect[] } {
+    let may = false;
+    const effects = this.turn(now, (turn) => {
+      may = this.challenges.mayOpen(turn, id);
+    });
+    return { may, effects };
+  }
+
+  /** The upload is kept; false: too late, or another came first. */
+  onOpened(id: string, sha256: string, bytes: number, now: number): { taken: boolean; effects: Effect[] } {
+    let taken = false;
+    const effects = this.turn(now, (turn) => {
+      taken = this.challenges.opened(turn, id, sha256, bytes, this.agent);
+    });
+    return { taken, effects };
+  }
+
+  /** The beacon's answer; null: it has none now. */
+  onPulse(round: number, randomness: string | null, now: number): Effect[] {
+    return this.turn(now, (turn) => this.challenges.onPulse(turn, round, randomness, this.agent));
+  }
+
+  /** The record has taken these transcripts as they were told. */
+  onTranscripts(told: readonly { id: string; ended: boolean }[], now: number): Effect[] {
+    return this.turn(now, (turn) => this.challenges.onTold(turn, told));
+  }
+
+  /** A judge of the gate proved its hotkey false: no paid calls until then (unix ms). */
+  shutGate(until: number, now: number): Effect[] {
+    return this.turn(now, (turn) => this.gate.shut(turn, until, this.instances));
+  }
+
   // ── blobs ──
 
   private onBlobFrame(turn: Turn, f: Frame): void {
@@ -417,6 +508,8 @@ export class MinerCore {
       this.instances.tick(turn);
       this.past.tick(turn);
       this.outbox.tick(turn);
+      this.gate.tick(turn, this.instances);
+      this.challenges.tick(turn, this.agent);
     });
   }
 

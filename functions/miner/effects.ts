@@ -1,6 +1,7 @@
 /** What the core of a Miner object asks its shell to do, in order, within one turn. */
 import type { Down, Frame, InstanceReport, LogLine } from '#protocol';
 import type { CallId, Load, RelayAnswer, RelayMeter, Settlement } from '../calls/ports.ts';
+import type { Draft } from './challenge-row.ts';
 import type { Row } from './rows.ts';
 
 export type Effect =
@@ -33,6 +34,10 @@ export type Effect =
   | { do: 'blobCredit'; stream: number; offset: number }
   | { do: 'blobStop'; stream: number }
   | { do: 'pong'; id: string }
+  /** Ask the beacon for this round; the answer comes back as `onPulse`. */
+  | { do: 'pulse'; round: number }
+  /** Write down how these challenges stand. */
+  | { do: 'transcripts'; drafts: Draft[] }
   /** The agent's facts changed: keep the public record of it up to date. */
   | { do: 'record' };
 

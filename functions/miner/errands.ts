@@ -1,19 +1,26 @@
 /** What a Miner object asks of other objects and of Postgres. One that fails is made again by the core's alarm. */
 import * as db from '#db';
+import { BeaconError, openBeacon } from '../beacon/client.ts';
 import type { AgentFacts, ClaimAnswer, ExtendAnswer } from '../calls/ports.ts';
 import type { Env } from '../env.ts';
-import { event } from '../events.ts';
+import { event, whyOf } from '../events.ts';
 import { checkId } from '../gate/ids.ts';
 import { accountStub, chuteStub } from '../stubs.ts';
+import type { Draft } from './challenge-row.ts';
 import type { MinerCore } from './core.ts';
 import type { Effect } from './effects.ts';
 
-export type Errand = Extract<Effect, { do: 'settle' | 'extend' | 'report' | 'load' | 'freed' | 'claim' | 'gone' | 'log' | 'record' }>;
+export type Errand = Extract<
+  Effect,
+  { do: 'settle' | 'extend' | 'report' | 'load' | 'freed' | 'claim' | 'gone' | 'log' | 'record' | 'pulse' | 'transcripts' }
+>;
 
 /** Runs one errand, tells the core the answer, and returns what follows of it. */
 export async function runErrand(errand: Errand, core: MinerCore, env: Env): Promise<Effect[]> {
   if (errand.do === 'settle') return core.onSettled(await accountStub(env, errand.account).settle(errand.settlements), Date.now());
   if (errand.do === 'extend') return core.onExtended(errand.attempt, await extension(errand, env), Date.now());
+  if (errand.do === 'pulse') return core.onPulse(errand.round, await randomness(errand.round, env), Date.now());
+  if (errand.do === 'transcripts') return core.onTranscripts(await writeDown(errand.drafts, env), Date.now());
   const facts = core.facts();
   if (facts === null) return [];
   switch (errand.do) {
@@ -41,10 +48,35 @@ export async function runErrand(errand: Errand, core: MinerCore, env: Env): Prom
     case 'log':
       await chuteStub(env, errand.chute).log(facts.agent, errand.instance, errand.seq, errand.lines);
       return [];
-    case 'record':
+    case 'record': {
       await db.upsertAgent(db.connect(env), facts);
-      return [];
+      const jail = await db.jailOf(db.connect(env), facts.hotkey);
+      return jail === null ? [] : core.shutGate(jail.until.getTime(), Date.now());
+    }
   }
+}
+
+/** Null: the beacon has it not, or does not answer, or lies. */
+async function randomness(round: number, env: Env): Promise<string | null> {
+  try {
+    return (await openBeacon(env).pulse(round)).randomness;
+  } catch (error) {
+    if (!(error instanceof BeaconError) || error.code !== 'not_yet') event('ask_failed', { what: 'pulse', round, why: whyOf(error, 200) });
+    return null;
+  }
+}
+
+/** What the record took. One that it can never take is left out of it: it must not keep the others waiting. */
+async function writeDown(drafts: readonly Draft[], env: Env): Promise<{ id: string; ended: boolean }[]> {
+  const told = drafts.map(({ id, end }) => ({ id, ended: end !== null }));
+  try {
+    await db.putTranscripts(db.connect(env), drafts);
+  } catch (error) {
+    if (!db.isRowFault(error)) throw error;
+    if (drafts.length > 1) return (await Promise.all(drafts.map((draft) => writeDown([draft], env)))).flat();
+    event('internal_error', { where: 'transcript', id: drafts[0]?.id ?? '', why: whyOf(error, 200) });
+  }
+  return told;
 }
 
 /** Null: the Account gives no answer now. */

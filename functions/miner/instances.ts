@@ -1,5 +1,5 @@
 /** What runs on the agent: claims and grants, reports, and the slots of each instance. Its Chute has the last word on each. */
-import { LIMITS, ProtocolError, type InstanceReport, type StopReason } from '#protocol';
+import { LIMITS, ProtocolError, type InstanceReport, type StopReason, type VersionSpec } from '#protocol';
 import type { CallId, ClaimAnswer, ReportAnswer } from '../calls/ports.ts';
 import { Loads } from './loads.ts';
 import { Owed } from './owed.ts';
@@ -11,12 +11,18 @@ import type { Turn } from './turn.ts';
 const CLAIMS = 64;
 /** Milliseconds after which an agent that runs all it may asks again. */
 const FULL_RETRY_MS = 60_000;
+/** Milliseconds after which an agent whose gate is shut asks again at the latest. */
+const SHUT_RETRY_MS = 3_600_000;
+/** What Chutes hear of its instances then. */
+const GATED = 'a judge keeps paid calls away';
 
 export class Instances {
   readonly slots = new Slots();
   private readonly owed = new Owed();
   private readonly loads = new Loads();
   private readonly claims = new Map<string, string>();
+  /** Unix ms until which nothing may run here; null: no judge keeps anything away. */
+  private shutUntil: number | null = null;
 
   restore(row: InstanceRow): void {
     this.slots.put(row);
@@ -40,6 +46,10 @@ export class Instances {
   claim(turn: Turn, ref: string, chute: string, version: string): void {
     if (this.claims.has(ref)) throw new ProtocolError('state', 'a claim with this ref is in flight');
     if (this.claims.size >= CLAIMS) throw new ProtocolError('limit', 'too many claims in flight');
+    if (this.shutUntil !== null) {
+      turn.tell({ type: 'refusal', ref, code: 'cooling_down', retryAfterMs: Math.min(SHUT_RETRY_MS, this.shutUntil - turn.now) });
+      return;
+    }
     if (this.slots.size + this.claims.size >= LIMITS.instances) {
       turn.tell({ type: 'refusal', ref, code: 'not_eligible', retryAfterMs: FULL_RETRY_MS });
       return;
@@ -64,6 +74,7 @@ export class Instances {
       slots: spec.config.concurrency,
       state: 'starting',
       code: spec.code === null ? null : { sha256: spec.code.sha256, account: spec.account },
+      ...filesOf(spec),
     });
     const more = { ...(sealed === undefined ? {} : { sealed }), ...(bounty === 0 ? {} : { bounty }) };
     turn.tell({ type: 'grant', ref, instance, deadlineMs, spec, ...more });
@@ -78,6 +89,7 @@ export class Instances {
       else this.drop(turn, known, report);
       return known !== undefined;
     }
+    if (this.shutUntil !== null && report.state !== 'draining') return this.refuse(turn, report);
     const same = known?.chute === report.chute && known.version === report.version;
     // A draining instance never takes calls again, whatever the agent says of it.
     if (same && known.state !== report.state && known.state !== 'draining') this.put(turn, { ...known, state: report.state });
@@ -103,6 +115,35 @@ export class Instances {
     const known = this.slots.get(instance);
     if (known !== undefined) this.put(turn, { ...known, state: 'draining' });
     turn.tell({ type: 'stop', instance, reason, noticeMs });
+  }
+
+  /** Until then (unix ms) nothing serves here. What serves now may finish within `noticeMs`, and its Chutes look for others at once. */
+  shut(turn: Turn, until: number, noticeMs: number): void {
+    this.shutUntil = until;
+    for (const { instance, chute, version, state } of this.slots.all()) {
+      if (state !== 'draining') this.report(turn, { instance, chute, version, state: 'draining', detail: GATED });
+      this.stop(turn, instance, 'gated', noticeMs);
+    }
+  }
+
+  /** An object that starts again: it was shut before. */
+  keepShut(until: number): void {
+    this.shutUntil = until;
+  }
+
+  open(): void {
+    this.shutUntil = null;
+  }
+
+  get isShut(): boolean {
+    return this.shutUntil !== null;
+  }
+
+  /** What an agent says it runs while its gate is shut. */
+  private refuse(turn: Turn, report: InstanceReport): boolean {
+    const ended = this.report(turn, { ...report, state: 'draining', detail: GATED });
+    this.stop(turn, report.instance, 'gated', 0);
+    return ended;
   }
 
   /** The agent leaves: no instance takes another call, and their Chutes look for others at once. */
@@ -178,8 +219,7 @@ export class Instances {
   }
 
   private put(turn: Turn, it: Omit<InstanceRow, 'kind' | 'key'>): void {
-    const { instance, chute, version, slots, state, code } = it;
-    const row: InstanceRow = { kind: 'instance', key: instanceRowKey(instance), instance, chute, version, slots, state, code };
+    const row: InstanceRow = { ...rowOf(it), kind: 'instance', key: instanceRowKey(it.instance) };
     this.slots.put(row);
     turn.put(row);
   }
@@ -188,4 +228,29 @@ export class Instances {
     const at = this.slots.nextAt();
     if (at !== null) turn.wake(at);
   }
+}
+
+/** Without what slots keep beside it. */
+function rowOf({ instance, chute, version, slots, state, code, manifest, weights }: Omit<InstanceRow, 'kind' | 'key'>) {
+  return {
+    instance,
+    chute,
+    version,
+    slots,
+    state,
+    code,
+    ...(manifest === undefined ? {} : { manifest }),
+    ...(weights === undefined ? {} : { weights }),
+  };
+}
+
+/** What challenges may ask an instance of this version for. Only public chutes: transcripts are for everybody to read. */
+function filesOf({ code, config }: VersionSpec): Pick<InstanceRow, 'manifest' | 'weights'> {
+  if (!config.public) return {};
+  const { manifest } = code ?? {};
+  const { weights } = config;
+  return {
+    ...(manifest === undefined ? {} : { manifest }),
+    ...(weights === undefined ? {} : { weights: { root: weights.root, leaves: weights.leaves } }),
+  };
 }

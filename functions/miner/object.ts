@@ -22,9 +22,12 @@ import {
 import { hmac } from '@noble/hashes/hmac.js';
 import { sha256 } from '@noble/hashes/sha2.js';
 import { blobs } from '../blobs.ts';
-import type { AgentFacts, CallId, InquiryAnswer, RelayAsk } from '../calls/ports.ts';
+import { beaconChain } from '../beacon/client.ts';
+import type { AgentFacts, CallId, ChallengeOrder, ChallengeTold, InquiryAnswer, RelayAsk } from '../calls/ports.ts';
 import type { Env } from '../env.ts';
 import { event } from '../events.ts';
+import { openingTokens } from '../gate/opening-token.ts';
+import { suiteOf } from '../protocol/challenge/suite.ts';
 import { Together } from '../together.ts';
 import type { AgentWorld } from '../why/agent-reasons.ts';
 import { BlobStreams } from './blob-streams.ts';
@@ -72,7 +75,8 @@ export class MinerObject extends DurableObject<Env> {
     const key = sha256(new TextEncoder().encode(`checkpoint\n${env.EDGE_SECRET}`));
     this.store = new MinerStore(ctx.storage.sql);
     const first = crypto.getRandomValues(new Uint32Array(1))[0] ?? 0;
-    this.core = new MinerCore(this.store.rows(), first, (bytes) => hmac(sha256, key, bytes), Date.now());
+    const judging = { chain: beaconChain(env), suite: suiteOf(env.NETWORK), token: openingTokens(env.EDGE_SECRET).make };
+    this.core = new MinerCore(this.store.rows(), first, (bytes) => hmac(sha256, key, bytes), Date.now(), judging);
     this.wake();
   }
 
@@ -105,7 +109,7 @@ export class MinerObject extends DurableObject<Env> {
 
   /** The Worker verified the login in `x-ask`; a challenge is good once. */
   private login(request: Request): Response {
-    const login = readAsk<Pick<Login, 'agent' | 'hotkey' | 'name' | 'challenge' | 'versions' | 'sealKey'> & { clockMs?: number }>(request);
+    const { clockMs, ...login } = readAsk<Login & { clockMs?: number }>(request);
     const challengedAt = Number(login.challenge.split('.')[0]);
     // A login that was overtaken on its way must not fence the newer one.
     if (challengedAt < this.challengedAt || !this.spendChallenge(login.challenge)) return new Response(null, { status: 409 });
@@ -114,7 +118,9 @@ export class MinerObject extends DurableObject<Env> {
     for (const old of this.ctx.getWebSockets()) old.close(CLOSE.superseded, 'a newer session took over');
     this.run(this.core.onClose(this.core.epoch, Date.now()));
     const version = chooseVersion(login.versions) ?? PROTOCOL_VERSIONS[0];
-    this.run(this.core.onLogin(login.agent, login.hotkey, login.name, Date.now(), version, login.sealKey, login.clockMs));
+    // A Worker of the deploy before tells a part of it.
+    const whole = (login.signature as string | undefined) === undefined ? undefined : login;
+    this.run(this.core.onLogin(login.agent, login.hotkey, login.name, Date.now(), version, login.sealKey, clockMs, whole));
     this.ctx.acceptWebSocket(pair[1]);
     this.socket = pair[1];
     arrived(login.agent, Date.now());
@@ -197,12 +203,6 @@ export class MinerObject extends DurableObject<Env> {
     this.run(this.core.onClose(epoch, Date.now(), code));
   }
 
-  private leave(): void {
-    const agent = this.core.agentId;
-    if (agent !== null) left(agent);
-  }
-
-  /** A socket that said nothing for too long is not trusted with a call. */
   /** Lets the agent go; false: it was not here. Its next login says why it may not come. */
   dismiss(why: string): boolean {
     const here = this.socket !== null;
@@ -210,6 +210,12 @@ export class MinerObject extends DurableObject<Env> {
     return here;
   }
 
+  private leave(): void {
+    const agent = this.core.agentId;
+    if (agent !== null) left(agent);
+  }
+
+  /** A socket that said nothing for too long is not trusted with a call. */
   private dropSilent(): void {
     if (this.socket === null) return;
     const pinged = this.ctx.getWebSocketAutoResponseTimestamp(this.socket)?.getTime() ?? 0;
@@ -329,6 +335,33 @@ export class MinerObject extends DurableObject<Env> {
     return this.core.why(Date.now());
   }
 
+  /** Judges asked for these; how each stands. */
+  challenge(orders: ChallengeOrder[]): ChallengeTold[] {
+    this.dropSilent();
+    const { told, effects } = this.core.challenge(orders, Date.now());
+    this.run(effects);
+    return told;
+  }
+
+  /** Whether an upload of the opening may begin. */
+  mayOpen(id: string): boolean {
+    const { may, effects } = this.core.mayOpen(id, Date.now());
+    this.run(effects);
+    return may;
+  }
+
+  /** It is kept under this hash; false: too late, or another came first. */
+  opened(id: string, sha256: string, bytes: number): boolean {
+    const { taken, effects } = this.core.onOpened(id, sha256, bytes, Date.now());
+    this.run(effects);
+    return taken;
+  }
+
+  /** No paid calls until then (unix ms). */
+  shutGate(until: number): void {
+    this.run(this.core.shutGate(until, Date.now()));
+  }
+
   /** Milliseconds of one ping to the agent and back; null without a connection or an answer within 5 s. */
   async ping(): Promise<number | null> {
     this.dropSilent();
@@ -420,6 +453,8 @@ export class MinerObject extends DurableObject<Env> {
       case 'gone':
       case 'log':
       case 'record':
+      case 'pulse':
+      case 'transcripts':
         this.ctx.waitUntil(this.send(effect));
         return;
     }

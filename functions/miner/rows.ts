@@ -1,7 +1,11 @@
 /** What of a Miner object survives it: rows of one table, each with a key, a kind and JSON. */
-import type { Inventory } from '#protocol';
+import type { Inventory, Login, Manifest } from '#protocol';
 import type { CallId, RelayAsk, Settlement } from '../calls/ports.ts';
+import type { ChallengeRow } from './challenge-row.ts';
+import type { GateRow } from './gate.ts';
 import type { PastRow } from './past.ts';
+import type { RepeatsRow } from './repeats.ts';
+import type { RttRow } from './rtt.ts';
 
 export interface AgentRow {
   kind: 'agent';
@@ -12,6 +16,8 @@ export interface AgentRow {
   inventory: Inventory | null;
   /** X25519, hex, of the newest login. Absent in rows of an older deploy. */
   sealKey?: string;
+  /** The newest, whose session key signs. Absent in rows of an older deploy. */
+  login?: Login;
   /** Sessions so far; a session acts only while its epoch is the newest. */
   epoch: number;
 }
@@ -59,9 +65,22 @@ export interface InstanceRow {
   state: 'starting' | 'live' | 'draining';
   /** The code folder its grant names, and whose it is; the only blob the agent may fetch for it. */
   code: { sha256: string; account: string } | null;
+  /** What it must have: its code folder, and the folder of its model. Absent: nothing that a challenge can ask for. */
+  manifest?: Manifest;
+  weights?: Manifest;
 }
 
-export type Row = AgentRow | AttemptRow | SettlementRow | TombstoneRow | InstanceRow | PastRow;
+export type Row =
+  | AgentRow
+  | AttemptRow
+  | SettlementRow
+  | TombstoneRow
+  | InstanceRow
+  | PastRow
+  | ChallengeRow
+  | GateRow
+  | RepeatsRow
+  | RttRow;
 
 export const attemptKey = (call: CallId, attempt: number): string => `${call}/${attempt}`;
 export const instanceRowKey = (instance: string): string => `i:${instance}`;

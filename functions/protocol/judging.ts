@@ -37,6 +37,8 @@ const targetItemSchema = z.object({
   agent: id,
   device: z.nullable(id),
   instance: z.nullable(id),
+  /** What it can be asked for: an instance only for files whose manifest is known. */
+  kinds: z.optional(z.array(z.enum(CHALLENGE_KINDS)).check(z.maxLength(CHALLENGE_KINDS.length))),
 });
 export type TargetItem = z.infer<typeof targetItemSchema>;
 export const targetsReplySchema = z.object({
@@ -57,7 +59,7 @@ export const challengesReplySchema = z.object({
   items: z.array(z.object({ id, state: z.enum(['started', 'running', 'ended', 'refused']), why: z.string().check(z.maxLength(64)) })),
 });
 
-/** A transcript of the feed; before it has ended only its head. */
+/** A transcript of the feed; before it has ended only its head and its commit, which cannot be dated back from then on. */
 const feedItemSchema = z.object({
   seq: count,
   id,
@@ -65,6 +67,7 @@ const feedItemSchema = z.object({
   target,
   hotkey,
   slot: count,
+  commit: z.optional(transcriptSchema.shape.commit),
   /** Null until it has ended. */
   transcript: z.nullable(transcriptSchema),
 });

@@ -12,6 +12,8 @@ export interface AgentWorld extends Pick<PastRow, 'since' | 'clockMs' | 'ends' |
   connected: boolean;
   /** The operator of this network lets its hotkey in no more. */
   refused?: boolean;
+  /** A judge of the gate keeps paid calls away. */
+  gated?: boolean;
   draining: boolean;
   inventory: Inventory | null;
   instances: { chute: string; state: 'starting' | 'live' | 'draining' }[];
@@ -62,6 +64,7 @@ function stateOf({ connected, instances }: AgentWorld): AgentWhy['state'] {
 /** What keeps it from everything. */
 function ofSessions(agent: AgentWorld, now: number): WhyReason[] {
   if (agent.refused === true) return [plain('refused')];
+  if (agent.gated === true) return [plain('gated')];
   const found: WhyReason[] = [];
   const cuts = agent.ends.filter(({ at, code }) => now - at < CUT_MS && !KNOWN_ENDS.has(code)).length;
   const last = agent.ends.at(-1)?.code;

@@ -83,9 +83,9 @@ export interface Wrong extends NonNullable<Verdict['wrong']> {
   reason: VerdictReason;
 }
 
-/** As the edge gives it back. `at`: when it came, unix ms. */
+/** As the edge gives it back. `slot`: of the challenge; `at`: when it came, unix ms. */
 export interface StoredVerdict extends Verdict {
   judge: string;
-  epoch: number;
+  slot: number;
   at: number;
 }

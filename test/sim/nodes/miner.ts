@@ -334,6 +334,8 @@ export class MinerNode extends ObjectHost {
       case 'blob':
       case 'blobCredit':
       case 'blobStop':
+      case 'pulse':
+      case 'transcripts':
         sim.fail('only what is asked for happens', `effect ${effect.do} of ${this.name}`);
         return;
     }

@@ -23,8 +23,9 @@ const spec: VersionSpec = {
     scale_up_after: 1,
     idle_after: 1,
     bounty: 1,
+    weights: { path: 'm', root: 'cd'.repeat(32), leaves: 1 },
   }),
-  code: null,
+  code: { sha256: 'ef'.repeat(32), bytes: 1, manifest: { root: 'cd'.repeat(32), leaves: 1 } },
 };
 const grant: Grant = { type: 'grant', ref: 'r', instance: 'ins_1', deadlineMs: 1, spec, sealed: 'AA', bounty: 5 };
 
@@ -41,7 +42,7 @@ test('a grant with every field there is can be read, and says the same of what i
     instance: 'ins_1',
     spec: { name: 'demo/x', config: { name: 'x', command: ['x'] } },
   });
-  expect(JSON.stringify(inVersion(1, grant))).not.toMatch(/sealed|bounty|egress/);
+  expect(JSON.stringify(inVersion(1, grant))).not.toMatch(/sealed|bounty|egress|weights|manifest/);
   expect(inVersion(2, grant)).toEqual(grant);
   expect(
     SCALING.every((field) => field in grant.spec.config),

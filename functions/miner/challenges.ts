@@ -1,0 +1,307 @@
+/**
+ * Challenges that the edge relays to this agent and writes down. It measures and decides nothing of what is proven.
+ *
+ *   announce    a judge asked; the work of one device is one after the other
+ *   send        the round that seeds it is out
+ *   commit      the work is bound; the first round after it names the samples
+ *   sample      that round is out
+ *   opened      the upload came; or nothing came in time
+ *
+ * Before the commit, a session that ends makes it void. From the commit on only an opening counts: who sees samples that it cannot
+ * open gains nothing by leaving.
+ */
+import type { CommitMessage, Login } from '#protocol';
+import type { ChallengeOrder, ChallengeTold } from '../calls/ports.ts';
+import { publishedAt, roundAt, type BeaconChain } from '../protocol/challenge/beacon.ts';
+import { seedingRound } from '../protocol/challenge/schedule.ts';
+import { CHALLENGE_LIMITS, type Suite } from '../protocol/challenge/suite.ts';
+import type { Transcript } from '../protocol/challenge/transcript.ts';
+import { challengeKey, draftOf, storable, subjectOf, type ChallengeRow } from './challenge-row.ts';
+import { Pulses } from './pulses.ts';
+import type { Repeats } from './repeats.ts';
+import type { AgentRow, InstanceRow } from './rows.ts';
+import type { Rtt } from './rtt.ts';
+import type { Turn } from './turn.ts';
+
+/** What a network goes by, and how an upload is allowed. */
+export interface Judging {
+  chain: BeaconChain;
+  suite: Suite;
+  token(this: void, id: string, agent: string, until: number): string;
+}
+
+/** Milliseconds after its time at which a pulse is too old to be sent as a seed: an agent may have it from elsewhere. Less than `seedLateMs`. */
+export const STALE_MS = 3_000;
+/** Milliseconds that an announced challenge waits for its turn and its pulse. */
+const WAIT_MS = 2 * CHALLENGE_LIMITS.commitMs + CHALLENGE_LIMITS.openMs;
+/** Milliseconds until the record is told again. */
+const RETRY_MS = 2_000;
+/** Rows kept at once, with those that have ended and are remembered until nobody can ask for them again. */
+export const ROWS = 4 * CHALLENGE_LIMITS.runningPerAgent;
+/** Uploads of one opening that may be begun. */
+export const UPLOADS = 4;
+/** Transcripts told to the record at once. */
+const TOLD = 32;
+
+export class Challenges {
+  private readonly rows = new Map<string, ChallengeRow>();
+  private readonly toldAt = new Map<string, number>();
+  /** Samples that a new session may have missed. */
+  private readonly unsaid = new Set<string>();
+  private readonly pulses = new Pulses();
+  private readonly judging: Judging;
+  private readonly repeats: Repeats;
+  private readonly rtt: Rtt;
+
+  constructor(judging: Judging, repeats: Repeats, rtt: Rtt) {
+    this.judging = judging;
+    this.repeats = repeats;
+    this.rtt = rtt;
+  }
+
+  restore(row: ChallengeRow): void {
+    this.rows.set(row.draft.id, row);
+  }
+
+  // ── what judges ask ──
+
+  /** `goneSince`: unix ms; null while it is connected, or where nobody knows. */
+  announce(
+    turn: Turn,
+    order: ChallengeOrder,
+    agent: AgentRow | null,
+    instances: readonly InstanceRow[],
+    goneSince: number | null,
+  ): ChallengeTold {
+    const { id } = order;
+    const known = this.rows.get(id);
+    if (known !== undefined) return { id, state: known.step === 'ended' ? 'ended' : 'running', why: '' };
+    const refused = (why: string): ChallengeTold => ({ id, state: 'refused', why });
+    if (agent?.login === undefined || agent.inventory === null) return refused('offline');
+    if (!turn.connected && goneSince !== null && goneSince < order.slot * 1000) return refused('offline');
+    const { chain, suite } = this.judging;
+    const subject = subjectOf(order, agent.agent, agent.inventory, instances, suite);
+    if (subject === null) return refused('no_target');
+    if (this.running().length >= CHALLENGE_LIMITS.runningPerAgent || this.rows.size >= ROWS) return refused('busy');
+    if (!order.scheduled && !this.repeats.take(turn, order.target, order.judge)) return refused('budget');
+    const draft = draftOf(order, agent.hotkey, agent.agent, agent.login, subject, seedingRound(chain, order.slot, suite));
+    const row: ChallengeRow = {
+      kind: 'challenge',
+      key: challengeKey(id),
+      step: 'announced',
+      due: turn.now + WAIT_MS,
+      draft,
+      untold: false,
+      uploads: 0,
+    };
+    this.put(turn, row);
+    if (!turn.connected) this.end(turn, row, 'disconnected');
+    else if (turn.version < 2) this.end(turn, row, 'declined', { declined: 'protocol 1' });
+    this.rtt.ping(turn);
+    this.tick(turn, agent);
+    return { id, state: this.rows.get(id)?.step === 'ended' ? 'ended' : 'started', why: '' };
+  }
+
+  // ── what the agent says ──
+
+  commit(turn: Turn, { id, root, seen, helper, signature }: CommitMessage, agent: AgentRow | null): void {
+    const row = this.rows.get(id);
+    if (row?.step !== 'sent' || row.draft.device === null) return;
+    const commit = { root, seen, helper: storable(helper), signature, at: turn.now };
+    const draft = { ...row.draft, commit, rtt_ms: this.rtt.least(turn.now) };
+    this.put(turn, { ...row, step: 'committed', due: turn.now + CHALLENGE_LIMITS.openMs, draft, untold: true });
+    this.tick(turn, agent);
+  }
+
+  decline(turn: Turn, id: string, reason: string, agent: AgentRow | null): void {
+    const row = this.rows.get(id);
+    if (row?.step !== 'sent') return;
+    this.end(turn, row, 'declined', { declined: storable(reason) });
+    this.tick(turn, agent);
+  }
+
+  /** Whether an upload of it may begin. */
+  mayOpen(turn: Turn, id: string): boolean {
+    const row = this.rows.get(id);
+    if (row === undefined || !awaitsOpening(row) || turn.now >= row.due || row.uploads >= UPLOADS) return false;
+    this.put(turn, { ...row, uploads: row.uploads + 1 });
+    return true;
+  }
+
+  /** False: it came too late, or another came before it. */
+  opened(turn: Turn, id: string, sha256: string, bytes: number, agent: AgentRow | null): boolean {
+    const row = this.rows.get(id);
+    if (row === undefined || !awaitsOpening(row) || turn.now >= row.due) return false;
+    this.end(turn, row, 'opened', { opening: { sha256, bytes, at: turn.now } });
+    this.tick(turn, agent);
+    return true;
+  }
+
+  // ── the session ──
+
+  /** It said hello: what it may have missed is said again. */
+  greeted(turn: Turn, agent: AgentRow): void {
+    for (const row of this.rows.values()) if (row.step === 'sampled') this.unsaid.add(row.draft.id);
+    this.tick(turn, agent);
+  }
+
+  /** Its session key is gone: what is not bound yet never will be. */
+  sessionEnded(turn: Turn): void {
+    for (const row of this.rows.values()) if (row.step === 'sent' && row.draft.device !== null) this.end(turn, row, 'disconnected');
+    this.tell(turn);
+  }
+
+  // ── what the beacon and the record answer ──
+
+  /** `randomness` null: there was none to be had now. */
+  onPulse(turn: Turn, round: number, randomness: string | null, agent: AgentRow | null): void {
+    this.pulses.answered(turn, round, randomness);
+    this.tick(turn, agent);
+  }
+
+  /** What the record has taken, as it was told. */
+  onTold(turn: Turn, told: readonly { id: string; ended: boolean }[]): void {
+    for (const { id, ended } of told) {
+      const row = this.rows.get(id);
+      this.toldAt.delete(id);
+      if (row !== undefined && row.untold && (row.step === 'ended') === ended) this.put(turn, { ...row, untold: false });
+    }
+    this.forget(turn);
+    this.tell(turn);
+  }
+
+  tick(turn: Turn, agent: AgentRow | null): void {
+    for (const row of this.rows.values()) this.step(turn, row, agent);
+    this.pulses.keepOnly(new Set(this.running().map((row) => this.roundOf(row))));
+    this.forget(turn);
+    this.tell(turn);
+  }
+
+  private step(turn: Turn, row: ChallengeRow, agent: AgentRow | null): void {
+    if (row.step === 'ended') return;
+    if (turn.now >= row.due) return this.giveUp(turn, row);
+    turn.wake(row.due);
+    if (row.step === 'announced') this.stepAnnounced(turn, row, agent);
+    if (row.step === 'committed') this.stepCommitted(turn, row);
+    if (row.step === 'sampled' && this.unsaid.has(row.draft.id)) this.tellSample(turn, row);
+  }
+
+  private giveUp(turn: Turn, row: ChallengeRow): void {
+    if (row.step === 'announced') return this.end(turn, row, turn.connected ? 'no_pulse' : 'disconnected');
+    if (row.step === 'committed') return this.end(turn, row, 'no_pulse');
+    if (row.step === 'sampled') return this.end(turn, row, 'no_opening');
+    if (row.draft.device !== null) return this.end(turn, row, 'no_commit');
+    return this.end(turn, row, turn.connected ? 'no_opening' : 'disconnected');
+  }
+
+  private stepAnnounced(turn: Turn, row: ChallengeRow, agent: AgentRow | null): void {
+    const { login } = agent ?? {};
+    if (login === undefined || !turn.connected || !this.isItsTurn(row)) return;
+    const { chain } = this.judging;
+    if (turn.now - publishedAt(chain, row.draft.round) > STALE_MS) {
+      const round = roundAt(chain, turn.now) + 1;
+      row = { ...row, draft: { ...row.draft, round } };
+      this.put(turn, row);
+    }
+    const randomness = this.pulses.get(turn, row.draft.round, publishedAt(chain, row.draft.round));
+    if (randomness !== null) this.send(turn, row, randomness, login);
+  }
+
+  /** Two tests of one device at once would each see half of it. */
+  private isItsTurn(row: ChallengeRow): boolean {
+    if (row.draft.device === null) return true;
+    const first = this.running().find((other) => other.draft.target === row.draft.target);
+    return first === row;
+  }
+
+  private send(turn: Turn, row: ChallengeRow, randomness: string, login: Login): void {
+    const { id, kind, device, instance, target, profile, steps, round, agent } = row.draft;
+    const files = device === null;
+    const withinMs = files ? CHALLENGE_LIMITS.openMs : CHALLENGE_LIMITS.commitMs;
+    const due = turn.now + withinMs;
+    this.put(turn, { ...row, step: 'sent', due, draft: { ...row.draft, login, sent_at: turn.now } });
+    turn.wake(due);
+    turn.tell({
+      type: 'challenge',
+      id,
+      kind,
+      target,
+      profile,
+      steps,
+      round,
+      randomness,
+      withinMs,
+      device: device?.id ?? null,
+      instance: instance?.instance ?? null,
+      ...(files ? { token: this.judging.token(id, agent, due) } : {}),
+    });
+  }
+
+  private stepCommitted(turn: Turn, row: ChallengeRow): void {
+    const round = this.roundOf(row);
+    if (this.pulses.get(turn, round, publishedAt(this.judging.chain, round)) === null) return;
+    const due = turn.now + CHALLENGE_LIMITS.openMs;
+    const sampled: ChallengeRow = { ...row, step: 'sampled', due, draft: { ...row.draft, sample: { round, sent_at: turn.now } } };
+    this.put(turn, sampled);
+    turn.wake(due);
+    this.unsaid.add(row.draft.id);
+    this.tellSample(turn, sampled);
+  }
+
+  private tellSample(turn: Turn, { draft, due }: ChallengeRow): void {
+    const { id, agent, sample } = draft;
+    const randomness = sample === null ? null : this.pulses.get(turn, sample.round, 0);
+    if (sample === null || randomness === null || !turn.connected) return;
+    this.unsaid.delete(id);
+    const token = this.judging.token(id, agent, due);
+    turn.tell({ type: 'sample', id, round: sample.round, randomness, token, withinMs: Math.max(0, due - turn.now) });
+  }
+
+  /** The round that it waits for, or goes by: its samples' from the commit on. */
+  private roundOf({ draft }: ChallengeRow): number {
+    return draft.commit === null ? draft.round : roundAt(this.judging.chain, draft.commit.at) + 1;
+  }
+
+  // ── rows ──
+
+  private running(): ChallengeRow[] {
+    return [...this.rows.values()].filter((row) => row.step !== 'ended');
+  }
+
+  private end(turn: Turn, row: ChallengeRow, end: Transcript['end'], more: Partial<Pick<Transcript, 'declined' | 'opening'>> = {}): void {
+    this.put(turn, { ...row, step: 'ended', untold: true, draft: { ...row.draft, ...more, end, ended_at: turn.now } });
+    this.unsaid.delete(row.draft.id);
+  }
+
+  private put(turn: Turn, row: ChallengeRow): void {
+    if (row.untold) this.toldAt.delete(row.draft.id);
+    this.rows.set(row.draft.id, row);
+    turn.put(row);
+  }
+
+  /** Tells the record what it has not heard, and again what it did not acknowledge. */
+  private tell(turn: Turn): void {
+    const untold = [...this.rows.values()].filter((row) => row.untold);
+    const due = untold.filter((row) => turn.now >= (this.toldAt.get(row.draft.id) ?? -Infinity) + RETRY_MS).slice(0, TOLD);
+    for (const row of due) this.toldAt.set(row.draft.id, turn.now);
+    if (due.length > 0) turn.do({ do: 'transcripts', drafts: due.map((row) => row.draft) });
+    if (untold.length > 0) turn.wake(turn.now + RETRY_MS);
+  }
+
+  /** What is on record and of a slot that nobody can ask for any more. */
+  private forget(turn: Turn): void {
+    const keptMs = 2 * this.judging.suite.cadence.slotSeconds * 1000;
+    const gone: string[] = [];
+    for (const [id, row] of this.rows) {
+      if (row.step !== 'ended' || row.untold) continue;
+      const until = row.draft.slot * 1000 + keptMs;
+      if (turn.now < until) turn.wake(until);
+      else if (this.rows.delete(id)) gone.push(row.key);
+    }
+    if (gone.length > 0) turn.do({ do: 'delete', keys: gone });
+  }
+}
+
+function awaitsOpening({ step, draft }: ChallengeRow): boolean {
+  return step === 'sampled' || (step === 'sent' && draft.device === null);
+}
