@@ -61,7 +61,7 @@ export function readEvidence(bytes: Uint8Array): Evidence {
     uses: of('use'),
     served: of('served'),
     neurons: of('neuron'),
-    transcripts: of('transcript').map(({ t: _, ...transcript }) => transcript),
+    transcripts: of('transcript').map(withoutKind),
   };
 }
 
@@ -155,9 +155,9 @@ function readLines<T>(bytes: Uint8Array, most: number, schema: z.ZodMiniType<T>)
   });
 }
 
-function withoutKind(line: Verdict & { t: 'verdict' }): Verdict {
-  const { t: _, ...verdict } = line;
-  return verdict;
+function withoutKind<T extends { t: string }>(line: T): Omit<T, 't'> {
+  const { t: _, ...rest } = line;
+  return rest;
 }
 
 function jsonOrNull(text: string): unknown {

@@ -59,6 +59,8 @@ export async function run(argv: readonly string[], terminal: Terminal): Promise<
     return code;
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return EXIT.identical;
+    // Commander has printed the help already.
+    if (error instanceof CommanderError && error.code === 'commander.help') return EXIT.usage;
     return fail(error, terminal, argv.includes('--json'));
   }
 }
