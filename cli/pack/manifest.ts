@@ -8,8 +8,8 @@ import type { OpenedLeaf } from '#protocol/challenge/possession.ts';
 import type { Manifest } from '#protocol';
 
 /** Files of one folder, and folders in folders; more is a folder that was not meant. */
-const MAX_FILES = 20_000;
-const MAX_DEPTH = 32;
+const BOUNDS = { files: 20_000, depth: 32 } as const;
+type Bounds = Record<keyof typeof BOUNDS, number>;
 /** Bytes that one read brings. */
 const READ_BYTES = 1024 * 1024;
 
@@ -33,21 +33,21 @@ export class NoManifest extends Error {
 export const fastSha256 = (bytes: Uint8Array): Uint8Array => createHash('sha256').update(bytes).digest();
 
 /** The files of a folder in the order of a manifest. A link counts as what it leads to. Throws `NoManifest`. */
-export async function listFiles(folder: string): Promise<ListedFile[]> {
+export async function listFiles(folder: string, bounds: Bounds = BOUNDS): Promise<ListedFile[]> {
   const files: ListedFile[] = [];
-  await list(folder, '', 0, files);
+  await list(folder, '', 0, files, bounds);
   return files.toSorted((a, b) => Buffer.compare(Buffer.from(a.path), Buffer.from(b.path)));
 }
 
-async function list(folder: string, inside: string, depth: number, files: ListedFile[]): Promise<void> {
-  if (depth > MAX_DEPTH) throw new NoManifest(`folders in more than ${MAX_DEPTH} folders`);
+async function list(folder: string, inside: string, depth: number, files: ListedFile[], bounds: Bounds): Promise<void> {
+  if (depth > bounds.depth) throw new NoManifest(`folders in more than ${bounds.depth} folders`);
   for (const name of await readdir(join(folder, inside)).catch(unreadable)) {
     const path = inside === '' ? name : `${inside}/${name}`;
     const found = await stat(join(folder, path)).catch(unreadable);
-    if (found.isDirectory()) await list(folder, path, depth + 1, files);
+    if (found.isDirectory()) await list(folder, path, depth + 1, files, bounds);
     else if (found.isFile()) files.push({ path, bytes: found.size });
     else throw new NoManifest(`${path} is neither a file nor a folder`);
-    if (files.length > MAX_FILES) throw new NoManifest(`more than ${MAX_FILES} files`);
+    if (files.length > bounds.files) throw new NoManifest(`more than ${bounds.files} files`);
   }
 }
 

@@ -18,12 +18,14 @@ export interface Opening {
 export class Uploads {
   readonly #api: string;
   readonly #outbound: Outbound;
+  readonly #pauseMs: number;
   readonly #queue: (() => void)[] = [];
   #running = 0;
 
-  constructor(api: string, outbound: Outbound) {
+  constructor(api: string, outbound: Outbound, pauseMs = FIRST_PAUSE_MS) {
     this.#api = api;
     this.#outbound = outbound;
+    this.#pauseMs = pauseMs;
   }
 
   /** Null: the edge has it; else why not, in a few words. */
@@ -42,6 +44,7 @@ export class Uploads {
     const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/octet-stream' };
     let why = 'there was no time left';
     for (let tried = 0; tried < TRIES && !signal.aborted; tried++) {
+      if (tried > 0) await sleep(this.#pauseMs * 2 ** (tried - 1), undefined, { signal }).catch(() => {});
       try {
         const answer = await this.#outbound.ask(url, { method: 'PUT', headers, body, timeoutMs, maxBytes: ANSWER_BYTES, signal });
         if (answer.ok) return null;
@@ -50,7 +53,6 @@ export class Uploads {
       } catch (error) {
         why = failureOf(error);
       }
-      await sleep(FIRST_PAUSE_MS * 2 ** tried, undefined, { signal }).catch(() => {});
     }
     return why;
   }
