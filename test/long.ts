@@ -4,6 +4,7 @@
  */
 import { spawn } from 'node:child_process';
 import { parseArgs } from 'node:util';
+import { countCheats, countHonest } from './cheats/count.ts';
 import { bank } from './network/bank/bank.ts';
 import { outage } from './network/bank/outage.ts';
 import { storm } from './network/storm/storm.ts';
@@ -26,6 +27,8 @@ const MARKETS = [
   ['3', '0.33'],
   ['2', '0.38'],
 ] as const;
+/** Challenges that each cheat plays, and that an honest agent of the smallest size does. */
+const CHALLENGES = { cheats: 200, honest: 10_000 };
 /** Paid calls of the bank test. */
 const BANK_CALLS = 1_000_000;
 
@@ -87,6 +90,13 @@ const proofs: Record<string, () => Promise<Outcome>> = {
       markets.push({ ok: code === 0, figures: JSON.parse(output.trim().split('\n').at(-1) ?? '{}') as unknown });
     }
     return { ok: markets.every((m) => m.ok), figures: { markets: markets.map((m) => m.figures) } };
+  },
+  async proofs() {
+    const honest = countHonest(CHALLENGES.honest);
+    const cheats = countCheats(CHALLENGES.cheats);
+    const caught = cheats.every(({ passed, most }) => passed <= most);
+    const rows = cheats.map(({ name, challenges, passed, reasons }) => ({ name, challenges, passed, reasons }));
+    return { ok: caught && honest.passed === honest.challenges, figures: { honest: honest.reasons, cheats: rows } };
   },
   async idempotency() {
     const args = ['node_modules/.bin/vitest', 'run', '--project', 'together', 'test/network/idempotency.test.ts'];

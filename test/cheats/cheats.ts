@@ -24,11 +24,11 @@ export interface Cheat {
 }
 
 /** Draws of samples from one forged work: what is sampled is what decides, so a work serves for many. */
-const WORLDS = 20;
+const WORLDS = 10;
 
 const DONE = [20, 50, 80, 90] as const;
 /** Of a `long`. */
-const STEPS = 48;
+const STEPS = 32;
 const ROWS = 128;
 const TILES = 4;
 
@@ -66,7 +66,7 @@ function forged(name: string, device: string, forgery: (nth: number) => Forgery,
 }
 
 function single(name: string, how: (one: Try, asked: Asked) => Verdict | Verdict[]): Cheat {
-  return { name, escapes: 0, play: (one) => [how(one, ask(one.agent, 'swift', one.nth))].flat() };
+  return { name, escapes: 0, play: (one) => [how(one, ask(one.agent, 'small', one.nth))].flat() };
 }
 
 export const CHEATS: readonly Cheat[] = [
@@ -78,12 +78,13 @@ export const CHEATS: readonly Cheat[] = [
   ]),
   partly('columns', 75, TILES, ({ tile }) => tile),
   single('D3 the transcript of an earlier challenge again', ({ agent, nth, judge }, asked) => {
-    const proof = honest(ask(agent, 'swift', nth + 1_000_000).work);
+    const proof = honest(ask(agent, 'small', nth + 1_000_000).work);
     const { transcript, bytes } = play(agent, asked, proof);
     return judge(transcript, bytes);
   }),
-  single('D3 the work of another miner', ({ agent, other, nth, judge }, asked) => {
-    const { transcript, bytes } = play(agent, asked, honest(ask(other, 'swift', nth).work));
+  // Of so many steps the first one, which alone begins with the seed, is mostly not sampled.
+  single('D3 the work of another miner', ({ agent, other, nth, judge }) => {
+    const { transcript, bytes } = play(agent, ask(agent, 'long', nth), honest(ask(other, 'long', nth).work));
     return judge(transcript, bytes);
   }),
   forged('D4 one A for all steps', 'swift', () => ({ before: () => new Uint8Array(32) })),
@@ -102,7 +103,7 @@ export const CHEATS: readonly Cheat[] = [
     escapes: 0.25,
     play: ({ agent, nth, judge }) =>
       [1, 2, 3, 4].map((turn) => {
-        const asked = ask(agent, 'swift', nth * 4 + turn);
+        const asked = ask(agent, 'small', nth * 4 + turn);
         const { transcript, bytes } = play(agent, asked, honest(asked.work), { afterMs: turn * 3_900 });
         return judge(transcript, bytes);
       }),

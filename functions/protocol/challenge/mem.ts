@@ -26,7 +26,7 @@ export interface MemSample {
 
 export interface MemProof {
   root: string;
-  open(samples: readonly MemSample[]): Uint8Array;
+  open: (samples: readonly MemSample[]) => Uint8Array;
 }
 
 /** Words of an element and of a lane's state. */

@@ -33,7 +33,7 @@ export interface MmProof {
   /** Hex; what is committed to. */
   root: string;
   /** What shows the samples to be right. Makes the sampled steps anew. */
-  open(samples: readonly MmSample[]): Uint8Array;
+  open: (samples: readonly MmSample[]) => Uint8Array;
 }
 
 const LEAF = 4;

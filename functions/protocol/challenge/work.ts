@@ -19,7 +19,7 @@ export interface Work {
 export interface WorkProof {
   root: string;
   /** `randomness`: of the round that names the samples. */
-  open(randomness: string): Uint8Array;
+  open: (randomness: string) => Uint8Array;
 }
 
 /** Of the memory of a class, the thousandths that are filled; and MiB where a class tells none. */
