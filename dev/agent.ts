@@ -16,6 +16,8 @@ export interface AgentAsk {
   index: number;
   /** Commands of this account's chutes may run here, without a container. */
   allowAccount: string;
+  /** What runs instead of the miner's command, script and first arguments; for tests. */
+  program?: readonly string[];
 }
 
 export interface AgentPart {
@@ -24,6 +26,7 @@ export interface AgentPart {
   part: Part;
 }
 
+const MINER = [join(ROOT, 'miner-agent/bin.ts')];
 /** Calls that run when everything is stopped may go on this long. */
 const DRAIN_SECONDS = 1;
 /** Room for what a visitor deploys, and for the new version of it beside the old one. */
@@ -31,7 +34,7 @@ const MAX_INSTANCES = 32;
 /** Time to end calls and programs before it is killed. */
 const GRACE_MS = 5_000;
 
-export async function startAgent({ network, folder, index, allowAccount }: AgentAsk): Promise<AgentPart> {
+export async function startAgent({ network, folder, index, allowAccount, program = MINER }: AgentAsk): Promise<AgentPart> {
   const home = folder.folder('agents', String(index));
   const keyFile = join(home, 'hotkey');
   const { ss58: hotkey } = hotkeyIn(keyFile);
@@ -52,12 +55,7 @@ export async function startAgent({ network, folder, index, allowAccount }: Agent
     log: `agent-${index}`,
     command: process.execPath,
     // A miner who has a config of their own does not mean this agent.
-    args: [
-      join(ROOT, 'miner-agent/bin.ts'),
-      'up',
-      '--no-config',
-      ...Object.entries(flags).flatMap(([flag, value]) => [`--${flag}`, value]),
-    ],
+    args: [...program, 'up', '--no-config', ...Object.entries(flags).flatMap(([flag, value]) => [`--${flag}`, value])],
     // Chutes that say `node` get this one.
     env: { ...process.env, PATH: `${dirname(process.execPath)}:${process.env['PATH']}` },
     cwd: home,

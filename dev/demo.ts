@@ -53,6 +53,8 @@ export interface DemoAsk {
   folder: DataFolder;
   chutes?: DemoChute[];
   agents?: number;
+  /** What the i-th agent runs instead of the miner's command; for tests. */
+  program?: (index: number) => readonly string[] | undefined;
   /** False leaves the judge out; for tests. */
   judge?: boolean;
   say: Say;
@@ -85,7 +87,10 @@ export async function raiseDemo(ask: DemoAsk): Promise<{ facts: Demo; agents: Ag
   if (chutes.length > 0) say(`Deployed ${chutes.map(({ name }) => name).join(', ')}.`);
 
   const agents = [];
-  for (let index = 0; index < (ask.agents ?? 1); index++) agents.push(await startAgent({ network, folder, index, allowAccount: account }));
+  for (let index = 0; index < (ask.agents ?? 1); index++) {
+    const program = ask.program?.(index);
+    agents.push(await startAgent({ network, folder, index, allowAccount: account, ...(program === undefined ? {} : { program }) }));
+  }
   if (wanted.length > 0) say('Waiting for an answer of each chute.');
   await Promise.all(wanted.map((chute) => untilLive(client, chute, say, signal)));
   return {

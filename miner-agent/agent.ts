@@ -68,10 +68,12 @@ export interface AgentOptions {
   signal: AbortSignal;
   /** Gets the desk once there is one, for a view of what goes on. */
   desk?: (desk: Desk) => void;
+  /** What proves its devices; those that come with the agent where nothing is said. */
+  provers?: Provers;
 }
 
 /** Runs until the signal. Throws `AgentRefused`. */
-export async function runAgent({ config, hotkey, tell, signal, desk }: AgentOptions): Promise<void> {
+export async function runAgent({ config, hotkey, tell, signal, desk, provers = new Provers() }: AgentOptions): Promise<void> {
   const work = join(config.dataFolder, 'work');
   mkdirSync(work, { recursive: true, mode: 0o700 });
   const waits = (detail: string) => tell({ event: 'notice', detail });
@@ -93,7 +95,7 @@ export async function runAgent({ config, hotkey, tell, signal, desk }: AgentOpti
     const inventory = silent ? { ...taken, engine: SILENT_ENGINE } : taken;
     const containers = facts === null ? null : containersOf(config, `${hotkey.ss58}/${config.name}`, facts, inventory.toolkit ?? null);
     for (const instance of (await containers?.reap()) ?? []) tell({ event: 'reaped', instance });
-    const agent = new Agent(config, hotkey, tell, notes, work, inventory, containers);
+    const agent = new Agent(config, hotkey, tell, notes, work, inventory, containers, provers);
     desk?.(agent.desk);
     await agent.run(signal);
   } finally {
@@ -115,7 +117,7 @@ class Agent implements InstancesPort {
   readonly #fetcher: CodeFetch;
   readonly #market: MarketFollower;
   readonly #logs = new LogShipper();
-  readonly #provers = new Provers();
+  readonly #provers: Provers;
   readonly #possession: Possession;
   readonly #challenges: Challenges;
   readonly #ending = new AbortController();
@@ -137,8 +139,10 @@ class Agent implements InstancesPort {
     work: string,
     inventory: Inventory,
     containers: Containers | null,
+    provers: Provers,
   ) {
     const outbound = new Outbound(config.proxy);
+    this.#provers = provers;
     this.#config = config;
     this.#inventory = inventory;
     this.#drainMs = config.drainMs;

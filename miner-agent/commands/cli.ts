@@ -9,6 +9,7 @@ import { ControlRefused, NotRunning } from '../control/client.ts';
 import { KeyfileError, loadHotkey } from '../identity/hotkey.ts';
 import { MoneyRefused, type MoneyEdge } from '../money/edge.ts';
 import { Outbound } from '../net/outbound.ts';
+import type { Provers } from '../prover/provers.ts';
 
 export type Paint = (style: 'bold' | 'dim' | 'red' | 'green' | 'yellow', text: string) => string;
 
@@ -21,6 +22,8 @@ export interface Cli {
   paint: Paint;
   /** Aborted by the first Ctrl-C or SIGTERM, for a command that ends in order. */
   readonly signal: AbortSignal;
+  /** What proves the devices of `up`; those that come with the agent where nothing is said. */
+  readonly provers?: Provers;
 }
 
 export interface Shared extends Pick<Flags, 'api' | 'hotkey' | 'data' | 'name' | 'proxy'> {

@@ -4,6 +4,7 @@ import { Failure } from '../../cli/failure.ts';
 import { AgentRefused, runAgent } from '../agent.ts';
 import { checkConfig, readConfig } from '../config.ts';
 import type { Config, Flags } from '../config.ts';
+import type { Desk } from '../control/desk.ts';
 import type { Status } from '../control/status.ts';
 import { jsonDisplay, liveDisplay, plainDisplay } from '../display.ts';
 import type { Display } from '../display.ts';
@@ -68,7 +69,9 @@ async function up({ json, config: file, ...flags }: Given, cli: Cli): Promise<vo
   const view = new View(config, hotkey, cli);
   const display: Display = json === true ? jsonDisplay(cli.write) : cli.terminal ? view.display() : plainDisplay(cli.write);
   try {
-    await runAgent({ config, hotkey, tell: display.tell, signal: cli.signal, desk: (desk) => view.watch(() => desk.status()) });
+    const { signal, provers } = cli;
+    const desk = (desk: Desk) => view.watch(() => desk.status());
+    await runAgent({ config, hotkey, tell: display.tell, signal, desk, ...(provers === undefined ? {} : { provers }) });
   } catch (error) {
     if (error instanceof AgentRefused)
       throw new Failure(1, 'refused', error.message, { hint: 'ripcord-miner doctor looks for what is wrong here.' });

@@ -9,6 +9,7 @@ import { raiseNetwork, ROOT, type Network } from '../../dev/network.ts';
 import { tailOf, type Part } from '../../dev/supervise.ts';
 import { workerdVersion } from '../../dev/workerd.ts';
 import type { Beacon } from '../../dev/beacon/beacon.ts';
+import type { Character } from '../cheats/provers.ts';
 import { TEST_BEACON } from './beacon.ts';
 
 export { DEMO_CHUTES, type DemoChute };
@@ -16,6 +17,8 @@ export { DEMO_CHUTES, type DemoChute };
 export interface NetworkWish {
   /** How many miners; default 1. */
   agents?: number;
+  /** Characters of the first miners, in order; those after them are honest. */
+  characters?: readonly (Character | 'honest')[];
   /** What to deploy and wait for; default the chat chute alone. */
   chutes?: DemoChute[];
   /** Length of a scoring epoch; default 60. */
@@ -102,13 +105,29 @@ export async function startNetwork(wish: NetworkWish = {}): Promise<TestNetwork>
       ...(wish.maxAgents === undefined ? {} : { maxAgents: wish.maxAgents }),
     });
     const chutes = wish.chutes ?? DEMO_CHUTES.slice(0, 1);
-    const demo = await raiseDemo({ network, folder, chutes, agents: wish.agents ?? 1, judge: wish.judge ?? false, say });
+    const demo = await raiseDemo({
+      network,
+      folder,
+      chutes,
+      agents: wish.agents ?? 1,
+      program: programOf(wish),
+      judge: wish.judge ?? false,
+      say,
+    });
     agents = demo.agents;
     return { ...demo.facts, ...handles(network, folder, demo.facts.key), agent: (index) => agentAt(agents, index, folder), close };
   } catch (error) {
     await close();
     throw error;
   }
+}
+
+/** A miner of another character runs the miner's command with another prover. */
+function programOf({ characters = [] }: NetworkWish) {
+  return (index: number): string[] | undefined => {
+    const character = characters[index] ?? 'honest';
+    return character === 'honest' ? undefined : [join(ROOT, 'test/cheats/agent.ts'), character];
+  };
 }
 
 function handles(network: Network, folder: DataFolder, key: string) {
