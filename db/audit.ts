@@ -25,6 +25,7 @@ export async function insertObservations(db: Database, items: StoredObservation[
     firstByteMs: o.first_byte_ms,
     tokens: o.tokens,
     callId: o.call,
+    compared: o.compared,
     at: new Date(o.at),
   }));
   const made = await db.insert(observations).values(rows).onConflictDoNothing().returning({ id: observations.id });
@@ -63,6 +64,7 @@ export async function listObservations(
     first_byte_ms: row.firstByteMs,
     tokens: row.tokens,
     call: row.callId,
+    compared: row.compared as StoredObservation['compared'],
     at: row.at.getTime(),
   }));
 }

@@ -100,6 +100,8 @@ export const observations = pgTable(
     firstByteMs: integer('first_byte_ms'),
     tokens: integer('tokens'),
     callId: text('call_id'),
+    /** `comparisonSchema` of a canary that was compared with others'. */
+    compared: jsonb('compared'),
     at: moment('at').notNull(),
   },
   (t) => [index('observations_epoch').on(t.epoch, t.id), index('observations_hotkey').on(t.hotkey, t.at)],

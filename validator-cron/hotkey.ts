@@ -1,4 +1,5 @@
 /** The judge's hotkey: made from its seed, which signs requests to the edge and extrinsics of the chain. */
+import { hmac } from '@noble/hashes/hmac.js';
 import { sha256 } from '@noble/hashes/sha2.js';
 import { bytesToHex, hexToBytes, utf8ToBytes } from '@noble/hashes/utils.js';
 import { getPublicKey, secretFromSeed, sign } from '@scure/sr25519';
@@ -12,17 +13,21 @@ export interface Hotkey {
   /** Of an extrinsic's bytes. */
   signBytes: (bytes: Uint8Array) => Uint8Array;
   publicKey: Uint8Array;
+  /** Another secret of the judge, for one use; 64 hex digits. */
+  secretFor: (use: string) => string;
 }
 
 /** The secret lives in the closure, so printing a `Hotkey` shows no more than its address. */
 export function hotkeyFromSeed(seedHex: string): Hotkey {
-  const secret = secretFromSeed(hexToBytes(seedHex.replace(/^0x/i, '')));
+  const seed = hexToBytes(seedHex.replace(/^0x/i, ''));
+  const secret = secretFromSeed(seed);
   const publicKey = getPublicKey(secret);
   return {
     ss58: encodeSs58(publicKey),
     publicKey,
     sign: (text) => bytesToHex(sign(secret, utf8ToBytes(text))),
     signBytes: (bytes) => sign(secret, bytes),
+    secretFor: (use) => bytesToHex(hmac(sha256, seed, utf8ToBytes(`judge/${use}`))),
   };
 }
 

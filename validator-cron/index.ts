@@ -2,10 +2,21 @@
  * The judge: a Worker of its own, with its own hotkey, that tests miners through the edge's public API. Its cron fires
  * every minute; under plain workerd, which has no cron, `POST /internal/cron` with the internal token does the same.
  */
+import * as z from 'zod/mini';
+import { makeBench, type Bench } from './bench.ts';
+import { judgeAll } from './challenges/judge.ts';
+import { partSchema } from './challenges/share.ts';
+import { postWeights, type SignerEnv } from './chain/signer.ts';
 import { readConfig, type JudgeEnv } from './config.ts';
 import { tick } from './tick.ts';
 
 export { SignerObject } from './chain/signer.ts';
+
+/** Milliseconds a tick may take, and a part of one; the cron comes again after a minute. */
+const TICK_MS = 55_000;
+const BODY_BYTES = 8 * 1024;
+
+type Env = JudgeEnv & SignerEnv;
 
 export default {
   async scheduled(controller, env) {
@@ -15,40 +26,76 @@ export default {
   async fetch(request, env) {
     const { pathname } = new URL(request.url);
     if (request.method === 'GET' && pathname === '/health') return health(env);
-    if (request.method === 'POST' && pathname === '/internal/cron' && env.INTERNAL_TOKEN) {
-      if (!(await mayTick(request, env.INTERNAL_TOKEN))) return Response.json({ error: 'invalid_token' }, { status: 401 });
-      return runTick(env, Date.now()).then(
-        (report) => Response.json(report),
-        () => Response.json({ error: 'tick_failed' }, { status: 502 }),
-      );
-    }
-    return Response.json({ error: 'not_found' }, { status: 404 });
+    const internal = INTERNAL[pathname];
+    if (request.method !== 'POST' || internal === undefined || !env.INTERNAL_TOKEN)
+      return Response.json({ error: 'not_found' }, { status: 404 });
+    if (!(await mayEnter(request, env.INTERNAL_TOKEN))) return Response.json({ error: 'invalid_token' }, { status: 401 });
+    return internal(request, env);
   },
-} satisfies ExportedHandler<JudgeEnv>;
+} satisfies ExportedHandler<Env>;
 
-async function runTick(env: JudgeEnv, atMs: number) {
+const INTERNAL: Record<string, (request: Request, env: Env) => Promise<Response>> = {
+  '/internal/cron': async (_, env) => {
+    try {
+      return Response.json(await runTick(env, Date.now()));
+    } catch {
+      return Response.json({ error: 'tick_failed' }, { status: 502 });
+    }
+  },
+  '/internal/judge': async (request, env) => {
+    const text = Number(request.headers.get('content-length') ?? BODY_BYTES + 1) > BODY_BYTES ? '' : await request.text();
+    const part = z.safeParse(partSchema, jsonOrNull(text));
+    if (!part.success) return Response.json({ error: 'invalid_request' }, { status: 400 });
+    try {
+      const verdicts = await judgeAll(benchOf(env), part.data.ids);
+      return Response.json({ reasons: verdicts.map((v) => v.reason) });
+    } catch (error) {
+      console.error(JSON.stringify({ event: 'part_failed', reason: reasonOf(error) }));
+      return Response.json({ error: 'part_failed' }, { status: 502 });
+    }
+  },
+};
+
+function benchOf(env: Env): Bench {
+  const config = readConfig(env);
+  return makeBench(config, config.chain === null ? null : (ask) => postWeights(env, ask), AbortSignal.timeout(TICK_MS));
+}
+
+async function runTick(env: Env, atMs: number) {
   try {
-    const report = await tick(readConfig(env), atMs);
+    const report = await tick(benchOf(env), atMs);
     console.log(JSON.stringify({ event: 'tick', ...report }));
     return report;
   } catch (error) {
-    console.error(JSON.stringify({ event: 'tick_failed', reason: error instanceof Error ? error.message : 'unknown' }));
+    console.error(JSON.stringify({ event: 'tick_failed', reason: reasonOf(error) }));
     throw error;
   }
 }
 
 /** Says whose judge this is; a config that cannot work is told here rather than at the first tick. */
-function health(env: JudgeEnv): Response {
+function health(env: Env): Response {
   try {
     return Response.json({ ok: true, judge: readConfig(env).hotkey.ss58 });
   } catch (error) {
-    return Response.json({ ok: false, reason: error instanceof Error ? error.message : 'unknown' }, { status: 503 });
+    return Response.json({ ok: false, reason: reasonOf(error) }, { status: 503 });
   }
 }
 
 /** Both sides are hashed, so the comparison tells nothing, not even the length. */
-async function mayTick(request: Request, token: string): Promise<boolean> {
+async function mayEnter(request: Request, token: string): Promise<boolean> {
   const digest = (text: string) => crypto.subtle.digest('SHA-256', new TextEncoder().encode(text));
   const [given, due] = await Promise.all([digest(request.headers.get('authorization') ?? ''), digest(`Bearer ${token}`)]);
   return crypto.subtle.timingSafeEqual(given, due);
+}
+
+function jsonOrNull(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
+
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : 'unknown';
 }

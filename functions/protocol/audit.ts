@@ -31,8 +31,9 @@ export const AUDIT_LIMITS = {
   epochSeconds: 24 * 3600,
 } as const;
 
-/** A whole score: every part of it perfect. */
+/** All of it, and all of the miners' emission. */
 export const FULL_SCORE = 1_000_000;
+export const FULL_SHARE = 1_000_000_000_000;
 
 const id = z.string().check(z.minLength(1), z.maxLength(64));
 const hotkey = z.string().check(z.minLength(40), z.maxLength(60));
@@ -82,6 +83,8 @@ export const REASONS = {
   bad_status: 'fault',
   /** The reply is not what the route must answer. */
   bad_shape: 'fault',
+  /** It does not run the model that was deployed: it differs from instances of three other entities. */
+  swapped: 'fault',
   /** A well-formed reply with nothing in it. */
   empty: 'fault',
   /** More bytes or tokens than were asked for. */
@@ -100,6 +103,15 @@ export const REASONS = {
 export type Reason = keyof typeof REASONS;
 export const REASON_NAMES = Object.keys(REASONS) as [Reason, ...Reason[]];
 
+/** A canary that was asked of others too, question by question, until it was clear whether they run one model. */
+const comparisonSchema = z.strictObject({
+  /** `same`, `swapped` (three others said so), `unconfirmed` (they differ, and who is wrong is not known), `undecided`, or `silent`. */
+  end: z.enum(['same', 'swapped', 'unconfirmed', 'undecided', 'silent']),
+  /** Instance that it was compared with, tokens that were compared, and how many of them differed. */
+  duels: z.array(z.strictObject({ instance: id, compared: count, differ: count })).check(z.maxLength(3)),
+});
+export type Comparison = z.infer<typeof comparisonSchema>;
+
 const observationSchema = z.strictObject({
   /** `observationId` of the judge that posts it. */
   id,
@@ -110,7 +122,7 @@ const observationSchema = z.strictObject({
   instance: z.nullable(id),
   /** Unix seconds of the epoch's start. */
   epoch: count,
-  /** Number of the minute since 1970. */
+  /** Begin of the judge's slot, Unix seconds. */
   round: count,
   ok: z.boolean(),
   reason: z.enum(REASON_NAMES),
@@ -120,6 +132,8 @@ const observationSchema = z.strictObject({
   tokens: z.nullable(count.check(z.lte(1_000_000))),
   /** `X-Request-Id` of a canary, so that a miner can look the call up. */
   call: z.nullable(id),
+  /** Null for a ping, and for a canary that was asked of nobody else. */
+  compared: z.nullable(comparisonSchema),
   /** Unix milliseconds. */
   at: count,
 });
@@ -138,24 +152,29 @@ export const observationsReplySchema = z.object({
 });
 
 const part = z.number().check(z.int(), z.gte(0), z.lte(FULL_SCORE));
+const share = z.number().check(z.int(), z.gte(0), z.lte(FULL_SHARE));
 
+/** What a judge's weights follow from, as of one epoch and those before it in the window; how: `validator-cron/score`. */
 const scoreSchema = z.strictObject({
   hotkey,
   epoch: count,
-  /** The newest round it takes into account; an older score never replaces a newer one. */
+  /** The slot in which it was told; an older score never replaces a newer one. */
   round: count,
-  /** 0 to `FULL_SCORE`. */
+  /** Its share of the emission in millionths. */
   score: part,
   parts: z.strictObject({
-    /** Lower bound of the success rate of canaries, availability by pings, latency; each 0 to `FULL_SCORE`. */
-    success: part,
-    availability: part,
+    /** The same share to the last digit, of `FULL_SHARE`; and its parts before quality. */
+    share,
+    standing: share,
+    need: share,
+    use: share,
+    /** How well it serves, of `FULL_SCORE`, and what that is made of. */
+    quality: part,
+    tests: part,
+    calls: part,
     latency: part,
-    /** What they were made of. */
-    canaries: count,
-    canaries_ok: count,
-    pings: count,
-    pings_ok: count,
+    /** False: proven to have cheated within the window; the share is 0. */
+    clean: z.boolean(),
   }),
 });
 export type Score = z.infer<typeof scoreSchema>;

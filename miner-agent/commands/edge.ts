@@ -11,7 +11,7 @@ const minerSchema = z.object({
     z.object({
       judge: z.string(),
       score: z.number(),
-      parts: z.object({ canaries: z.number(), canaries_ok: z.number(), pings: z.number(), pings_ok: z.number() }),
+      parts: z.object({ clean: z.boolean(), tests: z.number(), calls: z.number() }),
     }),
   ),
 });

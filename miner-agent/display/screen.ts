@@ -75,11 +75,11 @@ function moneyLines(edge: EdgeFacts | null, status: Status | null): string[] {
 function verdictLines(edge: EdgeFacts | null): string[] {
   const [first, ...others] = edge?.miner?.scores ?? [];
   if (first === undefined) return edge?.miner == null ? [] : ['verdicts  not judged yet'];
-  const { canaries, canaries_ok, pings, pings_ok } = first.parts;
+  const { clean, tests, calls } = first.parts;
   const more = others.length === 0 ? '' : `, and ${many(others.length, 'other judge')}`;
-  return [
-    `verdicts  score ${(first.score / 10_000).toFixed(1)} %, test calls ${canaries_ok} of ${canaries} good, pings ${pings_ok} of ${pings}${more}`,
-  ];
+  if (!clean) return [`verdicts  proven false, no share of the emission: ripcord-miner verdicts${more}`];
+  const percent = (millionths: number) => `${(millionths / 10_000).toFixed(1)} %`;
+  return [`verdicts  ${percent(first.score)} of the emission, tests ${percent(tests)}, calls ${percent(calls)}${more}`];
 }
 
 function deviceLines({ inventory, instances }: Status, paint: Paint): string[] {

@@ -1,15 +1,15 @@
 /** A judge beside a whole network: it tests the miner by the public API, and everybody can read what it saw. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { judgeSeed } from '../../dev/network.ts';
-import type { AuditAgent, Observation, Score } from '../../functions/protocol/audit.ts';
-import { readConfig, type JudgeConfig } from '../../validator-cron/config.ts';
-import { score } from '../../validator-cron/score.ts';
+import type { AuditAgent, Observation } from '../../functions/protocol/audit.ts';
+import { readConfig } from '../../validator-cron/config.ts';
+import { makeBench, type Bench } from '../../validator-cron/bench.ts';
 import { tick } from '../../validator-cron/tick.ts';
 import { startNetwork, type TestNetwork } from '../harness/network.ts';
 import { until } from '../harness/until.ts';
 
 let network: TestNetwork;
-let judge: JudgeConfig;
+let judge: Bench;
 
 beforeAll(async () => {
   network = await startNetwork();
@@ -24,8 +24,11 @@ beforeAll(async () => {
 });
 afterAll(() => network?.close());
 
-function judgeWith(seed: string): JudgeConfig {
-  return readConfig({ API_ORIGIN: network.api, JUDGE_SEED: seed, API_KEY: network.key, EPOCH_SECONDS: '3600' });
+function judgeWith(seed: string): Bench {
+  const { chain, urls } = network.beacon;
+  const env = { API_ORIGIN: network.api, JUDGE_SEED: seed, API_KEY: network.key, EPOCH_SECONDS: '3600', NETWORK: 'development' };
+  const config = readConfig({ ...env, BEACON_URLS: urls, BEACON_CHAIN: JSON.stringify(chain) });
+  return makeBench(config, null, new AbortController().signal);
 }
 
 async function read<T>(path: string): Promise<{ items: T[] }> {

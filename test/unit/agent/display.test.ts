@@ -87,7 +87,7 @@ const FACTS: EdgeFacts = {
       { agent: 'a', connected: true, seen_at: 0, running: 3 },
       { agent: 'b', connected: null, seen_at: 0, running: 0 },
     ],
-    scores: [{ judge: '5J', score: 982_000, parts: { canaries: 41, canaries_ok: 40, pings: 60, pings_ok: 60 } }],
+    scores: [{ judge: '5J', score: 12_000, parts: { clean: true, tests: 982_000, calls: 1_000_000 } }],
   },
   earnings: {
     pending_nanousd: '1200000000',
@@ -168,7 +168,7 @@ describe('the screen', () => {
         'running for 1 h 05 min, 1,204 calls served, 3 failed, 98,000 tokens out',
         '',
         'earnings  $0.42 in 24 hours   $1.20 pending   $0.0031 payable   expected now $0.90 an hour',
-        'verdicts  score 98.2 %, test calls 40 of 41 good, pings 60 of 60',
+        'verdicts  1.2 % of the emission, tests 98.2 %, calls 100.0 %',
         '',
         'DEVICE                        MEMORY  RUNS',
         'CPU    EPYC                   64 GB   demo/embed',

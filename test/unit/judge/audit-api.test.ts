@@ -3,6 +3,7 @@ import { secretFromSeed, getPublicKey } from '@scure/sr25519';
 import { Hono } from 'hono';
 import { beforeEach, expect, test, vi } from 'vitest';
 import { auditApi } from '../../../functions/api/audit.ts';
+import { challengesApi } from '../../../functions/api/challenges.ts';
 import { turn } from '../../../functions/api/live-instances.ts';
 import { minersApi } from '../../../functions/api/miners.ts';
 import type { Env } from '../../../functions/env.ts';
@@ -20,6 +21,7 @@ const record = vi.hoisted(() => ({
 
 vi.mock('#db', () => ({
   connect: () => ({}),
+  hasPermit: async () => false,
   listAgents: async () => record.agents,
   listAgentsOf: async (_: unknown, hotkey: string) => record.agents.filter((a) => a.hotkey === hotkey),
   listMiners: async () => [{ hotkey: MINER, agents: 2, devices: 3, lastSeenAt: new Date(5), attempts: 4, completed: 3, tokensOut: 9 }],
@@ -69,7 +71,7 @@ function namespaceOf(stub: unknown) {
 
 let env: Env;
 const app = new Hono<{ Bindings: Env; Variables: { requestId: string } }>();
-app.route('/', auditApi).route('/', minersApi);
+app.route('/', auditApi).route('/', challengesApi).route('/', minersApi);
 app.onError((error) => errorResponse(error, 'problem', 'call-1'));
 
 beforeEach(() => {
@@ -144,7 +146,7 @@ async function post(request: Request) {
 
 function observation(of: Partial<Observation> = {}): Observation {
   const at = Date.now();
-  const round = Math.floor(at / 60_000);
+  const round = Math.floor(at / 60_000) * 60;
   const id = observationId({ judge: judge.ss58, type: 'canary', round, target: 'ins_1' });
   const seen = { value_ms: 9, first_byte_ms: 3, tokens: 2, call: 'call-1' };
   return {
@@ -153,7 +155,7 @@ function observation(of: Partial<Observation> = {}): Observation {
     agent: 'agt_1',
     hotkey: MINER,
     instance: 'ins_1',
-    epoch: round * 60 - 60,
+    epoch: round - 60,
     round,
     ok: true,
     reason: 'answered',
@@ -231,15 +233,15 @@ test('an agent is pinged only if the edge knows its id', async () => {
   expect((await post(signed(judge, '/audit/challenges', { type: 'rtt', agent: `${agent.slice(0, -1)}0`, id: 'obs_1' }))).status).toBe(404);
 });
 
-const parts = { success: 1, availability: 1, latency: 1, canaries: 1, canaries_ok: 1, pings: 1, pings_ok: 1 };
+const parts = { share: 7_000_001, standing: 7, need: 1, use: 0, quality: 1, tests: 1, calls: 1, latency: 1, clean: true };
 
 test('scores are published with their parts; a round ahead of the clock is not taken', async () => {
   expect((await get('/audit/scores')).json).toEqual({ items: [], epoch: null });
-  const round = Math.floor(Date.now() / 60_000);
-  const score = { hotkey: MINER, epoch: round * 60, round, score: 7, parts };
+  const round = Math.floor(Date.now() / 60_000) * 60;
+  const score = { hotkey: MINER, epoch: round, round, score: 7, parts };
   expect((await post(signed(judge, '/audit/scores', { items: [score] }))).status).toBe(200);
-  expect((await get('/audit/scores')).json).toEqual({ items: [{ ...score, judge: judge.ss58 }], epoch: round * 60 });
-  expect((await post(signed(judge, '/audit/scores', { items: [{ ...score, round: round + 1440 }] }))).status).toBe(400);
+  expect((await get('/audit/scores')).json).toEqual({ items: [{ ...score, judge: judge.ss58 }], epoch: round });
+  expect((await post(signed(judge, '/audit/scores', { items: [{ ...score, round: round + 86_400 }] }))).status).toBe(400);
 });
 
 test('agents are listed with the live instances of public chutes', async () => {

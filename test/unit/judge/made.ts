@@ -2,6 +2,15 @@
 import type { AuditAgent, AuditInstance, Observation } from '#protocol/audit.ts';
 
 export const ALICE = '5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY';
+/** For a plan: no comparisons, everyone an entity. */
+export const FACTS = {
+  judge: ALICE,
+  round: 60,
+  beacon: '00'.repeat(32),
+  secret: '11'.repeat(32),
+  compareEvery: 0,
+  entityOf: (hotkey: string) => hotkey,
+};
 export const BOB = '5FHneW46xGXgs5mUiveU4sbTyGBzmstUspZC92UhjJM694ty';
 
 export function anInstance(of: Partial<AuditInstance> = {}): AuditInstance {
@@ -31,13 +40,14 @@ export function anObservation(of: Partial<Observation> = {}): Observation {
     hotkey: ALICE,
     instance: 'ins_1',
     epoch: 3600,
-    round: 61,
+    round: 3660,
     ok: reason === 'answered',
     reason,
     value_ms: 900,
     first_byte_ms: 300,
     tokens: 5,
     call: null,
+    compared: null,
     at: 3_660_000,
     ...of,
   };

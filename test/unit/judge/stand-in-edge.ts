@@ -6,6 +6,8 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { observationsPostSchema, scoresPostSchema, type AuditAgent, type Score, type StoredObservation } from '#protocol/audit.ts';
+import type { Transcript, Verdict } from '#protocol/challenge/index.ts';
+import { challengesPostSchema, verdictsPostSchema, type ChallengesPost, type TargetItem } from '#protocol/judging.ts';
 import { checkSigned } from '../../../functions/gate/hotkey.ts';
 
 export type Answer = (reply: ServerResponse, request: IncomingMessage, body: string) => void;
@@ -18,6 +20,13 @@ export class StandInEdge implements AsyncDisposable {
   answers = new Map<string, Answer>();
   /** By path; wins over everything. */
   broken = new Map<string, Answer>();
+  targets: TargetItem[] = [];
+  /** That have ended. */
+  transcripts: Transcript[] = [];
+  /** By id. */
+  openings = new Map<string, Uint8Array>();
+  readonly asked: ChallengesPost[] = [];
+  readonly verdicts = new Map<string, Verdict & { judge: string; slot: number; at: number }>();
   readonly observations = new Map<string, StoredObservation>();
   readonly scores = new Map<string, Score>();
   readonly calls: { path: string; instance: string; key: string }[] = [];
@@ -46,6 +55,8 @@ export class StandInEdge implements AsyncDisposable {
     const url = new URL(request.url ?? '/', this.origin);
     const broken = this.broken.get(url.pathname);
     if (broken !== undefined) return broken(reply, request, body.toString());
+    if (url.pathname === '/epochs') return json(reply, 200, { items: [] });
+    if (url.pathname.endsWith('/opening')) return void reply.end(this.openings.get(url.pathname.split('/')[3] ?? ''));
     if (!url.pathname.startsWith('/audit/')) return this.#call(request, reply, url.pathname, body.toString());
     if (request.method === 'GET') return json(reply, 200, this.#read(url));
     const judge = await this.#signer(request, url, body);
@@ -55,6 +66,15 @@ export class StandInEdge implements AsyncDisposable {
 
   #read(url: URL): unknown {
     if (url.pathname === '/audit/agents') return { items: this.agents, next: null };
+    if (url.pathname === '/audit/targets') return { items: this.targets, next: null };
+    const [slotFrom, slotTo] = [Number(url.searchParams.get('slot_from')), Number(url.searchParams.get('slot_to'))];
+    const inSlots = ({ slot }: { slot: number }) => slot >= slotFrom && slot <= slotTo;
+    if (url.pathname === '/audit/transcripts') {
+      const items = this.transcripts.filter(inSlots).map((transcript, seq) => ({ ...transcript, seq, transcript }));
+      return { items, next: null };
+    }
+    if (url.pathname === '/audit/verdicts') return { items: [...this.verdicts.values()].filter(inSlots), next: null };
+    if (url.pathname.startsWith('/audit/transcripts/')) return this.transcripts.find(({ id }) => url.pathname.endsWith(id));
     const epoch = Number(url.searchParams.get('epoch'));
     return {
       items: [...this.observations.values()].filter((o) => o.epoch === epoch && o.judge === url.searchParams.get('judge')),
@@ -63,6 +83,17 @@ export class StandInEdge implements AsyncDisposable {
   }
 
   #take(path: string, judge: string, ask: unknown): unknown {
+    const challenges = challengesPostSchema.safeParse(ask);
+    if (path === '/audit/challenges' && challenges.success) {
+      this.asked.push(challenges.data);
+      return { items: challenges.data.asks.map(({ target }) => ({ id: target.slice(0, 64), state: 'started', why: '' })) };
+    }
+    if (path === '/audit/verdicts') {
+      for (const verdict of verdictsPostSchema.parse(ask).items) {
+        const slot = this.transcripts.find(({ id }) => id === verdict.id)?.slot ?? 0;
+        this.verdicts.set(verdict.id, { ...verdict, judge, slot, at: Date.now() });
+      }
+    }
     if (path === '/audit/challenges') {
       const { agent, id } = ask as { agent: string; id: string };
       return { id, rtt_ms: this.rtt.get(agent) ?? null };

@@ -1,16 +1,19 @@
 /** The whole flow of a judge against an edge over real HTTP whose miners fail, stall and lie. */
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { readConfig, type JudgeConfig } from '../../../validator-cron/config.ts';
+import { readConfig } from '../../../validator-cron/config.ts';
+import { makeBench, type Bench } from '../../../validator-cron/bench.ts';
 import { tick } from '../../../validator-cron/tick.ts';
 import { ALICE, anAgent, anInstance, BOB } from './made.ts';
+import { BEACON } from './stand-in-beacon.ts';
 import { chats, json, StandInEdge, type Answer } from './stand-in-edge.ts';
 
 let edge: StandInEdge;
-let config: JudgeConfig;
+let bench: Bench;
 
 beforeEach(async () => {
   edge = await StandInEdge.start();
-  config = readConfig({ API_ORIGIN: edge.origin, JUDGE_SEED: '11'.repeat(32), API_KEY: 'rk_test' });
+  const config = readConfig({ API_ORIGIN: edge.origin, JUDGE_SEED: '11'.repeat(32), API_KEY: 'rk_test' });
+  bench = { ...makeBench(config, null, new AbortController().signal), beacon: BEACON };
 });
 afterEach(() => edge[Symbol.asyncDispose]());
 
@@ -23,23 +26,19 @@ test('an honest miner is called, pinged and scored', async () => {
   edge.rtt.set('agt_1', 12);
   edge.answers.set('ins_1', chats);
 
-  expect(await tick(config, now)).toMatchObject({ agents: 1, observations: 2, ok: 2 });
+  expect(await tick(bench, now)).toMatchObject({ calls: { agents: 1, observations: 2, ok: 2 }, failures: [] });
 
   expect(edge.calls).toEqual([{ path: '/v1/chat/completions', instance: 'ins_1', key: 'Bearer rk_test' }]);
   expect([...edge.observations.values()].map((o) => [o.type, o.ok, o.judge, o.call])).toEqual([
-    ['canary', true, config.hotkey.ss58, 'call-1'],
-    ['rtt', true, config.hotkey.ss58, null],
+    ['canary', true, bench.config.hotkey.ss58, 'call-1'],
+    ['rtt', true, bench.config.hotkey.ss58, null],
   ]);
-  expect([...edge.scores.values()].at(-1)).toMatchObject({
-    hotkey: ALICE,
-    parts: { canaries: 1, canaries_ok: 1, pings: 1, pings_ok: 1 },
-  });
 });
 
 test('a tick that runs twice leaves the same rows', async () => {
   edge.agents = [anAgent('agt_1', ALICE, [anInstance()])];
   edge.answers.set('ins_1', chats);
-  await Promise.all([tick(config, now), tick(config, now)]);
+  await Promise.all([tick(bench, now), tick(bench, now)]);
   expect(edge.observations.size).toBe(2);
 });
 
@@ -49,7 +48,7 @@ test('an engine without chat is asked to embed', async () => {
     if (request.url === '/v1/embeddings') json(reply, 200, { data: [{ embedding: [0.5] }] });
     else json(reply, 404, {});
   });
-  await tick(config, now);
+  await tick(bench, now);
   expect([...edge.observations.values()].find((o) => o.type === 'canary')).toMatchObject({
     ok: true,
     reason: 'answered',
@@ -87,7 +86,7 @@ test('each miner’s failing is its own and gets its reason', async () => {
   edge.answers.set('good', chats);
   edge.rtt.set('agt_2', 5);
 
-  await tick(config, at);
+  await tick(bench, at);
 
   const seen = [...edge.observations.values()];
   expect(Object.fromEntries(seen.filter((o) => o.type === 'canary').map((o) => [o.instance, o.reason]))).toEqual({
@@ -100,7 +99,7 @@ test('each miner’s failing is its own and gets its reason', async () => {
 test('a redirect is not followed with the key', async () => {
   edge.agents = [anAgent('agt_1', ALICE, [anInstance()])];
   edge.answers.set('ins_1', (reply) => reply.writeHead(307, { location: '/elsewhere' }).end());
-  await tick(config, now);
+  await tick(bench, now);
   expect(edge.calls.map((c) => c.path)).not.toContain('/elsewhere');
   expect([...edge.observations.values()].find((o) => o.type === 'canary')?.reason).toBe('bad_status');
 });
@@ -110,19 +109,29 @@ test.for<{ what: string; answer: Answer }>([
   { what: 'talks nonsense', answer: (reply) => reply.end('<html>') },
   { what: 'hangs up', answer: (reply) => void reply.destroy() },
   { what: 'lists agents without end', answer: (reply) => reply.end(`{"items":[],"next":"${'x'.repeat(2_000_000)}"}`) },
-])('an edge that $what ends the tick with its reason', async ({ answer }) => {
+])('an edge that $what ends that part of the tick, with its reason', async ({ answer }) => {
   edge.broken.set('/audit/agents', answer);
-  await expect(tick(config, now)).rejects.toThrow('/audit/agents answered');
+  const { calls, challenges, failures } = await tick(bench, now);
+  expect(calls).toBeNull();
+  expect(challenges).not.toBeNull();
+  expect(failures).toEqual([{ part: 'calls', reason: expect.stringContaining('/audit/agents answered') }]);
+});
+
+test('an edge of which nothing works is a failed tick', async () => {
+  for (const path of ['/audit/agents', '/audit/targets', '/audit/transcripts', '/epochs'])
+    edge.broken.set(path, (reply) => json(reply, 503, {}));
+  await expect(tick(bench, now)).rejects.toThrow('answered 503');
 });
 
 test('nobody there is a tick with nothing to do', async () => {
-  expect(await tick(config, at)).toMatchObject({ agents: 0, observations: 0, scores: 0 });
+  expect(await tick(bench, at)).toMatchObject({ calls: { agents: 0, observations: 0 }, challenges: { due: 0 }, verdicts: { judged: 0 } });
 });
 
 test.for([
   [{ API_ORIGIN: 'ftp://x' }, 'API_ORIGIN'],
   [{ JUDGE_SEED: 'abc' }, 'JUDGE_SEED'],
-  [{ API_KEY: '' }, 'API_KEY'],
+  [{ SELF_ORIGIN: 'nowhere' }, 'SELF_ORIGIN'],
+  [{ CHAIN_URL: 'http://x.test' }, 'NETUID'],
   [{ EPOCH_SECONDS: '90' }, 'EPOCH_SECONDS'],
 ] as const)('a config with %o is refused by name, without its value', ([wrong, name]) => {
   const env = { API_ORIGIN: 'http://x.test', JUDGE_SEED: '11'.repeat(32), API_KEY: 'k', ...wrong };

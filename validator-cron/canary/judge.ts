@@ -1,8 +1,8 @@
-/** What a transcript proves (pure): one observation with its reason. */
-import { REASONS, type Observation, type Reason } from '#protocol/audit.ts';
-import type { CanaryTranscript, PingTranscript, Transcript } from './challenge.ts';
-import type { Moment } from './clock.ts';
+/** What a call of the judge's own proves (pure): one observation with its reason. */
+import { REASONS, type Comparison, type Observation, type Reason } from '#protocol/audit.ts';
+import type { Moment } from '../clock.ts';
 import type { Task } from './plan.ts';
+import type { CanaryTranscript, ComparisonTranscript, PingTranscript, Seen } from './probe.ts';
 import { readEmbedding, readStream } from './reply.ts';
 
 /** Deltas above `max_tokens` that are forgiven: some engines split a token's bytes. */
@@ -14,25 +14,37 @@ interface Finding {
   tokens: number | null;
 }
 
-export function judge(task: Task, transcript: Transcript, moment: Moment): Observation {
-  const { reason, tokens } = transcript.type === 'rtt' ? judgePing(transcript) : judgeCanary(task, transcript);
-  const measured = transcript.type === 'rtt' ? transcript.rttMs : transcript.status === 0 ? null : transcript.totalMs;
+export function judge(task: Task, seen: Seen, moment: Moment): Observation {
+  const { reason, tokens } = seen.type === 'rtt' ? judgePing(seen) : judgeCall(task, seen);
+  const measured = seen.type === 'rtt' ? seen.rttMs : seen.status === 0 ? null : seen.totalMs;
   return {
     id: task.id,
-    type: task.type,
+    type: task.type === 'rtt' ? 'rtt' : 'canary',
     agent: task.agent,
     hotkey: task.hotkey,
-    instance: task.type === 'canary' ? task.instance.instance : null,
+    instance: task.type === 'rtt' ? null : task.instance.instance,
     epoch: moment.epoch,
     round: moment.round,
     ok: REASONS[reason] === 'merit',
     reason,
     value_ms: wholeMs(measured),
-    first_byte_ms: transcript.type === 'canary' ? wholeMs(transcript.firstByteMs) : null,
+    first_byte_ms: seen.type === 'rtt' ? null : wholeMs(seen.firstByteMs),
     tokens,
-    call: transcript.type === 'canary' ? transcript.call : null,
-    at: transcript.at,
+    call: seen.type === 'rtt' ? null : seen.call,
+    compared: seen.type === 'comparison' ? comparedOf(seen) : null,
+    at: seen.at,
   };
+}
+
+/** A confirmed swap stands whatever the last answer was; else it is a canary like any other. */
+function judgeCall(task: Task, seen: CanaryTranscript | ComparisonTranscript): Finding {
+  if (seen.type === 'canary') return judgeCanary(seen, task.type === 'canary' ? task.ask.maxTokens : 0);
+  const found = judgeCanary(seen, seen.ask.maxTokens);
+  return seen.session.end === 'swapped' ? { ...found, reason: 'swapped' } : found;
+}
+
+function comparedOf({ session }: ComparisonTranscript): Comparison {
+  return { end: session.end, duels: session.duels.map(({ instance, compared, differ }) => ({ instance, compared, differ })) };
 }
 
 function judgePing(t: PingTranscript): Finding {
@@ -41,7 +53,7 @@ function judgePing(t: PingTranscript): Finding {
   return finding(t.rttMs === null ? 'silent' : 'answered');
 }
 
-function judgeCanary(task: Task, t: CanaryTranscript): Finding {
+function judgeCanary(t: Omit<CanaryTranscript, 'type'>, maxTokens: number): Finding {
   if (t.edgeCode !== null) return finding(blame(t.edgeCode));
   if (t.failure === 'timeout') return finding('too_slow');
   if (t.failure === 'network') return finding('edge_failed');
@@ -54,7 +66,7 @@ function judgeCanary(task: Task, t: CanaryTranscript): Finding {
       return finding(readEmbedding(t.text) ? 'answered' : 'bad_shape');
     case 'chat':
     case 'text':
-      return judgeStream(t.text, task.type === 'canary' ? task.ask.maxTokens : 0);
+      return judgeStream(t.text, maxTokens);
   }
 }
 

@@ -1,14 +1,14 @@
 import { expect, test } from 'vitest';
 import type { Reason } from '#protocol/audit.ts';
-import type { CanaryTranscript } from '../../../validator-cron/challenge.ts';
-import type { ProbeKind } from '../../../validator-cron/canary.ts';
-import { judge } from '../../../validator-cron/judge.ts';
-import type { CanaryTask } from '../../../validator-cron/plan.ts';
-import { readStream } from '../../../validator-cron/reply.ts';
-import { ALICE, anInstance } from './made.ts';
+import type { CanaryTranscript } from '../../../../validator-cron/canary/probe.ts';
+import type { ProbeKind } from '../../../../validator-cron/canary/ask.ts';
+import { judge } from '../../../../validator-cron/canary/judge.ts';
+import type { CanaryTask } from '../../../../validator-cron/canary/plan.ts';
+import { readStream } from '../../../../validator-cron/canary/reply.ts';
+import { ALICE, anInstance } from '../made.ts';
 
-const moment = { round: 61, epoch: 3600 };
-const ask = { prompt: 'What is 1 plus 1?', seed: 1, maxTokens: 4 };
+const moment = { round: 3660, epoch: 3600 };
+const ask = { prompt: 'What is 1 plus 1?', seed: 1, maxTokens: 4, temperature: null, chances: false };
 const task: CanaryTask = {
   type: 'canary',
   id: 'obs_1',
@@ -99,13 +99,14 @@ test('an observation carries what was measured', () => {
     hotkey: ALICE,
     instance: 'ins_1',
     epoch: 3600,
-    round: 61,
+    round: 3660,
     ok: true,
     reason: 'answered',
     value_ms: 30,
     first_byte_ms: 12,
     tokens: 3,
     call: 'c-1',
+    compared: null,
     at: 3_660_000,
   });
 });

@@ -1,11 +1,17 @@
 /** Carries out one task and writes down what passed. It decides nothing: that is for `judge`. */
-import { readText } from './bounded-text.ts';
-import { probeBody, type Probe } from './canary.ts';
-import { EdgeError, type Edge } from './edge.ts';
-import type { CanaryTask, PingTask, Task } from './plan.ts';
+import type { AuditInstance } from '#protocol/audit.ts';
+import { readText } from '../bounded.ts';
+import type { Edge } from '../edge/edge.ts';
+import { EdgeError } from '../edge/request.ts';
+import { probeBody, type CanaryAsk, type Probe } from './ask.ts';
+import type { ComparisonTask, PingTask, Task } from './plan.ts';
+import { readStream } from './reply.ts';
+import { session, type Session } from './session.ts';
 
 /** Milliseconds a canary may take, over all its probes. */
 const CANARY_MS = 15_000;
+/** Milliseconds of a whole comparison. */
+const COMPARISON_MS = 40_000;
 /** Bytes of a canary's reply. */
 const CANARY_BYTES = 256 * 1024;
 
@@ -35,11 +41,42 @@ export interface CanaryTranscript {
   text: string;
 }
 
-export type Transcript = PingTranscript | CanaryTranscript;
+/** The suspect's last answer, and what the comparison came to. */
+export type ComparisonTranscript = Omit<CanaryTranscript, 'type'> & { type: 'comparison'; ask: CanaryAsk; session: Session };
+
+export type Seen = PingTranscript | CanaryTranscript | ComparisonTranscript;
 
 /** Never throws. `canaryMs`: how long a canary may take. */
-export function challenge(edge: Edge, task: Task, canaryMs: number = CANARY_MS): Promise<Transcript> {
-  return task.type === 'rtt' ? ping(edge, task) : canary(edge, task, AbortSignal.timeout(canaryMs));
+export function probe(edge: Edge, task: Task, canaryMs: number = CANARY_MS): Promise<Seen> {
+  switch (task.type) {
+    case 'rtt':
+      return ping(edge, task);
+    case 'canary':
+      return canary(edge, task, AbortSignal.timeout(canaryMs));
+    case 'comparison':
+      return comparison(edge, task, AbortSignal.timeout(COMPARISON_MS), canaryMs);
+  }
+}
+
+/** The session ends with the first question that somebody does not answer; whose fault that is follows from the suspect's answer. */
+async function comparison(edge: Edge, task: ComparisonTask, over: AbortSignal, canaryMs: number): Promise<ComparisonTranscript> {
+  let last: { seen: CanaryTranscript; ask: CanaryAsk } | null = null;
+  const done = await session(
+    async (who, ask) => {
+      const signal = AbortSignal.any([over, AbortSignal.timeout(canaryMs)]);
+      const seen = await canary(edge, { instance: who === 'suspect' ? task.instance : who.instance, probes: task.probes, ask }, signal);
+      if (who === 'suspect') last = { seen, ask };
+      return seen.status === 200 && seen.failure === null ? readStream(seen.text).said : null;
+    },
+    task.referees,
+    task.asks,
+  );
+  const { seen, ask } = last ?? (await plain(edge, task, canaryMs));
+  return { ...seen, type: 'comparison', ask, session: done };
+}
+
+async function plain(edge: Edge, task: ComparisonTask, canaryMs: number): Promise<{ seen: CanaryTranscript; ask: CanaryAsk }> {
+  return { seen: await canary(edge, task, AbortSignal.timeout(canaryMs)), ask: task.ask };
 }
 
 async function ping(edge: Edge, task: PingTask): Promise<PingTranscript> {
@@ -51,8 +88,15 @@ async function ping(edge: Edge, task: PingTask): Promise<PingTranscript> {
   }
 }
 
+/** What one canary needs. */
+interface Call {
+  instance: AuditInstance;
+  probes: readonly Probe[];
+  ask: CanaryAsk;
+}
+
 /** Tries the next probe where the engine does not have the route; `signal` is over all of them. */
-async function canary(edge: Edge, task: CanaryTask, signal: AbortSignal): Promise<CanaryTranscript> {
+async function canary(edge: Edge, task: Call, signal: AbortSignal): Promise<CanaryTranscript> {
   const [first, ...others] = task.probes;
   if (first === undefined) throw new Error('a canary needs a probe');
   let transcript = await send(edge, task, first, signal);
@@ -63,7 +107,7 @@ async function canary(edge: Edge, task: CanaryTask, signal: AbortSignal): Promis
   return transcript;
 }
 
-async function send(edge: Edge, task: CanaryTask, probe: Probe, signal: AbortSignal): Promise<CanaryTranscript> {
+async function send(edge: Edge, task: Call, probe: Probe, signal: AbortSignal): Promise<CanaryTranscript> {
   const at = Date.now();
   const transcript: CanaryTranscript = {
     type: 'canary',

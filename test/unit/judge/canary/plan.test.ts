@@ -1,10 +1,10 @@
 import { expect, test } from 'vitest';
 import type { AuditInstance } from '#protocol/audit.ts';
-import { canaryAsk, probeBody, probesOf } from '../../../validator-cron/canary.ts';
-import { plan, PLAN_LIMITS } from '../../../validator-cron/plan.ts';
-import { ALICE, anAgent, anInstance, BOB } from './made.ts';
+import { canaryAsk, probeBody, probesOf } from '../../../../validator-cron/canary/ask.ts';
+import { plan, PLAN_LIMITS } from '../../../../validator-cron/canary/plan.ts';
+import { ALICE, anAgent, anInstance, BOB, FACTS } from '../made.ts';
 
-const facts = { judge: ALICE, round: 7, beacon: 'ab'.repeat(32) };
+const facts = { ...FACTS, judge: ALICE, beacon: 'ab'.repeat(32) };
 const chat = { method: 'POST', path: '/v1/chat/completions', retry: 'safe' } as const;
 const embed = { method: 'POST', path: '/v1/embeddings', retry: 'safe' } as const;
 
@@ -61,6 +61,7 @@ test('a miner with a thousand instances leaves the others their turn', () => {
   const tasks = plan([crowd, anAgent('agt_small', BOB, [anInstance({ instance: 'ins_small' })])], facts, {
     pings: 1,
     canaries: 2,
+    comparisons: 0,
   });
   expect(tasks.filter((t) => t.type === 'canary').map((t) => t.hotkey)).toEqual(expect.arrayContaining([ALICE, BOB]));
 });

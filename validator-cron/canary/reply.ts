@@ -4,10 +4,34 @@ import * as z from 'zod/mini';
 const count = z.number().check(z.int(), z.nonnegative(), z.lte(1_000_000));
 const text = z.nullish(z.string());
 
+/** Nothing is more certain than certain; what is fainter than the least is told as the least. */
+const LEAST_CHANCE = -1_000_000;
+const MOST_TOKENS = 1_024;
+const chance = z.pipe(
+  z.number().check(z.lte(0.001)),
+  z.transform((nats) => Math.min(0, Math.max(LEAST_CHANCE, Math.round(nats * 1000)))),
+);
+const named = z.object({ token: z.string(), logprob: chance });
+const tokenSchema = z.extend(named, { top_logprobs: z._default(z.array(named).check(z.maxLength(20)), []) });
+const logprobsSchema = z.object({ content: z.array(tokenSchema).check(z.maxLength(MOST_TOKENS)) });
+
 const chunkSchema = z.object({
-  choices: z.array(z.object({ text, delta: z.nullish(z.object({ content: text, reasoning_content: text, reasoning: text })) })),
+  choices: z.array(
+    z.object({
+      text,
+      delta: z.nullish(z.object({ content: text, reasoning_content: text, reasoning: text })),
+      logprobs: z.optional(z.unknown()),
+    }),
+  ),
   usage: z.nullish(z.object({ completion_tokens: z.optional(count) })),
 });
+
+/** A token as it was said, with the chance it had: thousandths of a nat, at most 0. `top`: the likeliest, best first. */
+export interface Token {
+  text: string;
+  chance: number;
+  top: { text: string; chance: number }[];
+}
 
 export interface StreamReply {
   /** Every event was a chunk of a completion. */
@@ -20,11 +44,13 @@ export interface StreamReply {
   deltas: number;
   /** Completion tokens as the usage says, or null. */
   tokens: number | null;
+  /** The tokens, where their chances are told. */
+  said: Token[];
 }
 
 /** An event stream of `/v1/chat/completions` or `/v1/completions`. */
 export function readStream(body: string): StreamReply {
-  const reply: StreamReply = { wellFormed: true, done: false, error: false, deltas: 0, tokens: null };
+  const reply: StreamReply = { wellFormed: true, done: false, error: false, deltas: 0, tokens: null, said: [] };
   const events = body
     .split(/\r?\n\r?\n/)
     .map(dataOf)
@@ -48,8 +74,19 @@ function takeChunk(reply: StreamReply, json: unknown): void {
     reply.wellFormed = false;
     return;
   }
-  if (chunk.data.choices.some((c) => c.text || c.delta?.content || c.delta?.reasoning_content || c.delta?.reasoning)) reply.deltas += 1;
+  for (const choice of chunk.data.choices) {
+    const room = MOST_TOKENS - reply.said.length;
+    const told = z.safeParse(logprobsSchema, choice.logprobs);
+    for (const { token, logprob, top_logprobs: top } of told.success ? told.data.content.slice(0, room) : []) {
+      reply.said.push({ text: token, chance: logprob, top: top.map((other) => ({ text: other.token, chance: other.logprob })) });
+    }
+  }
+  if (chunk.data.choices.some((choice) => textOf(choice) !== '')) reply.deltas += 1;
   reply.tokens = chunk.data.usage?.completion_tokens ?? reply.tokens;
+}
+
+function textOf({ text: plain, delta }: z.output<typeof chunkSchema>['choices'][number]): string {
+  return (plain ?? '') + (delta?.content ?? '') + (delta?.reasoning_content ?? '') + (delta?.reasoning ?? '');
 }
 
 const embeddingSchema = z.object({

@@ -14,9 +14,17 @@ export interface CanaryAsk {
   prompt: string;
   seed: number;
   maxTokens: number;
+  /** Null: what the program takes where nobody says. */
+  temperature: number | null;
+  /** Whether the chances of the tokens are asked for. */
+  chances: boolean;
 }
 
-const MAX_TOKENS = 12;
+/** Tokens of a plain canary, and of each question of a comparison. */
+const PLAIN_TOKENS = 12;
+const COMPARED_TOKENS = 48;
+/** Likely tokens that are named beside the one that was said. */
+const TOP = 5;
 
 const INFERENCE: readonly Probe[] = [
   { kind: 'chat', method: 'POST', path: '/v1/chat/completions' },
@@ -52,19 +60,39 @@ const PROMPTS: readonly ((a: number, b: number) => string)[] = [
   (a, b) => `Which is larger, ${a} or ${b}? Say why in a few words.`,
 ];
 
+/** The questions of one comparison, greedy and seeded. */
+export function comparedAsks(count: number, rankAt: (at: number) => string): CanaryAsk[] {
+  return Array.from({ length: count }, (_, at) => {
+    const ask = canaryAsk(rankAt(at));
+    return { ...ask, maxTokens: COMPARED_TOKENS, temperature: ask.seed % 2, chances: true };
+  });
+}
+
 /** `rank` is 64 hex digits that nobody chose; every round asks something new, so no stored answer fits. */
 export function canaryAsk(rank: string): CanaryAsk {
   const draw = (at: number) => Number.parseInt(rank.slice(at, at + 6), 16);
   const prompt = PROMPTS[draw(0) % PROMPTS.length] ?? PROMPTS[0];
-  return { prompt: prompt?.(10 + (draw(6) % 900), 10 + (draw(12) % 900)) ?? '', seed: draw(18), maxTokens: MAX_TOKENS };
+  return {
+    prompt: prompt?.(10 + (draw(6) % 900), 10 + (draw(12) % 900)) ?? '',
+    seed: draw(18),
+    maxTokens: PLAIN_TOKENS,
+    temperature: null,
+    chances: false,
+  };
 }
 
 /** The JSON body of a probe, or null. */
 export function probeBody(probe: Probe, model: string, ask: CanaryAsk): Record<string, unknown> | null {
-  const sampling = { max_tokens: ask.maxTokens, seed: ask.seed, stream: true };
+  const temperature = ask.temperature === null ? {} : { temperature: ask.temperature };
+  const sampling = { max_tokens: ask.maxTokens, seed: ask.seed, stream: true, ...temperature };
   switch (probe.kind) {
     case 'chat':
-      return { model, messages: [{ role: 'user', content: ask.prompt }], ...sampling };
+      return {
+        model,
+        messages: [{ role: 'user', content: ask.prompt }],
+        ...sampling,
+        ...(ask.chances ? { logprobs: true, top_logprobs: TOP } : {}),
+      };
     case 'text':
       return { model, prompt: ask.prompt, ...sampling };
     case 'embedding':

@@ -1,12 +1,13 @@
 /** How a canary ends that would not end by itself. */
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { challenge } from '../../../validator-cron/challenge.ts';
-import { readConfig } from '../../../validator-cron/config.ts';
-import { makeEdge } from '../../../validator-cron/edge.ts';
-import { judge } from '../../../validator-cron/judge.ts';
-import { plan } from '../../../validator-cron/plan.ts';
-import { ALICE, anAgent, anInstance } from './made.ts';
-import { chats, StandInEdge, type Answer } from './stand-in-edge.ts';
+import { probe } from '../../../../validator-cron/canary/probe.ts';
+import { readConfig } from '../../../../validator-cron/config.ts';
+import { makeEdge } from '../../../../validator-cron/edge/edge.ts';
+import { makeRequests } from '../../../../validator-cron/edge/request.ts';
+import { judge } from '../../../../validator-cron/canary/judge.ts';
+import { plan } from '../../../../validator-cron/canary/plan.ts';
+import { ALICE, anAgent, anInstance, FACTS } from '../made.ts';
+import { chats, StandInEdge, type Answer } from '../stand-in-edge.ts';
 
 let stand: StandInEdge;
 beforeEach(async () => {
@@ -19,12 +20,11 @@ async function canaryOf(answer: Answer, canaryMs: number, signal = new AbortCont
   stand.answers.set('ins_1', answer);
   const config = readConfig({ API_ORIGIN: stand.origin, JUDGE_SEED: '11'.repeat(32), API_KEY: 'k' });
   const [task] = plan([anAgent('agt_1', ALICE, [anInstance()])], {
+    ...FACTS,
     judge: config.hotkey.ss58,
-    round: 1,
-    beacon: '00'.repeat(32),
   });
   if (task?.type !== 'canary') throw new Error('no canary in the plan');
-  const transcript = await challenge(makeEdge(config, signal), task, canaryMs);
+  const transcript = await probe(makeEdge(config, makeRequests(config, signal), signal), task, canaryMs);
   return { transcript, seen: judge(task, transcript, { round: 1, epoch: 0 }) };
 }
 test.for<{ what: string; answer: Answer }>([

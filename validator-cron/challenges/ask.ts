@@ -1,0 +1,27 @@
+/** Asks the edge to run what is due. Whoever asks first starts it, so many judges cost a device no more than one. */
+import { drawingRound, due, slotOf, type Due } from '#protocol/challenge/index.ts';
+import type { TargetItem } from '#protocol/judging.ts';
+import type { Bench } from '../bench.ts';
+
+export interface Asked {
+  due: number;
+  /** The edge's answers, counted: `started`, `running`, `ended`, `refused offline`, … */
+  states: Record<string, number>;
+}
+
+/** What is due in the slot that holds the time; a slot that is over is not asked for any more. */
+export async function askDue(bench: Bench, atMs: number): Promise<Asked> {
+  const slot = slotOf(bench.config.suite, atMs);
+  const challenges = await dueIn(bench, slot, await bench.feed.targets());
+  const asks = challenges.map(({ kind, target }) => ({ kind, target }));
+  const asked: Asked = { due: asks.length, states: {} };
+  for (const state of asks.length === 0 ? [] : await bench.feed.ask(slot, asks)) asked.states[state] = (asked.states[state] ?? 0) + 1;
+  return asked;
+}
+
+/** Who was not there yet is not due, nor what is known to have nothing to prove. */
+async function dueIn({ beacon, config: { suite } }: Bench, slot: number, targets: readonly TargetItem[]): Promise<Due[]> {
+  const { randomness } = await beacon.pulse(drawingRound(beacon.chain, slot));
+  const there = new Map(targets.filter((target) => target.since <= slot).map((target) => [target.target, target]));
+  return due(suite, slot, randomness, [...there.values()]).filter(({ kind, target }) => there.get(target)?.kinds?.includes(kind) ?? true);
+}

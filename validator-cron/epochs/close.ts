@@ -1,0 +1,86 @@
+/**
+ * Judges an epoch whose evidence is closed: the verdicts that are missing, then findings, summary and weights, then its word for them.
+ * The files are put under their hashes first, so a tick that is cut off leaves nothing half said, and the next one says the same.
+ */
+import { FULL_SCORE, FULL_SHARE, type Score } from '#protocol/audit.ts';
+import type { Summary, Weights } from '#protocol/epoch.ts';
+import type { Bench } from '../bench.ts';
+import { EdgeError } from '../edge/request.ts';
+import type { EpochItem } from '../edge/feed.ts';
+import { assemble, readEvidence, type Assembled, type Evidence } from '../epoch.ts';
+import { fanOut } from '../fan-out.ts';
+import { SCORING } from '../score/parameters.ts';
+import type { MinerScore } from '../score/score.ts';
+import { judgeOpen } from '../challenges/share.ts';
+import { callsOf } from './calls.ts';
+import { windowOf } from './due.ts';
+
+export type Closed = { epoch: number; state: 'committed'; weights: Weights } | { epoch: number; state: 'unjudged'; left: number };
+
+/** Throws `EdgeError`, `BeaconError` or `FileError`. */
+export async function closeEpoch(bench: Bench, epochs: readonly EpochItem[], epoch: number, round: number): Promise<Closed> {
+  const { feed } = bench;
+  const evidence = readEvidence(await feed.evidence(epoch));
+  const left = await judgeMissing(bench, evidence);
+  if (left > 0) return { epoch, state: 'unjudged', left };
+  const assembled = await assembleOf(bench, epochs, evidence);
+  await feed.putFile(epoch, 'findings', assembled.findings.text);
+  await feed.putFile(epoch, 'summary', assembled.summary.text);
+  const { findings, summary, weights } = assembled;
+  await unlessCommitted(feed.commit({ epoch, evidence: evidence.sha256, findings: findings.sha256, summary: summary.sha256, weights }));
+  await bench.edge.postScores(assembled.scores.map((score) => scoreOf(score, { epoch, round })));
+  return { epoch, state: 'committed', weights };
+}
+
+function scoreOf(of: MinerScore, at: { epoch: number; round: number }): Score {
+  const { hotkey, share, standing, need, use, quality, tests, calls, latency, clean } = of;
+  const parts = { share, standing, need, use, quality, tests, calls, latency, clean };
+  return { hotkey, ...at, score: Math.floor(share / (FULL_SHARE / FULL_SCORE)), parts };
+}
+
+/** How many are still without a verdict. */
+async function judgeMissing(bench: Bench, evidence: Evidence): Promise<number> {
+  const { transcripts } = evidence;
+  const judged = new Set((await verdictsOf(bench, evidence)).map((v) => v.id));
+  if (transcripts.every((t) => judged.has(t.id))) return 0;
+  return (await judgeOpen(bench, transcripts, judged)).left;
+}
+
+async function verdictsOf({ feed }: Bench, { transcripts }: Evidence) {
+  const slots = transcripts.map((t) => t.slot);
+  if (slots.length === 0) return [];
+  return feed.verdicts({ from: Math.min(...slots), to: Math.max(...slots) });
+}
+
+async function assembleOf(bench: Bench, epochs: readonly EpochItem[], evidence: Evidence): Promise<Assembled> {
+  const { suite } = bench.config;
+  const scoring = SCORING[suite.name];
+  const { epoch, seconds } = evidence.head;
+  const [verdicts, observations, previous] = await Promise.all([
+    verdictsOf(bench, evidence),
+    bench.edge.observations(epoch),
+    fanOut(windowOf(epochs, epoch, scoring.window, seconds), (start) => summaryOf(bench, start)),
+  ]);
+  const chutes = new Map(evidence.instances.map((line) => [line.instance, line.chute]));
+  const calls = callsOf(observations, (instance) => chutes.get(instance) ?? null);
+  return assemble({ evidence, verdicts, calls, previous: previous.filter((summary) => summary !== null), suite, scoring });
+}
+
+/** Null: this judge said nothing for that epoch. */
+async function summaryOf({ feed }: Bench, epoch: number): Promise<Summary | null> {
+  try {
+    return await feed.summary(epoch);
+  } catch (error) {
+    if (error instanceof EdgeError && error.status === 404) return null;
+    throw error;
+  }
+}
+
+/** Another tick of this judge was first: its word stands. */
+async function unlessCommitted(commit: Promise<void>): Promise<void> {
+  try {
+    await commit;
+  } catch (error) {
+    if (!(error instanceof EdgeError) || error.code !== 'already_committed') throw error;
+  }
+}
