@@ -3,12 +3,12 @@
  *
  *   share = gate × quality × (standing + need + use)      quality = tests × calls × latency
  *
- * Shares are absolute: what nobody earned is nobody's (`weigh` burns it), so another's failure is no one's gain, and what calls bring
- * in emission, by need and by use together, is at most the fee on them. Who is behind several hotkeys is judged as one.
+ * Shares are absolute: what nobody earned is nobody's (`weigh` burns it), so another's bad quality is no one's gain, and what calls
+ * bring in emission, by need and by use together, is at most the fee on them. Who is behind several hotkeys is judged as one.
  */
 import type { MinerSummary, Summary } from '#protocol/epoch.ts';
 import { FULL, SHARE, type Scoring } from './parameters.ts';
-import { callMarks, testMarks } from './rate.ts';
+import { callMarks, testMarks, type Count } from './rate.ts';
 
 export interface MinerScore {
   hotkey: string;
@@ -18,7 +18,7 @@ export interface MinerScore {
   share: number;
   /** False: a hard verdict on its entity, or on it, within the window. The share is 0. */
   clean: boolean;
-  /** How well it serves, of `FULL`: by its own marks, at most as its entity as a whole does. */
+  /** How well it serves, of `FULL`: its latency, and tests × calls of its own, at most those of its entity as a whole. */
   quality: number;
   tests: number;
   calls: number;
@@ -45,14 +45,15 @@ export function scoreWindow(summaries: readonly Summary[], scoring: Scoring): Mi
   return entities
     .flatMap(({ own, clean }) => {
       // Splitting up does not hide a bad part, and merging does not lend it the marks of a good one.
-      const most = marksOf(own, scoring).quality;
+      const most = reliability(own, scoring).marks;
       return own.map((m): MinerScore => {
-        const marks = marksOf([m], scoring);
-        const quality = Math.min(marks.quality, most);
+        const { tests, calls, marks } = reliability([m], scoring);
+        const latency = m.timed === 0 ? scoring.latency.floor : Math.floor(m.latency / m.timed);
+        const quality = ofFull(Math.min(marks, most), latency);
         const { standing, need, use } = clean ? partsOf(m, pots, scoring) : NOTHING;
         const share = Number(((standing + need + use) * BigInt(quality)) / BigInt(FULL));
         const parts = { standing: Number(standing), need: Number(need), use: Number(use) };
-        return { hotkey: m.hotkey, entity: m.entity, share, clean, ...marks, quality, ...parts };
+        return { hotkey: m.hotkey, entity: m.entity, share, clean, quality, tests, calls, latency, ...parts };
       });
     })
     .toSorted((a, b) => (a.hotkey < b.hotkey ? -1 : 1));
@@ -78,8 +79,8 @@ interface Miner {
   proven: bigint;
   needed: bigint;
   use: bigint;
-  tests: { all: number; ok: number };
-  calls: { all: number; ok: number };
+  tests: Count;
+  calls: Count;
   latency: number;
   timed: number;
 }
@@ -115,14 +116,23 @@ function added(miner: Miner | undefined, line: MinerSummary): Miner {
   };
 }
 
-function marksOf(own: readonly Miner[], scoring: Scoring): Pick<MinerScore, 'tests' | 'calls' | 'latency' | 'quality'> {
-  const sum = (part: (m: Miner) => number): number => own.reduce((all, m) => all + part(m), 0);
-  const tests = testMarks({ all: sum((m) => m.tests.all), ok: sum((m) => m.tests.ok) }, scoring);
-  const calls = callMarks({ all: sum((m) => m.calls.all), ok: sum((m) => m.calls.ok) });
-  const timed = sum((m) => m.timed);
-  const latency = timed === 0 ? scoring.latency.floor : Math.floor(sum((m) => m.latency) / timed);
-  const quality = Number((BigInt(tests) * BigInt(calls) * BigInt(latency)) / (BigInt(FULL) * BigInt(FULL)));
-  return { tests, calls, latency, quality };
+/** Of one miner, or of several as if they were one. */
+function reliability(own: readonly Miner[], scoring: Scoring): { tests: number; calls: number; marks: number } {
+  const count = (of: (m: Miner) => Count): Count => ({
+    all: own.reduce((sum, m) => sum + of(m).all, 0),
+    ok: own.reduce((sum, m) => sum + of(m).ok, 0),
+  });
+  const tests = testMarks(
+    count((m) => m.tests),
+    scoring,
+  );
+  const calls = callMarks(count((m) => m.calls));
+  return { tests, calls, marks: ofFull(tests, calls) };
+}
+
+/** Marks of marks. Both are at most `FULL`, so the product is exact. */
+function ofFull(a: number, b: number): number {
+  return Math.floor((a * b) / FULL);
 }
 
 interface Pots {
