@@ -152,6 +152,7 @@ function typeText(type: Var | LookupEntry): string {
     case 'void':
       return '()';
     case 'struct':
+      return `{${Object.values(type.value).slice(0, 1).map(typeText).join('')},…}`;
     case 'enum':
     case 'result':
     case 'bitSequence':

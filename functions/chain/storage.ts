@@ -11,7 +11,7 @@ type Hasher = 'Identity' | 'Blake2128Concat' | 'Twox64Concat';
 const HASH = { Identity, Blake2128Concat, Twox64Concat } as const;
 
 interface Item {
-  pallet: 'SubtensorModule' | 'Drand' | 'Timestamp';
+  pallet: 'SubtensorModule' | 'System' | 'Drand' | 'Timestamp';
   hashers: readonly Hasher[];
   /** Of the value, as `shape.ts` writes types. */
   type: string;
@@ -39,6 +39,8 @@ export const STORAGE = {
   MinAllowedWeights: subtensor('u16', 'Identity'),
   StakeThreshold: subtensor('u64'),
   TimelockedWeightCommits: subtensor('[([u8;32],u64,[u8],u64)]', 'Twox64Concat', 'Twox64Concat'),
+  /** Of it only the nonce is read, which is first. */
+  Account: { pallet: 'System', hashers: ['Blake2128Concat'], type: '{u32,…}' },
   LastStoredRound: { pallet: 'Drand', hashers: [], type: 'u64' },
   Now: { pallet: 'Timestamp', hashers: [], type: 'u64' },
 } as const satisfies Record<string, Item>;

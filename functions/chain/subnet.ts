@@ -68,6 +68,8 @@ export interface Subnet {
   commits: readonly OpenCommit[];
   /** What the chain has of the hotkey that asks: uid and value; null where it could not be told. */
   weights: readonly (readonly [uid: number, value: number])[] | null;
+  /** Of the hotkey that asks: extrinsics of it in finalized blocks. */
+  nonce: number;
 }
 
 /** Epochs whose commits are looked at. A commit is open for `revealPeriod` of them; more than this many are not waited for. */
@@ -81,6 +83,7 @@ const runtimeSchema = z.object({ specVersion: z.int(), transactionVersion: z.int
 export async function readSubnet(chain: Chain, netuid: number, hotkey: string | null = null): Promise<Subnet> {
   const hint = await readHint(chain, netuid, hotkey);
   const keys = keysOf(netuid, hint);
+  if (hint.account !== null) keys.plain.set('Account', storageKey('Account', hint.account));
   const [header, runtime, stored, state] = await chain.ask([
     { method: 'chain_getHeader', params: [hint.head] },
     { method: 'state_getRuntimeVersion', params: [hint.head] },
@@ -119,6 +122,7 @@ export async function readSubnet(chain: Chain, netuid: number, hotkey: string | 
     beaconRound: whole('LastStoredRound', 0),
     commits: [...keys.commits].flatMap(([epoch, key]) => read(values.get(key) ?? null, (r) => commitsOf(r, epoch), [])),
     // A uid that changed hands between the two batches has another's weights.
+    nonce: started(at('Account'), (r) => r.u32(), 0),
     weights: hint.uid !== null && neurons[hint.uid]?.hotkey === hotkey ? read(at('Weights'), weightsOf, []) : null,
   };
 }
@@ -128,6 +132,7 @@ interface Hint {
   index: number;
   revealPeriod: number;
   uid: number | null;
+  account: Uint8Array | null;
 }
 
 async function readHint(chain: Chain, netuid: number, hotkey: string | null): Promise<Hint> {
@@ -144,6 +149,7 @@ async function readHint(chain: Chain, netuid: number, hotkey: string | null): Pr
     head: parsed(hashSchema, head, 'the finalized head'),
     index: read(values.get(index) ?? null, (r) => safe(r.u64()), 0),
     revealPeriod: read(values.get(period) ?? null, (r) => safe(r.u64()), 1),
+    account,
     uid: uid === null ? null : read(values.get(uid) ?? null, (r) => r.u16(), null),
   };
 }
@@ -183,10 +189,15 @@ function valuesOf(stored: unknown): Map<string, string | null> {
 }
 
 function read<T>(value: string | null, reading: (reader: ScaleReader) => T, fallback: T): T {
+  return started(value, reading, fallback, (reader) => reader.end());
+}
+
+/** Reads the beginning of a value. */
+function started<T>(value: string | null, reading: (reader: ScaleReader) => T, fallback: T, after?: (reader: ScaleReader) => void): T {
   if (value === null) return fallback;
   const reader = new ScaleReader(bytesOf(value, 'a stored value'), 'a stored value');
   const found = reading(reader);
-  reader.end();
+  after?.(reader);
   return found;
 }
 

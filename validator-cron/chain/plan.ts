@@ -73,6 +73,8 @@ function earlier(last: Submission, { subnet, epoch }: PostFacts): Plan | null {
   if (last.epoch > epoch) return refuse('weights of a later epoch were signed already');
   if (last.block === null) {
     if (subnet.head.number >= last.death - 1) return null;
+    if (subnet.nonce > last.nonce)
+      return wait('its nonce is spent and the chain shows nothing of it: it failed in its block. It is tried again');
     return { do: 'wait', why: 'it is sent and in no finalized block yet', resend: true };
   }
   if (last.epoch < epoch || wasDropped(last, subnet)) return null;

@@ -37,6 +37,7 @@ const subnet = (of: Partial<Subnet> = {}): Subnet => ({
   beaconRound: 1,
   commits: [],
   weights: [],
+  nonce: 4,
   ...of,
 });
 
@@ -121,6 +122,7 @@ test.each<[string, Partial<PostFacts>, string, RegExp]>([
   ],
   ['sent and not seen', { last: sent() }, 'wait', /no finalized block/],
   ['sent for the epoch before, and not seen', { last: sent({ epoch: 0 }) }, 'wait', /no finalized block/],
+  ['failed in its block', { last: sent(), subnet: subnet({ nonce: 5 }) }, 'wait', /failed in its block/],
   ['lost: its era is over', { last: sent({ death: 1_001 }) }, 'commit', /last try/],
   ['its last block is not final', { last: sent({ death: 1_002 }) }, 'wait', /no finalized block/],
   ['lost for the epoch before', { last: sent({ epoch: 0, death: 1_001 }) }, 'commit', /committed/],
@@ -157,6 +159,7 @@ test.each<[string, Partial<PostFacts>, string, RegExp]>([
 
 test('the same bytes are sent again only while they can be in a block', () => {
   expect(planPost(facts({ last: sent() }))).toHaveProperty('resend', true);
+  expect(planPost(facts({ last: sent(), subnet: subnet({ nonce: 5 }) }))).not.toHaveProperty('resend');
   expect(planPost(facts({ nowMs: 9_999_999 }))).not.toHaveProperty('resend');
 });
 

@@ -91,6 +91,7 @@ const KEYS: Record<StorageItem, string> = {
   MinAllowedWeights: `${SUBTENSOR}5cd1c97edf92be296fb8ae73ee8611264000`,
   StakeThreshold: `${SUBTENSOR}782d99ebaa64a1ba18b3e8cda1047327`,
   TimelockedWeightCommits: `${SUBTENSOR}119e1c428ff5c7c6dac4c888a10d144362cf9476b03dd86540008cc95d144a400cb10900000000000000`,
+  Account: `26aa394eea5630e07c48ae0c9558cef7b99d880ec681799c0cf30e8886371da9${ALICE_KEY}`,
   LastStoredRound: 'a285cdb66e8b8524ea70b1693c7b1e05087f3dd6e0ceded0e388dd34f810a73d',
   Now: 'f0c365c3cf59d671eb72da0e7a4113c49f1f0515f462cdcf84e0f1d6045dfcbb',
 };
@@ -103,6 +104,7 @@ test.each(Object.entries(KEYS) as [StorageItem, string][])('the key of %s', (nam
     TimelockedWeightCommits: [u16Bytes(64), u64Bytes(9n)],
     CommitRevealWeightsVersion: [],
     StakeThreshold: [],
+    Account: [ALICE],
     LastStoredRound: [],
     Now: [],
   };
