@@ -7,9 +7,9 @@ export interface Setup {
   chain: BeaconChain;
 }
 
-/** `path`: where the opening lies; null: there is none. */
+/** `opening`: where it lies, or the bytes; null: there is none. */
 export type Job =
-  | { do: 'judge'; transcript: Transcript; path: string | null; pulses: { seed: Pulse | null; sample: Pulse | null } }
+  | { do: 'judge'; transcript: Transcript; opening: string | Uint8Array | null; pulses: { seed: Pulse | null; sample: Pulse | null } }
   | { do: 'pulse'; pulse: Pulse };
 
 export type Answer = { ok: true; verdict: Verdict | null; good: boolean } | { ok: false; why: string };

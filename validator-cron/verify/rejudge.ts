@@ -47,7 +47,7 @@ export async function rejudge(of: {
       .map(async (transcript) => {
         const rounds = roundsOf(transcript);
         const pulses = { seed: pulseOf(rounds.seed), sample: pulseOf(rounds.sample) };
-        const verdict = await of.pool.judge({ do: 'judge', transcript, path: of.pathOf(transcript), pulses });
+        const verdict = await of.pool.judge({ do: 'judge', transcript, opening: of.pathOf(transcript), pulses });
         of.seen(++done);
         return verdict;
       }),

@@ -54,7 +54,7 @@ async function judge(
     Object.values(rounds).filter((round) => round !== null),
   );
   const pulseOf = (round: number | null) => (round === null ? null : (pulses.get(round) ?? null));
-  return pool.judge({ do: 'judge', transcript, path, pulses: { seed: pulseOf(rounds.seed), sample: pulseOf(rounds.sample) } });
+  return pool.judge({ do: 'judge', transcript, opening: path, pulses: { seed: pulseOf(rounds.seed), sample: pulseOf(rounds.sample) } });
 }
 
 export function showVerdict(t: Transcript, v: Verdict): string[] {

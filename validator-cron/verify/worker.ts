@@ -22,7 +22,7 @@ const logins = new Logins(verifyHotkey);
 async function answer(job: Job): Promise<Answer> {
   try {
     if (job.do === 'pulse') return { ok: true, verdict: null, good: verifyPulse(chain, job.pulse) };
-    const opening = job.path === null ? null : await readFile(job.path);
+    const opening = typeof job.opening === 'string' ? await readFile(job.opening) : job.opening;
     const context = { suite, chain, pulses: job.pulses, tiles, logins, hash: hashOf };
     return { ok: true, verdict: judgeTranscript(job.transcript, opening, context), good: true };
   } catch (error) {
