@@ -38,6 +38,7 @@ export async function startAgent({ network, folder, index, allowAccount, program
   const home = folder.folder('agents', String(index));
   const keyFile = join(home, 'hotkey');
   const { ss58: hotkey } = hotkeyIn(keyFile);
+  await network.chain?.register(hotkey);
   const name = 'local';
   const agent = await agentId(network.api, hotkey, name);
   const flags = {

@@ -69,6 +69,8 @@ export interface Demo {
   version: string;
   chutes: { id: string; name: string; slug: string; model: string }[];
   agents: { hotkey: string; agent: string }[];
+  /** Where the chain can be looked at; null: there is none. */
+  chain: string | null;
 }
 
 /** Raises the demo on a network and resolves when each chute answered a call. A second start finds what the first one made. */
@@ -94,7 +96,15 @@ export async function raiseDemo(ask: DemoAsk): Promise<{ facts: Demo; agents: Ag
   if (wanted.length > 0) say('Waiting for an answer of each chute.');
   await Promise.all(wanted.map((chute) => untilLive(client, chute, say, signal)));
   return {
-    facts: { api: network.api, key, account, version: version(), chutes, agents: agents.map(({ hotkey, agent }) => ({ hotkey, agent })) },
+    facts: {
+      api: network.api,
+      key,
+      account,
+      version: version(),
+      chutes,
+      agents: agents.map(({ hotkey, agent }) => ({ hotkey, agent })),
+      chain: network.chain?.url ?? null,
+    },
     agents,
   };
 }

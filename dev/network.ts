@@ -5,6 +5,7 @@ import { makeBeacon, type Beacon, type BeaconAsk } from './beacon/beacon.ts';
 import { serveBeacon } from './beacon/server.ts';
 import { startBridge } from './bridge.ts';
 import { bundle } from './bundle.ts';
+import { startChain, type ChainPart } from './chain/start.ts';
 import { startTicker, type Beat } from './cron.ts';
 import { EXIT, StartFailure } from './failure.ts';
 import type { DataFolder } from './folder.ts';
@@ -40,6 +41,8 @@ export interface NetworkAsk {
   durable?: boolean;
   /** What the beacon is made of; the data folder's own if nothing is said. */
   beacon?: BeaconAsk;
+  /** Runs the stand-in chain; with `commitReveal`, weights must be committed on it. */
+  chain?: { commitReveal: boolean };
   /** More bindings of the edge, and others instead; for tests. */
   vars?: Record<string, string>;
   /** Something between the edge and the bridge to Postgres, by its address; for tests. */
@@ -57,6 +60,8 @@ export interface Network {
   databaseUrl: string;
   /** The beacon that edge and judge go by. */
   beacon: Beacon;
+  /** Null: it was not asked for. */
+  chain: ChainPart | null;
   postgres: Part;
   edge: Part;
   /** Starts the judge; it pays its canary calls with this key. */
@@ -115,6 +120,22 @@ export async function raiseNetwork(ask: NetworkAsk): Promise<Network> {
     const beacon = makeBeacon(beaconAsk);
     const beaconServer = await serveBeacon(beacon, beaconAsk.seed);
     undo.push(() => beaconServer.close());
+    const chain =
+      ask.chain === undefined
+        ? null
+        : await startChain(
+            {
+              ...ask.chain,
+              folder: folder.folder('chain'),
+              logFile: logFile('chain'),
+              ownerSeed: secretFor('owner', state.edgeSecret),
+              judge: hotkeyOf(judgeSeed(state.edgeSecret)).ss58,
+              beacon: { url: beaconServer.url, chain: beacon.chain },
+            },
+            leash,
+            say,
+          );
+    if (chain !== null) keep(chain.part);
     /** What edge and judge know alike. */
     const common = {
       NETWORK: DEVELOPMENT.name,
@@ -122,6 +143,7 @@ export async function raiseNetwork(ask: NetworkAsk): Promise<Network> {
       BEACON_URLS: beaconServer.url,
       BEACON_CHAIN: JSON.stringify(beacon.chain),
       INTERNAL_TOKEN: state.internalToken,
+      ...(chain === null ? {} : { CHAIN_URL: chain.url, CHAIN_GENESIS: chain.genesis, NETUID: String(chain.netuid) }),
     };
 
     const edgeVars = {
@@ -150,6 +172,7 @@ export async function raiseNetwork(ask: NetworkAsk): Promise<Network> {
       internalToken: state.internalToken,
       databaseUrl: postgres.url,
       beacon,
+      chain,
       postgres: postgres.part,
       edge,
       async addJudge(apiKey) {

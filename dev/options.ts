@@ -13,6 +13,8 @@ export interface Options {
   fresh: boolean;
   /** Length of a scoring epoch: whole slots. */
   epochSeconds: number;
+  /** Weights must be committed on the chain, and are revealed by the beacon. */
+  commitReveal: boolean;
   /** Run the edge under `wrangler dev`, which reloads it when a source changes. */
   reload: boolean;
 }
@@ -21,13 +23,14 @@ const SLOT = DEVELOPMENT.cadence.slotSeconds;
 
 export const HELP = `Runs the whole network on this machine.
 
-  npm start -- [--json] [--port N] [--data DIR] [--fresh] [--epoch-seconds N]
+  npm start -- [--json] [--port N] [--data DIR] [--fresh] [--epoch-seconds N] [--commit-reveal]
 
   --json             one JSON object on stdout when all is live; progress goes to stderr
   --port N           port of the API on 127.0.0.1 (8787; 0 takes a free one)
   --data DIR         where everything is kept (.ripcord; with --reload .ripcord-dev)
   --fresh            start over with an empty data folder
   --epoch-seconds N  length of a scoring epoch: a multiple of ${SLOT} (60)
+  --commit-reveal    weights are committed on the chain and revealed by the beacon
   --reload           reload the edge when a source changes (npm run dev)
 
 Ctrl-C stops everything. Exit codes: 0 stopped, 1 failed, 2 wrong flag, 4 port taken, 5 data folder unusable.
@@ -46,6 +49,7 @@ export function readOptions(argv: string[]): Options | null {
     data: values.data ?? (values.reload ? '.ripcord-dev' : '.ripcord'),
     fresh: values.fresh,
     epochSeconds,
+    commitReveal: values['commit-reveal'],
     reload: values.reload,
   };
 }
@@ -60,6 +64,7 @@ function parse(args: string[]) {
         data: { type: 'string' },
         fresh: { type: 'boolean', default: false },
         'epoch-seconds': { type: 'string', default: '60' },
+        'commit-reveal': { type: 'boolean', default: false },
         reload: { type: 'boolean', default: false },
         help: { type: 'boolean', short: 'h', default: false },
       },

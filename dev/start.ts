@@ -24,7 +24,7 @@ async function main(options: Options): Promise<void> {
   const say = sayTo(options.json ? process.stderr : process.stdout);
   const folder = openFolder(options.data, { fresh: options.fresh, workerd: workerdVersion(ROOT) });
   say(`Starting; everything is kept in ${folder.path}.`);
-  const network = await raiseNetwork({ ...options, folder, say, signal: ended });
+  const network = await raiseNetwork({ ...options, chain: { commitReveal: options.commitReveal }, folder, say, signal: ended });
   try {
     const { facts } = await raiseDemo({ network, folder, say, signal: ended });
     network.tick();
@@ -48,6 +48,7 @@ Everything is live.
   API      ${demo.api}
   Key      ${demo.key}
   Chutes   ${demo.chutes.map(({ name }) => name).join(', ')}
+  Chain    ${demo.chain ?? 'none'}
 
 Try it:
 

@@ -9,6 +9,7 @@ import { raiseNetwork, ROOT, type Network } from '../../dev/network.ts';
 import { tailOf, type Part } from '../../dev/supervise.ts';
 import { workerdVersion } from '../../dev/workerd.ts';
 import type { Beacon } from '../../dev/beacon/beacon.ts';
+import type { ChainPart } from '../../dev/chain/start.ts';
 import type { Character } from '../cheats/provers.ts';
 import { TEST_BEACON } from './beacon.ts';
 
@@ -23,6 +24,8 @@ export interface NetworkWish {
   chutes?: DemoChute[];
   /** Length of a scoring epoch; default 60. */
   epochSeconds?: number;
+  /** Whether the stand-in chain runs, and how weights come to it; default none. */
+  chain?: boolean | { commitReveal: boolean };
   /** Whether the judge runs; default false. */
   judge?: boolean;
   /** Whether the edge has its fault routes; default true. */
@@ -61,6 +64,8 @@ export interface TestNetwork extends Pick<Demo, 'api' | 'key' | 'account' | 'chu
   folder: DataFolder;
   /** Makes pulses, those that are not out yet too. */
   beacon: Beacon;
+  /** Null: it was not wished for. */
+  chain: ChainPart | null;
   edge: Breakable;
   postgres: Breakable;
   /** The i-th miner's agent, from 0. */
@@ -100,6 +105,7 @@ export async function startNetwork(wish: NetworkWish = {}): Promise<TestNetwork>
       faults: wish.faults ?? true,
       durable: false,
       say,
+      ...(wish.chain ? { chain: wish.chain === true ? { commitReveal: false } : wish.chain } : {}),
       ...(wish.vars === undefined ? {} : { vars: wish.vars }),
       ...(wish.between === undefined ? {} : { between: wish.between }),
       ...(wish.maxAgents === undefined ? {} : { maxAgents: wish.maxAgents }),
@@ -131,11 +137,12 @@ function programOf({ characters = [] }: NetworkWish) {
 }
 
 function handles(network: Network, folder: DataFolder, key: string) {
-  const { api, internalToken, databaseUrl, beacon } = network;
+  const { api, internalToken, databaseUrl, beacon, chain } = network;
   return {
     internalToken,
     databaseUrl,
     beacon,
+    chain,
     folder,
     edge: breakable(network.edge, folder.file('log', 'edge.log')),
     postgres: breakable(network.postgres, folder.file('log', 'postgres.log')),
