@@ -1,6 +1,7 @@
 /** A judge beside a whole network: it tests the miner by the public API, and everybody can read what it saw. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { judgeSeed } from '../../dev/network.ts';
+import { slotOf } from '../../functions/protocol/challenge/index.ts';
 import type { AuditAgent, Observation } from '../../functions/protocol/audit.ts';
 import { readConfig } from '../../validator-cron/config.ts';
 import { makeBench, type Bench } from '../../validator-cron/bench.ts';
@@ -25,31 +26,44 @@ beforeAll(async () => {
 afterAll(() => network?.close());
 
 function judgeWith(seed: string): Bench {
-  const { chain, urls } = network.beacon;
-  const env = { API_ORIGIN: network.api, JUDGE_SEED: seed, API_KEY: network.key, EPOCH_SECONDS: '3600', NETWORK: 'development' };
-  const config = readConfig({ ...env, BEACON_URLS: urls, BEACON_CHAIN: JSON.stringify(chain) });
-  return makeBench(config, null, new AbortController().signal);
+  const env = { API_ORIGIN: network.api, JUDGE_SEED: seed, API_KEY: network.key, EPOCH_SECONDS: '60', NETWORK: 'development' };
+  const beacon = { chain: network.beacon.chain, pulse: async (round: number) => network.beacon.pulse(round) };
+  return { ...makeBench(readConfig(env), null, new AbortController().signal), beacon };
 }
 
 async function read<T>(path: string): Promise<{ items: T[] }> {
   return (await (await network.request(path)).json()) as { items: T[] };
 }
 
-test('the miner is pinged, called and scored, and anyone can score it again from what is published', async () => {
+test('the miner is pinged and called, and everybody can read what came of it', async () => {
   const { hotkey, agent } = network.agent(0);
-
   const report = await tick(judge, Date.now());
-  expect(report).toMatchObject({ agents: 1, observations: 2, ok: 2 });
-
+  expect(report).toMatchObject({ calls: { agents: 1, observations: 2, ok: 2 }, failures: [] });
   const { items: seen } = await read<Observation>(`/audit/observations?epoch=${report.epoch}&miner=${hotkey}`);
   const byType = seen.toSorted((a, b) => (a.type < b.type ? -1 : 1));
   expect(byType.map((o) => [o.type, o.reason, o.agent])).toEqual([
     ['canary', 'answered', agent],
     ['rtt', 'answered', agent],
   ]);
-  const { items: scores } = await read<Score>('/audit/scores');
-  expect(scores).toMatchObject([{ hotkey, judge: judge.hotkey.ss58, parts: { canaries_ok: 1, pings_ok: 1 } }]);
-  expect(scores[0]).toMatchObject(score(seen, { start: report.epoch, seconds: 3600, round: report.round })[0] ?? {});
+});
+
+test('work and files of the miner are proven, out of turn where nothing is due, and judged from the transcripts', async () => {
+  const { hotkey } = network.agent(0);
+  const targets = await judge.feed.targets();
+  expect(targets.map((t) => t.what).toSorted()).toEqual(['device', 'instance']);
+  const asks = targets.flatMap(({ target, kinds = [] }) => kinds.map((kind) => ({ kind, target })));
+  await judge.feed.ask(slotOf(judge.config.suite, Date.now()), asks);
+
+  const verdicts = await until('each has its verdict', async () => {
+    await tick(judge, Date.now());
+    const { items } = await read<{ kind: string; reason: string }>(`/miners/${hotkey}/verdicts`);
+    return new Set(items.map((v) => v.kind)).size === asks.length && items;
+  });
+  expect([...new Set(verdicts.map(({ kind, reason }) => `${kind} ${reason}`))].toSorted()).toEqual([
+    'fs proven',
+    'pow.mem proven',
+    'pow.mm proven',
+  ]);
 });
 
 test('the same tick again leaves what is there', async () => {
@@ -61,15 +75,15 @@ test('the same tick again leaves what is there', async () => {
 });
 
 test('a judge that the edge does not know moves nothing', async () => {
-  await expect(tick(judgeWith('77'.repeat(32)), Date.now())).rejects.toThrow('403');
+  const { calls, challenges, failures } = await tick(judgeWith('77'.repeat(32)), Date.now());
+  expect([calls, challenges?.states ?? {}]).toEqual([null, {}]);
+  expect(failures.map(({ reason }) => reason).join()).toContain('403');
 });
 
 test('the miner has its page, and a place in the list', async () => {
   const { hotkey, agent } = network.agent(0);
   const { items } = await read('/miners');
-  expect(items).toMatchObject([
-    { hotkey, agents: 1, connected: 1, devices: expect.any(Number), instances: 1, last_score: expect.any(Number) },
-  ]);
+  expect(items).toMatchObject([{ hotkey, agents: 1, connected: 1, devices: expect.any(Number), instances: 1, last_score: null }]);
   const page = await (await network.request(`/miners/${hotkey}`)).json();
   expect(page).toMatchObject({ hotkey, agents: [{ agent, connected: true, running: 1, instances: [{ name: 'demo/chat' }] }] });
 });
