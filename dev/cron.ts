@@ -4,6 +4,9 @@ import type { Say } from './supervise.ts';
 /** A tick that takes longer is given up; the next one goes on. */
 const TICK_LIMIT_MS = 60_000;
 
+/** Milliseconds into its slot at which a tick comes. */
+const LATE_MS = 200;
+
 export interface Beat {
   /** Shown to people. */
   name: string;
@@ -26,15 +29,20 @@ export function startTicker(beats: Beat[], say: Say): () => Promise<void> {
 async function loop(beat: Beat, signal: AbortSignal, say: Say): Promise<void> {
   let healthy = true;
   while (!signal.aborted) {
-    const startedAt = performance.now();
+    const startedAt = Date.now();
     const failure = await tick(beat, signal);
     if (signal.aborted) return;
     // A failing Worker says so in its own log every time; here only the change is news.
     if (failure !== null && healthy) say(`The cron tick of the ${beat.name} failed (${failure}).`);
     if (failure === null && !healthy) say(`The cron tick of the ${beat.name} works again.`);
     healthy = failure === null;
-    await pause(beat.everyMs - (performance.now() - startedAt), signal);
+    await pause(nextBeat(startedAt, beat.everyMs) - Date.now(), signal);
   }
+}
+
+/** Crons come with the clock, as slots do: soon after the next one begins, and at once where it has begun already. */
+function nextBeat(startedAt: number, everyMs: number): number {
+  return (Math.floor(startedAt / everyMs) + 1) * everyMs + LATE_MS;
 }
 
 async function tick({ origin, token }: Beat, signal: AbortSignal): Promise<string | null> {

@@ -23,21 +23,23 @@ export default {
     await runTick(env, controller.scheduledTime);
   },
 
-  async fetch(request, env) {
+  async fetch(request, env, ctx) {
     const { pathname } = new URL(request.url);
     if (request.method === 'GET' && pathname === '/health') return health(env);
     const internal = INTERNAL[pathname];
     if (request.method !== 'POST' || internal === undefined || !env.INTERNAL_TOKEN)
       return Response.json({ error: 'not_found' }, { status: 404 });
     if (!(await mayEnter(request, env.INTERNAL_TOKEN))) return Response.json({ error: 'invalid_token' }, { status: 401 });
-    return internal(request, env);
+    return internal(request, env, ctx);
   },
 } satisfies ExportedHandler<Env>;
 
-const INTERNAL: Record<string, (request: Request, env: Env) => Promise<Response>> = {
-  '/internal/cron': async (_, env) => {
+const INTERNAL: Record<string, (request: Request, env: Env, ctx: ExecutionContext) => Promise<Response>> = {
+  /** `?whole` waits for the judge's own calls too; else the next tick is not kept waiting for them. */
+  '/internal/cron': async (request, env, ctx) => {
+    const whole = new URL(request.url).searchParams.has('whole');
     try {
-      return Response.json(await runTick(env, Date.now()));
+      return Response.json(await runTick(env, Date.now(), whole ? undefined : ctx));
     } catch {
       return Response.json({ error: 'tick_failed' }, { status: 502 });
     }
@@ -61,15 +63,20 @@ function benchOf(env: Env): Bench {
   return makeBench(config, config.chain === null ? null : (ask) => postWeights(env, ask), AbortSignal.timeout(TICK_MS));
 }
 
-async function runTick(env: Env, atMs: number) {
+async function runTick(env: Env, atMs: number, ctx?: ExecutionContext) {
   try {
-    const report = await tick(benchOf(env), atMs);
-    console.log(JSON.stringify({ event: 'tick', ...report }));
+    const later = ctx && ((calls: Promise<unknown>) => ctx.waitUntil(calls.then((report) => log('calls', report))));
+    const report = await tick(benchOf(env), atMs, later);
+    log('tick', report);
     return report;
   } catch (error) {
     console.error(JSON.stringify({ event: 'tick_failed', reason: reasonOf(error) }));
     throw error;
   }
+}
+
+function log(event: string, report: unknown): void {
+  console.log(JSON.stringify({ event, ...(typeof report === 'object' ? report : {}) }));
 }
 
 /** Says whose judge this is; a config that cannot work is told here rather than at the first tick. */

@@ -19,34 +19,46 @@ export interface TickReport extends Moment {
   verdicts: Judged | null;
   calls: Called | null;
   epochs: EpochsDone | null;
-  /** Of the parts that are null. */
+  /** Of parts that are null. */
   failures: { part: string; reason: string }[];
 }
 
-/** `atMs`: the time the tick was due, Unix milliseconds. Throws the first failure where every part failed. */
-export async function tick(bench: Bench, atMs: number): Promise<TickReport> {
+/**
+ * `atMs`: the time the tick was due, Unix milliseconds. `later`: takes the judge's own calls, which may last longer than a slot, off the
+ * tick's hands; they are told in a line of their own. Throws the first failure where every part failed.
+ */
+export async function tick(bench: Bench, atMs: number, later?: (calls: Promise<PartReport<Called>>) => void): Promise<TickReport> {
   const { suite, epochSeconds } = bench.config;
   const moment = momentAt(atMs, suite.cadence.slotSeconds, epochSeconds);
-  const failures: { part: string; reason: string; error: unknown }[] = [];
-  const alone = async <T>(part: string, run: () => Promise<T>): Promise<T | null> => {
-    try {
-      return await run();
-    } catch (error) {
-      failures.push({ part, reason: error instanceof Error ? error.message : 'unknown', error });
-      return null;
-    }
-  };
-  const [challenges, verdicts, calls, epochs] = await Promise.all([
-    alone('challenges', () => askDue(bench, atMs)),
-    alone('verdicts', () => judgeEnded(bench, moment)),
-    alone('calls', () => callMiners(bench, moment)),
-    alone('epochs', () => doEpochs(bench, atMs)),
+  const calling = part('calls', () => callMiners(bench, moment));
+  later?.(calling);
+  const [challenges, verdicts, epochs, calls] = await Promise.all([
+    part('challenges', () => askDue(bench, atMs)),
+    part('verdicts', () => judgeEnded(bench, moment)),
+    part('epochs', () => doEpochs(bench, atMs)),
+    later === undefined ? calling : NOT_NOW,
   ]);
-  if (failures.length === PARTS) throw failures[0]?.error;
-  return { ...moment, challenges, verdicts, calls, epochs, failures: failures.map(({ part, reason }) => ({ part, reason })) };
+  const failures = [challenges, verdicts, epochs, calls].flatMap((done) => done.failure ?? []);
+  const [first] = failures;
+  if (first !== undefined && failures.length === (later === undefined ? 4 : 3)) throw new Error(first.reason);
+  return { ...moment, challenges: challenges.done, verdicts: verdicts.done, epochs: epochs.done, calls: calls.done, failures };
 }
 
-const PARTS = 4;
+export interface PartReport<T> {
+  done: T | null;
+  failure: { part: string; reason: string } | null;
+}
+
+const NOT_NOW: PartReport<Called> = { done: null, failure: null };
+
+/** A part stands alone: what it throws is its own failure. */
+async function part<T>(name: string, run: () => Promise<T>): Promise<PartReport<T>> {
+  try {
+    return { done: await run(), failure: null };
+  } catch (error) {
+    return { done: null, failure: { part: name, reason: error instanceof Error ? error.message : 'unknown' } };
+  }
+}
 
 /** Milliseconds from the begin of a slot until the last of its challenges has ended, with room. */
 const LOOK_BACK_MS = 2 * (2 * CHALLENGE_LIMITS.commitMs + CHALLENGE_LIMITS.openMs);
