@@ -7,8 +7,8 @@
  *   sample      that round is out
  *   opened      the upload came; or nothing came in time
  *
- * Before the commit, a session that ends makes it void. From the commit on only an opening counts: who sees samples that it cannot
- * open gains nothing by leaving.
+ * A socket may break and come back on the way, as long as the agent is the same run with the same session key. From the commit on
+ * only an opening counts: who sees samples that it cannot open gains nothing by leaving.
  */
 import type { CommitMessage, Login } from '#protocol';
 import type { ChallengeOrder, ChallengeTold } from '../calls/ports.ts';
@@ -46,7 +46,7 @@ const TOLD = 32;
 export class Challenges {
   private readonly rows = new Map<string, ChallengeRow>();
   private readonly toldAt = new Map<string, number>();
-  /** Samples that a new session may have missed. */
+  /** What the session has not been told, or may have missed. */
   private readonly unsaid = new Set<string>();
   private readonly pulses = new Pulses();
   private readonly judging: Judging;
@@ -141,13 +141,16 @@ export class Challenges {
 
   /** It said hello: what it may have missed is said again. */
   greeted(turn: Turn, agent: AgentRow): void {
-    for (const row of this.rows.values()) if (row.step === 'sampled') this.unsaid.add(row.draft.id);
+    for (const row of this.rows.values()) if (row.step === 'sent' || row.step === 'sampled') this.unsaid.add(row.draft.id);
     this.tick(turn, agent);
   }
 
-  /** Its session key is gone: what is not bound yet never will be. */
-  sessionEnded(turn: Turn): void {
-    for (const row of this.rows.values()) if (row.step === 'sent' && row.draft.device !== null) this.end(turn, row, 'disconnected');
+  /** A session key of another run: the work that the one before was sent is lost. */
+  loggedIn(turn: Turn, sessionKey: string | undefined): void {
+    for (const row of this.rows.values()) {
+      const lost = row.step === 'sent' && row.draft.device !== null && row.draft.login.sessionKey !== sessionKey;
+      if (lost) this.end(turn, row, 'disconnected');
+    }
     this.tell(turn);
   }
 
@@ -183,15 +186,16 @@ export class Challenges {
     turn.wake(row.due);
     if (row.step === 'announced') this.stepAnnounced(turn, row, agent);
     if (row.step === 'committed') this.stepCommitted(turn, row);
-    if (row.step === 'sampled' && this.unsaid.has(row.draft.id)) this.tellSample(turn, row);
+    if (row.step === 'sent') this.tellSeed(turn, row);
+    if (row.step === 'sampled') this.tellSample(turn, row);
   }
 
   private giveUp(turn: Turn, row: ChallengeRow): void {
     if (row.step === 'announced') return this.end(turn, row, turn.connected ? 'no_pulse' : 'disconnected');
     if (row.step === 'committed') return this.end(turn, row, 'no_pulse');
     if (row.step === 'sampled') return this.end(turn, row, 'no_opening');
-    if (row.draft.device !== null) return this.end(turn, row, 'no_commit');
-    return this.end(turn, row, turn.connected ? 'no_opening' : 'disconnected');
+    const missing = row.draft.device === null ? 'no_opening' : 'no_commit';
+    return this.end(turn, row, turn.connected ? missing : 'disconnected');
   }
 
   private stepAnnounced(turn: Turn, row: ChallengeRow, agent: AgentRow | null): void {
@@ -204,7 +208,7 @@ export class Challenges {
       this.put(turn, row);
     }
     const randomness = this.pulses.get(turn, row.draft.round, publishedAt(chain, row.draft.round));
-    if (randomness !== null) this.send(turn, row, randomness, login);
+    if (randomness !== null) this.send(turn, row, login);
   }
 
   /** Two tests of one device at once would each see half of it. */
@@ -214,13 +218,19 @@ export class Challenges {
     return first === row;
   }
 
-  private send(turn: Turn, row: ChallengeRow, randomness: string, login: Login): void {
-    const { id, kind, device, instance, target, profile, steps, round, agent } = row.draft;
-    const files = device === null;
-    const withinMs = files ? CHALLENGE_LIMITS.openMs : CHALLENGE_LIMITS.commitMs;
-    const due = turn.now + withinMs;
-    this.put(turn, { ...row, step: 'sent', due, draft: { ...row.draft, login, sent_at: turn.now } });
+  private send(turn: Turn, row: ChallengeRow, login: Login): void {
+    const due = turn.now + (row.draft.device === null ? CHALLENGE_LIMITS.openMs : CHALLENGE_LIMITS.commitMs);
+    const sent: ChallengeRow = { ...row, step: 'sent', due, draft: { ...row.draft, login, sent_at: turn.now } };
+    this.put(turn, sent);
     turn.wake(due);
+    this.unsaid.add(row.draft.id);
+    this.tellSeed(turn, sent);
+  }
+
+  private tellSeed(turn: Turn, { draft, due }: ChallengeRow): void {
+    const { id, kind, device, instance, target, profile, steps, round, agent } = draft;
+    const randomness = this.sayable(turn, id, round);
+    if (randomness === null) return;
     turn.tell({
       type: 'challenge',
       id,
@@ -230,10 +240,10 @@ export class Challenges {
       steps,
       round,
       randomness,
-      withinMs,
+      withinMs: due - turn.now,
       device: device?.id ?? null,
       instance: instance?.instance ?? null,
-      ...(files ? { token: this.judging.token(id, agent, due) } : {}),
+      ...(device === null ? { token: this.judging.token(id, agent, due) } : {}),
     });
   }
 
@@ -250,11 +260,16 @@ export class Challenges {
 
   private tellSample(turn: Turn, { draft, due }: ChallengeRow): void {
     const { id, agent, sample } = draft;
-    const randomness = sample === null ? null : this.pulses.get(turn, sample.round, 0);
-    if (sample === null || randomness === null || !turn.connected) return;
-    this.unsaid.delete(id);
-    const token = this.judging.token(id, agent, due);
-    turn.tell({ type: 'sample', id, round: sample.round, randomness, token, withinMs: Math.max(0, due - turn.now) });
+    const randomness = sample === null ? null : this.sayable(turn, id, sample.round);
+    if (sample === null || randomness === null) return;
+    turn.tell({ type: 'sample', id, round: sample.round, randomness, token: this.judging.token(id, agent, due), withinMs: due - turn.now });
+  }
+
+  /** The pulse of a message that is to be said once in this session; null: it was said, or cannot be said now. */
+  private sayable(turn: Turn, id: string, round: number): string | null {
+    const randomness = this.unsaid.has(id) && turn.connected ? this.pulses.get(turn, round, 0) : null;
+    if (randomness !== null) this.unsaid.delete(id);
+    return randomness;
   }
 
   /** The round that it waits for, or goes by: its samples' from the commit on. */

@@ -217,7 +217,7 @@ export class MinerCore {
     login?: Login,
   ): Effect[] {
     return this.turn(now, (turn) => {
-      this.challenges.sessionEnded(turn);
+      this.challenges.loggedIn(turn, login?.sessionKey);
       const epoch = (this.agent?.epoch ?? 0) + 1;
       // Version 1 reads no sealed grant: without a key, a chute with secrets does not start there.
       const key = sealKey === undefined || version < 2 ? {} : { sealKey };
@@ -247,7 +247,6 @@ export class MinerCore {
     this.instances.disconnected();
     return this.turn(now, (turn) => {
       this.past.ended(turn, code);
-      this.challenges.sessionEnded(turn);
       this.attempts.disconnected(turn);
     });
   }

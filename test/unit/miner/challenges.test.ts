@@ -248,6 +248,19 @@ describe('the way of a challenge', () => {
     expect(shell.ask()).toEqual({ id: ID, state: 'ended', why: '' });
   });
 
+  test('a socket that is renewed meanwhile is no matter', () => {
+    const shell = sent();
+    shell.until(SEEDED + 500);
+    shell.disconnect();
+    shell.connect();
+    expect(shell.heard('challenge')[1], 'the seed once more, with what is left of the time').toEqual({
+      ...shell.heard('challenge')[0],
+      withinMs: CHALLENGE_LIMITS.commitMs - 500,
+    });
+    shell.commit(ID);
+    expect(shell.record.get(ID)).toMatchObject({ commit: { root: hash }, end: null });
+  });
+
   test('many judges ask for it once', () => {
     const shell = sent();
     expect(shell.ask({ judge: 'another' })).toEqual({ id: ID, state: 'running', why: '' });
@@ -263,8 +276,8 @@ describe('what does not come', () => {
   test.each<[string, (shell: Shell) => void, string]>([
     ['no commit', (s) => s.until(SEEDED + CHALLENGE_LIMITS.commitMs), 'no_commit'],
     ['the agent declines', (s) => s.say({ type: 'decline', id: ID, reason: 'no prover for cpu' }), 'declined'],
-    ['its session ends before the commit', (s) => s.disconnect(), 'disconnected'],
-    ['another session takes over before the commit', (s) => s.connect({ key: '44'.repeat(32) }), 'disconnected'],
+    ['the agent does not come back', (s) => (s.disconnect(), s.until(SEEDED + CHALLENGE_LIMITS.commitMs)), 'disconnected'],
+    ['another run of the agent takes over', (s) => s.connect({ key: '44'.repeat(32) }), 'disconnected'],
   ])('%s', (_, lapse, end) => {
     const shell = sent();
     lapse(shell);
@@ -386,7 +399,7 @@ describe('bounds', () => {
     expect(ask(0, 'pow.mem')).toMatchObject({ state: 'refused', why: 'busy' });
     shell.until(SEEDED);
     expect(shell.heard('challenge')).toHaveLength(CHALLENGE_LIMITS.runningPerAgent);
-    shell.disconnect();
+    shell.connect({ count: 64, key: '44'.repeat(32) });
     expect(Math.max(...shell.tells), 'the record is told in parts').toBe(32);
     expect(shell.record.size).toBe(CHALLENGE_LIMITS.runningPerAgent);
   });
