@@ -4,6 +4,7 @@
  */
 import { spawn } from 'node:child_process';
 import { parseArgs } from 'node:util';
+import { measureVerifier, missed } from './bench/proofs/proofs.ts';
 import { countCheats, countHonest } from './cheats/count.ts';
 import { bank } from './network/bank/bank.ts';
 import { outage } from './network/bank/outage.ts';
@@ -97,6 +98,10 @@ const proofs: Record<string, () => Promise<Outcome>> = {
     const caught = cheats.every(({ passed, most }) => passed <= most);
     const rows = cheats.map(({ name, challenges, passed, reasons }) => ({ name, challenges, passed, reasons }));
     return { ok: caught && honest.passed === honest.challenges, figures: { honest: honest.reasons, cheats: rows } };
+  },
+  async verifier() {
+    const figures = await measureVerifier(20);
+    return { ok: !missed(figures), figures: { figures } };
   },
   async idempotency() {
     const args = ['node_modules/.bin/vitest', 'run', '--project', 'together', 'test/network/idempotency.test.ts'];

@@ -3,7 +3,7 @@
  * in turns within one run. Prints ratios and the lines of the design; `--json` prints everything as one object.
  *
  *   --quick              at most 2 minutes instead of 10
- *   --only a,b           only these targets (direct is always measured) or cases
+ *   --only a,b           only these targets (direct is always measured) or cases; `proofs`: what challenges cost
  *   --json               JSON on standard output, the table on standard error
  *   --data DIR           where the network keeps its objects and Postgres; default the folder for temporary files
  *   --before DIR         measure another checkout in the same run (its node_modules may be a link to these)
@@ -22,12 +22,14 @@ import { startEngine, type Case, type Context } from './context.ts';
 import { calls, Client, openStream } from './load.ts';
 import { flushMs, machine, machineShare } from './measure.ts';
 import { lines, lineTable, table, type Samples } from './report.ts';
+import { measureProver, measureVerifier, missed, proofTable, type ProofFigure } from './proofs/proofs.ts';
 import { startFloor, startFloorEdge } from './targets/floor.ts';
 import { startPortkey } from './targets/portkey.ts';
 import { attachRipcord, startRipcord, startRipcordEdge } from './targets/ripcord.ts';
 import { TARGETS, type Target, type TargetName } from './targets/target.ts';
 
 const IDLE = 'idle';
+const PROOFS = 'proofs';
 const CASES: Case[] = [single, parallel, light, heavy, wide, firstAlone, firstBusy, cancel, large];
 
 const { values: flags } = parseArgs({
@@ -45,8 +47,10 @@ const { values: flags } = parseArgs({
 
 const only = flags.only.split(',').filter((name) => name !== '');
 for (const name of only) {
-  if (!TARGETS.some((t) => t === name) && name !== IDLE && !CASES.some((c) => c.name === name))
-    throw new Error(`--only: ${name} is no target (${TARGETS.join(', ')}) and no case (${[...CASES.map((c) => c.name), IDLE].join(', ')})`);
+  if (!TARGETS.some((t) => t === name) && name !== IDLE && name !== PROOFS && !CASES.some((c) => c.name === name))
+    throw new Error(
+      `--only: ${name} is no target (${TARGETS.join(', ')}) and no case (${[...CASES.map((c) => c.name), IDLE, PROOFS].join(', ')})`,
+    );
 }
 const chosen = <T extends string>(all: readonly T[]) =>
   all.some((name) => only.includes(name)) ? all.filter((name) => only.includes(name)) : all;
@@ -96,7 +100,7 @@ const idleStarters: Partial<Record<TargetName, () => Promise<IdleEdge>>> = {
 };
 
 async function startTargets(): Promise<Target[]> {
-  const names = chosen(TARGETS);
+  const names = only.length === 1 && only[0] === PROOFS ? [] : chosen(TARGETS);
   const targets: Target[] = [];
   for (const name of TARGETS) {
     if (name !== 'direct' && !names.includes(name)) continue;
@@ -147,7 +151,7 @@ async function compareBody(target: Target, client: Client): Promise<void> {
 
 async function measure(targets: Target[]): Promise<Samples> {
   const samples: Samples = {};
-  const names = chosen([...CASES.map((c) => c.name), IDLE]);
+  const names = chosen([...CASES.map((c) => c.name), IDLE, PROOFS]);
   for (const one of CASES.filter((c) => names.includes(c.name))) {
     const share = machineShare();
     const perTarget: Partial<Record<TargetName, Awaited<ReturnType<Case['measure']>>[]>> = (samples[one.name] = {});
@@ -212,6 +216,9 @@ for (const target of targets) {
   );
 }
 const samples = await measure(warmed);
+const proofs: ProofFigure[] = chosen([...CASES.map((c) => c.name), IDLE, PROOFS]).includes(PROOFS)
+  ? [...(await measureVerifier(flags.quick ? 5 : 20)), ...measureProver()]
+  : [];
 const verdicts = lines(samples);
 const names = warmed.map((t) => t.name);
 const seconds = Math.round((Date.now() - began) / 1000);
@@ -221,16 +228,17 @@ const text = [
   table(samples, names),
   '',
   lineTable(verdicts),
+  ...(proofs.length > 0 ? ['', proofTable(proofs)] : []),
   ...notes.map((note) => `note: ${note}`),
 ].join('\n');
 if (flags.json) {
   say(text);
   process.stdout.write(
-    `${JSON.stringify({ date: new Date().toISOString(), seconds, quick: flags.quick, machine: { ...machine(), flushMs: flush }, node: process.version, targets: warmed.map((t) => ({ name: t.name, version: t.version })), lines: verdicts, notes, samples })}\n`,
+    `${JSON.stringify({ date: new Date().toISOString(), seconds, quick: flags.quick, machine: { ...machine(), flushMs: flush }, node: process.version, targets: warmed.map((t) => ({ name: t.name, version: t.version })), lines: verdicts, proofs, notes, samples })}\n`,
   );
 } else {
   process.stdout.write(`${text}\n`);
 }
 for (const target of targets) await target.close();
 await engine.process.stop();
-process.exit(verdicts.some((line) => line.verdict === 'missed') ? 1 : 0);
+process.exit(verdicts.some((line) => line.verdict === 'missed') || missed(proofs) ? 1 : 0);

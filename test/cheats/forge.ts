@@ -42,8 +42,7 @@ export function forgeMm(work: Work, { leaf = ({ right }) => right, before = (dig
       const packed = new Float64Array(profile.n);
       for (let field = 0; field < PACKED; field++) packRow(packed, key, row + field, field);
       for (const tile of tiles) {
-        const four = leavesOf(profile, packed, tile);
-        for (const [field, right] of four.entries()) {
+        for (const [field, right] of leavesOf(profile, packed, tile).entries()) {
           const at = { step, row: row + field, tile: tile.index, right: right >>> 0 };
           leaves.setUint32((at.row * tiles.length + at.tile) * 4, leaf(at), true);
         }

@@ -7,6 +7,8 @@ export interface Draws {
   below(bound: number): number;
   /** `count` different ones below `bound`, rising; all of them where there are no more. */
   distinct(count: number, bound: number): number[];
+  /** `count` below `bound` in any order, each as often as any other. */
+  spread(count: number, bound: number): number[];
 }
 
 /** Draws that are known when both the root of a work and a later pulse are. */
@@ -21,7 +23,11 @@ export function drawsOf(root: string, randomness: string): Draws {
     for (const byte of hash.subarray(0, 6)) value = value * 256 + byte;
     return value % bound;
   };
-  return { below, distinct: (count, bound) => floyd(below, Math.min(count, bound), bound) };
+  return {
+    below,
+    distinct: (count, bound) => floyd(below, Math.min(count, bound), bound),
+    spread: (count, bound) => shuffled(below, count, bound),
+  };
 }
 
 /** Floyd's sampling without replacement: as many draws as samples. */
@@ -32,4 +38,15 @@ function floyd(below: (bound: number) => number, count: number, bound: number): 
     drawn.add(drawn.has(one) ? last : one);
   }
   return [...drawn].sort((a, b) => a - b);
+}
+
+/** Begins anywhere, so that none is left out more often where `count` is no multiple of `bound`. */
+function shuffled(below: (bound: number) => number, count: number, bound: number): number[] {
+  const first = below(bound);
+  const all = Array.from({ length: count }, (_, at) => (first + at) % bound);
+  for (let at = count - 1; at > 0; at--) {
+    const other = below(at + 1);
+    [all[at], all[other]] = [all[other] ?? 0, all[at] ?? 0];
+  }
+  return all;
 }

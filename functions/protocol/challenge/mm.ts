@@ -46,14 +46,17 @@ export function sharedSeed(randomness: string, profile: string): Uint8Array {
   return hashOf(utf8ToBytes(`ripcord/mm/1\n${profile}\n${randomness}`));
 }
 
-/** Each sample in a step, a row and a tile of its own: whatever part is left out, steps, rows or columns, every sample may fall in it. */
+/**
+ * Each sample in a step and a row of its own, and all tiles alike: whatever part is left out, steps, rows or columns, every sample
+ * may fall in it.
+ */
 export function mmSamples(profile: MmProfile, steps: number, root: string, randomness: string): MmSample[] {
   const draws = drawsOf(root, randomness);
-  return draws
+  const places = draws
     .distinct(profile.opened, steps)
-    .flatMap((step) =>
-      draws.distinct(profile.rows, profile.n).map((row) => ({ step: step + 1, row, tile: draws.below(tilesOf(profile)) })),
-    );
+    .flatMap((step) => draws.distinct(profile.rows, profile.n).map((row) => ({ step: step + 1, row })));
+  const tiles = draws.spread(places.length, tilesOf(profile));
+  return places.map((place, at) => ({ ...place, tile: tiles[at] ?? 0 }));
 }
 
 /** The work itself. `onStep` hears of every step that is done; what it throws ends the work. */
@@ -103,7 +106,7 @@ function wrongPath(ask: MmAsk, digests: Uint8Array, samples: readonly MmSample[]
   return null;
 }
 
-/** Tile by tile, four rows at a time, of whatever steps they are. */
+/** Tile by tile, two rows at a time, of whatever steps they are. */
 function wrongLeaf(ask: MmAsk, digests: Uint8Array, samples: readonly MmSample[], opening: Uint8Array, tiles: Tiles): Wrong | null {
   const due = new Map<MmSample, number>();
   for (let index = 0; index < tilesOf(ask.profile); index++) {
@@ -141,8 +144,9 @@ function workOf({ profile, seed, shared }: MmAsk): (before: Uint8Array) => { lea
       const packed = new Float64Array(profile.n);
       for (let field = 0; field < PACKED; field++) packRow(packed, keyA, row + field, field);
       for (const tile of tiles) {
-        const four = leavesOf(profile, packed, tile);
-        four.forEach((leaf, field) => view.setInt32(leafOf(profile, { row: row + field, tile: tile.index }) * LEAF, leaf, true));
+        leavesOf(profile, packed, tile).forEach((leaf, field) =>
+          view.setInt32(leafOf(profile, { row: row + field, tile: tile.index }) * LEAF, leaf, true),
+        );
       }
     }
     return { leaves, tree: treeOf(leaves, BLOCK) };
