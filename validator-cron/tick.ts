@@ -64,7 +64,7 @@ async function part<T>(name: string, run: () => Promise<T>): Promise<PartReport<
 const LOOK_BACK_MS = 2 * (2 * CHALLENGE_LIMITS.commitMs + CHALLENGE_LIMITS.openMs);
 
 async function judgeEnded(bench: Bench, { round }: Moment): Promise<Judged> {
-  const slots = { from: Math.max(0, round - LOOK_BACK_MS / 1000), to: round };
+  const slots = { from: Math.max(0, round - LOOK_BACK_MS / 1000), to: round + 1 };
   const [items, mine] = await Promise.all([bench.feed.transcripts(slots), bench.feed.verdicts(slots)]);
   const ended = items.flatMap(({ transcript }) => transcript ?? []);
   return judgeOpen(bench, ended, new Set(mine.map(({ id }) => id)));

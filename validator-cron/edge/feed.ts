@@ -37,6 +37,7 @@ const judgementSchema = z.object({
 export type Judgement = z.infer<typeof judgementSchema>;
 const epochSchema = z.object({ epoch: count, seconds: count, judges: z.array(judgementSchema).check(z.maxLength(EPOCH_LIMITS.judges)) });
 
+/** From this one to before that one, by their first seconds. */
 export interface Slots {
   from: number;
   to: number;

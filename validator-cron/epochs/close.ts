@@ -49,7 +49,7 @@ async function judgeMissing(bench: Bench, evidence: Evidence): Promise<number> {
 async function verdictsOf({ feed }: Bench, { transcripts }: Evidence) {
   const slots = transcripts.map((t) => t.slot);
   if (slots.length === 0) return [];
-  return feed.verdicts({ from: Math.min(...slots), to: Math.max(...slots) });
+  return feed.verdicts({ from: Math.min(...slots), to: Math.max(...slots) + 1 });
 }
 
 async function assembleOf(bench: Bench, epochs: readonly EpochItem[], evidence: Evidence): Promise<Assembled> {

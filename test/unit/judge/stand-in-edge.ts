@@ -68,7 +68,7 @@ export class StandInEdge implements AsyncDisposable {
     if (url.pathname === '/audit/agents') return { items: this.agents, next: null };
     if (url.pathname === '/audit/targets') return { items: this.targets, next: null };
     const [slotFrom, slotTo] = [Number(url.searchParams.get('slot_from')), Number(url.searchParams.get('slot_to'))];
-    const inSlots = ({ slot }: { slot: number }) => slot >= slotFrom && slot <= slotTo;
+    const inSlots = ({ slot }: { slot: number }) => slot >= slotFrom && slot < slotTo;
     if (url.pathname === '/audit/transcripts') {
       const items = this.transcripts.filter(inSlots).map((transcript, seq) => ({ ...transcript, seq, transcript }));
       return { items, next: null };
