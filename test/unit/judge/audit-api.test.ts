@@ -148,7 +148,7 @@ function observation(of: Partial<Observation> = {}): Observation {
   const at = Date.now();
   const round = Math.floor(at / 60_000) * 60;
   const id = observationId({ judge: judge.ss58, type: 'canary', round, target: 'ins_1' });
-  const seen = { value_ms: 9, first_byte_ms: 3, tokens: 2, call: 'call-1' };
+  const seen = { value_ms: 9, first_byte_ms: 3, tokens: 2, call: 'call-1', compared: null };
   return {
     id,
     type: 'canary',
