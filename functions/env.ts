@@ -1,4 +1,5 @@
 /** The edge's bindings and its config: read once, checked at the door, secrets kept out of what can be printed. */
+import { beaconChain } from './beacon/client.ts';
 import { RipcordError } from './errors.ts';
 import type { AccountObject } from './account/object.ts';
 import type { ChuteObject } from './chute/object.ts';
@@ -108,6 +109,16 @@ export function checkEnv(env: Env): void {
     });
   if (env.NETUID !== undefined && !(/^[0-9]{1,5}$/.test(env.NETUID) && Number(env.NETUID) < 65_536))
     throw new RipcordError('unavailable', { message: 'The edge is not configured: NETUID must be the number of a subnet.' });
+  if (!hasBeacon(env))
+    throw new RipcordError('unavailable', { message: 'The edge is not configured: BEACON_CHAIN must be the JSON of a chain.' });
   if (feeBpsOf(env.FEE_BPS) === null)
     throw new RipcordError('unavailable', { message: 'The edge is not configured: FEE_BPS must be a whole number from 0 to 10000.' });
+}
+
+function hasBeacon(env: Env): boolean {
+  try {
+    return beaconChain(env).period > 0;
+  } catch {
+    return false;
+  }
 }

@@ -45,11 +45,16 @@ const replySchema = z.pick(pulseSchema, { round: true, signature: true });
 /** Verified pulses by chain and round. Values only: a promise of one request must not be awaited by another. */
 const verified = new Map<string, Pulse>();
 
+/** The newest text of a chain that was read: every request checks its environment. */
+let read: { text: string; chain: BeaconChain } | null = null;
+
 /** The chain of this environment. Throws `BeaconError` (`config`). */
 export function beaconChain({ BEACON_CHAIN }: BeaconEnv): BeaconChain {
-  if (BEACON_CHAIN === undefined) return QUICKNET;
+  if (BEACON_CHAIN === undefined || BEACON_CHAIN === '') return QUICKNET;
+  if (read?.text === BEACON_CHAIN) return read.chain;
   const parsed = z.safeParse(beaconChainSchema, parseJson(BEACON_CHAIN));
   if (!parsed.success) throw new BeaconError('config', 'BEACON_CHAIN is not the JSON of a chain: hash, publicKey, genesis and period.');
+  read = { text: BEACON_CHAIN, chain: parsed.data };
   return parsed.data;
 }
 
