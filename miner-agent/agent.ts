@@ -244,6 +244,7 @@ class Agent implements InstancesPort {
 
   #deskPort(): DeskPort {
     return {
+      id: () => this.#driver.agent,
       instances: () => this.#instances.list(),
       busy: (instance) => this.#driver.core.calls.slots.runningOn(instance),
       idle: () => {

@@ -84,19 +84,36 @@ export async function treeOf(folder: string, signal?: AbortSignal, read: (bytes:
   return { ...manifest, files };
 }
 
-/** One leaf with its way to the root, out of the folder as it is now. Throws `NoManifest`. */
-export async function openLeaf(folder: string, tree: FolderTree, index: number): Promise<OpenedLeaf> {
-  const block = Math.floor(index / BLOCK_LEAVES);
-  const from = block * BLOCK_LEAVES;
+/**
+ * Leaves (their numbers rising) with their ways to the root, out of the folder as it is now. Every block is read once. Throws
+ * `NoManifest`.
+ */
+export async function openLeaves(folder: string, tree: FolderTree, indexes: readonly number[]): Promise<OpenedLeaf[]> {
+  const opened: OpenedLeaf[] = [];
+  let block: Block | null = null;
+  for (const index of indexes) {
+    const number = Math.floor(index / BLOCK_LEAVES);
+    if (block?.number !== number) block = await readBlock(folder, tree, number);
+    const at = index - number * BLOCK_LEAVES;
+    const leaf = block.leaves[at];
+    if (leaf === undefined) throw new NoManifest(`there is no leaf ${index}`);
+    opened.push({ leaf, path: [...pathOf(block.hashes, at, fastSha256), ...block.above] });
+  }
+  return opened;
+}
+
+interface Block {
+  number: number;
+  leaves: readonly Uint8Array[];
+  hashes: readonly Uint8Array[];
+  /** The way from the block's own root up. */
+  above: readonly Uint8Array[];
+}
+
+async function readBlock(folder: string, tree: FolderTree, number: number): Promise<Block> {
+  const from = number * BLOCK_LEAVES;
   const leaves = await readLeaves(folder, tree, from, Math.min(from + BLOCK_LEAVES, tree.leaves));
-  const leaf = leaves[index - from];
-  if (leaf === undefined) throw new NoManifest(`there is no leaf ${index}`);
-  const below = pathOf(
-    leaves.map((one) => leafHash(one, fastSha256)),
-    index - from,
-    fastSha256,
-  );
-  return { leaf, path: [...below, ...pathOf(tree.blocks, block, fastSha256)] };
+  return { number, leaves, hashes: leaves.map((leaf) => leafHash(leaf, fastSha256)), above: pathOf(tree.blocks, number, fastSha256) };
 }
 
 async function readLeaves(folder: string, { files }: FolderTree, from: number, to: number): Promise<Uint8Array[]> {

@@ -20,10 +20,40 @@ export type MinerPage = z.infer<typeof minerSchema>;
 const whySchema = z.object({ agents: z.array(z.object({ agent: z.string(), state: z.string(), reasons: z.array(reasonSchema) })) });
 export type EdgeWhy = z.infer<typeof whySchema>['agents'][number];
 
+const verdictSchema = z.object({
+  id: z.string(),
+  kind: z.string(),
+  target: z.string(),
+  judge: z.string(),
+  at: z.number(),
+  reason: z.string(),
+  outcome: z.string(),
+  text: z.string(),
+  next: z.string(),
+  elapsed_ms: z.nullable(z.number()),
+  rate: z.nullable(z.number()),
+  class: z.nullable(z.string()),
+  wrong: z.nullable(z.object({ at: z.string(), due: z.string(), given: z.string() })),
+  cost: z.nullable(z.object({ gated_until: z.nullable(z.number()), forfeited_nanousd: z.string().check(z.regex(/^\d{1,19}$/)) })),
+});
+export type MinerVerdict = z.infer<typeof verdictSchema>;
+
+const verdictsSchema = z.object({
+  hotkey: z.string(),
+  gated: z.nullable(z.object({ until: z.number(), reason: z.string(), challenge: z.string() })),
+  items: z.array(verdictSchema),
+});
+export type MinerVerdicts = z.infer<typeof verdictsSchema>;
+
+/** What judges said of a device last: the newest `pow.mm` of each target. */
+export type DeviceProof = Pick<MinerVerdict, 'target' | 'reason' | 'rate' | 'class' | 'at'>;
+
 export interface EdgeFacts {
   /** Null: no agent of the hotkey was ever connected, or the edge does not answer. */
   miner: MinerPage | null;
   earnings: EarningsAnswer | null;
+  /** Null: not known. */
+  proofs: DeviceProof[] | null;
   /** Nano-USD of the last 24 hours. */
   day: bigint | null;
   /** Why something is missing, in one line; null: nothing is. */
@@ -42,12 +72,26 @@ export async function readEdgeFacts(edge: MoneyEdge): Promise<EdgeFacts> {
       return null;
     }
   };
-  const [miner, earnings] = await Promise.all([
+  const [miner, earnings, verdicts] = await Promise.all([
     attempt(readPublic(edge, `/miners/${edge.hotkey.ss58}`, minerSchema)),
     attempt(readEarnings(edge, 1)),
+    attempt(readVerdicts(edge)),
   ]);
   const day = earnings === null ? null : earnings.chutes.reduce((sum, chute) => sum + BigInt(chute.share_nanousd), 0n);
-  return { miner, earnings, day, problem: problems[0] ?? null };
+  return { miner, earnings, proofs: verdicts === null ? null : proofsOf(verdicts), day, problem: problems[0] ?? null };
+}
+
+/** The newest page of the hotkey's verdicts. Throws `MoneyRefused`. */
+export function readVerdicts(edge: MoneyEdge): Promise<MinerVerdicts> {
+  return readPublic(edge, `/miners/${edge.hotkey.ss58}/verdicts`, verdictsSchema);
+}
+
+function proofsOf({ items }: MinerVerdicts): DeviceProof[] {
+  const newest = new Map<string, DeviceProof>();
+  for (const { kind, target, reason, rate, class: of, at } of items) {
+    if (kind === 'pow.mm' && !newest.has(target)) newest.set(target, { target, reason, rate, class: of, at });
+  }
+  return [...newest.values()];
 }
 
 /** What the edge says of the agent of this name; null: it was never connected. Throws `MoneyRefused`. */

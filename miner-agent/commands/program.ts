@@ -8,9 +8,11 @@ import { addInit } from './init.ts';
 import { addLogs } from './logs.ts';
 import { addMaintenance } from './maintenance.ts';
 import { addOffers } from './offers.ts';
+import { addProve } from './prove.ts';
 import { addService } from './service.ts';
 import { addStatus } from './status.ts';
 import { addUp } from './up.ts';
+import { addVerdicts } from './verdicts.ts';
 import { addWhy } from './why.ts';
 import { addWishes } from './wishes.ts';
 import { addDoctor } from '../doctor/command.ts';
@@ -24,6 +26,8 @@ Serve calls with this machine and earn. The agent dials out: no open port, no ro
   $ ripcord-miner up                        joins; shows devices, instances, calls, earnings
   $ ripcord-miner why                       no work? the reason, and what helps
   $ ripcord-miner doctor                    something wrong? a dozen checks, each with what to do
+  $ ripcord-miner prove                     what a judge would say of this machine, offline
+  $ ripcord-miner verdicts                  what judges said of it, and why
   $ ripcord-miner offers                    what is wanted, and what it would earn here
   $ ripcord-miner service install           keeps it running under systemd
 
@@ -44,6 +48,8 @@ export function makeProgram(cli: Cli, exit: (code: number) => void): Command {
   addOffers(program, cli);
   addWhy(program, cli);
   addDoctor(program, cli, exit);
+  addProve(program, cli, exit);
+  addVerdicts(program, cli);
   addLogs(program, cli);
   addWishes(program, cli);
   addMaintenance(program, cli);

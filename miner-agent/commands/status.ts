@@ -10,6 +10,8 @@ import { watch } from './watch.ts';
 /** Milliseconds for which an answer of the edge stands while `--watch` looks. */
 const FACTS_MS = 30_000;
 
+const NO_FACTS: EdgeFacts = { earnings: null, miner: null, proofs: null, day: null, problem: null };
+
 export function addStatus(program: Command, cli: Cli): void {
   withShared(program.command('status'))
     .summary('devices, instances, calls, earnings, verdicts')
@@ -23,9 +25,17 @@ export function addStatus(program: Command, cli: Cli): void {
       const look = async () => {
         const status = await runningStatus(setting.dataFolder);
         const facts = await edge.read(status === null);
-        const { earnings, miner, day, problem } = facts ?? { earnings: null, miner: null, day: null, problem: null };
+        const { earnings, miner, proofs, day, problem } = facts ?? NO_FACTS;
         return {
-          value: { running: status !== null, agent: status, earnings, day_nanousd: day === null ? null : String(day), miner, problem },
+          value: {
+            running: status !== null,
+            agent: status,
+            earnings,
+            day_nanousd: day === null ? null : String(day),
+            miner,
+            proofs,
+            problem,
+          },
           text: screenLines({ status, edge: facts, news: [] }, cli.paint).join('\n'),
         };
       };

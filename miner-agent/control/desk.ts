@@ -16,6 +16,8 @@ import type { KeptWishes } from './wishes.ts';
 
 /** What the desk asks of the agent. */
 export interface DeskPort {
+  /** Its id at the edge; empty before the first connection. */
+  id(): string;
   instances(): Instance[];
   /** Calls running on an instance. */
   busy(instance: string): number;
@@ -78,6 +80,7 @@ export class Desk implements ControlPort {
     return {
       at: now(),
       started_at: this.#startedAt,
+      ...(agent.id() === '' ? {} : { agent: agent.id() }),
       pid: process.pid,
       version: AGENT_VERSION,
       hotkey,

@@ -31,6 +31,8 @@ export const statusSchema = z.object({
   /** Unix milliseconds, as all times here. */
   at: count,
   started_at: count,
+  /** This agent's id at the edge; absent before the first connection. */
+  agent: z.optional(z.string()),
   pid: count,
   version: z.string(),
   hotkey: z.string(),

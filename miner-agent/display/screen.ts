@@ -4,7 +4,7 @@ import type { Device, Inventory } from '#protocol';
 import { printable } from '../../cli/io.ts';
 import { table } from '../../cli/show.ts';
 import type { Paint } from '../commands/cli.ts';
-import type { EdgeFacts } from '../commands/edge.ts';
+import type { DeviceProof, EdgeFacts } from '../commands/edge.ts';
 import type { Status } from '../control/status.ts';
 import { dollars, dollarsOfNano, duration, many, memory } from './text.ts';
 
@@ -21,7 +21,7 @@ export function screenLines({ status, edge, news }: Screen, paint: Paint): strin
   const sections = [
     status === null ? awayLines(edge, paint) : headLines(status, paint),
     [...moneyLines(edge, status), ...verdictLines(edge)],
-    ...(status === null ? [] : [deviceLines(status, paint), instanceLines(status, paint), whyLines(status, paint)]),
+    ...(status === null ? [] : [deviceLines(status, edge?.proofs ?? null, paint), instanceLines(status, paint), whyLines(status, paint)]),
     edge?.problem == null ? [] : [paint('yellow', `The edge: ${printable(edge.problem)}`)],
     news,
   ];
@@ -82,10 +82,23 @@ function verdictLines(edge: EdgeFacts | null): string[] {
   return [`verdicts  ${percent(first.score)} of the emission, tests ${percent(tests)}, calls ${percent(calls)}${more}`];
 }
 
-function deviceLines({ inventory, instances }: Status, paint: Paint): string[] {
+function deviceLines({ inventory, instances, agent }: Status, proofs: readonly DeviceProof[] | null, paint: Paint): string[] {
   const gpus = inventory.devices.filter((device) => device.kind === 'gpu');
-  const rows = inventory.devices.map((device) => [labelOf(device, gpus), memory(device.memoryMb), usersOf(device, instances).join(', ')]);
-  return [...headed(table(['DEVICE', 'MEMORY', 'RUNS'], rows), paint), paint('dim', machineLine(inventory))];
+  const rows = inventory.devices.map((device) => [
+    labelOf(device, gpus),
+    memory(device.memoryMb),
+    ...(proofs === null ? [] : [proofOf(proofs.find((proof) => proof.target === `${agent}/${device.id}`))]),
+    usersOf(device, instances).join(', '),
+  ]);
+  const head = ['DEVICE', 'MEMORY', ...(proofs === null ? [] : ['PROVEN']), 'RUNS'];
+  return [...headed(table(head, rows), paint), paint('dim', machineLine(inventory))];
+}
+
+/** A device that no judge has proven earns no capacity. */
+function proofOf(proof: DeviceProof | undefined): string {
+  if (proof === undefined) return 'not tested yet';
+  const { reason, class: of, rate } = proof;
+  return of === null || rate === null ? `unproven (${reason})` : `${of}, ${rate.toLocaleString('en-US')} M/s`;
 }
 
 function labelOf(device: Device, gpus: readonly Device[]): string {

@@ -7,7 +7,7 @@ import { rm } from 'node:fs/promises';
 import { isAbsolute, join, normalize, sep } from 'node:path';
 import { checkPossession, encodePossession, possessionSamples } from '#protocol/challenge/possession.ts';
 import type { Manifest, VersionSpec } from '#protocol';
-import { fastSha256, NoManifest, openLeaf, type FolderTree } from '../../cli/pack/manifest.ts';
+import { fastSha256, NoManifest, openLeaves, type FolderTree } from '../../cli/pack/manifest.ts';
 import { StartFailed } from '../runtimes/runtime.ts';
 import { unpack } from '../runtimes/unpack.ts';
 import { Trees } from './trees.ts';
@@ -118,9 +118,7 @@ export class Possession {
 /** Null: what lies there is not what the manifest names. */
 async function proven(folder: string, tree: FolderTree, seed: string): Promise<Uint8Array | null> {
   try {
-    const opened = [];
-    for (const index of possessionSamples({ ...tree, seed })) opened.push(await openLeaf(folder, tree, index));
-    const opening = encodePossession(opened);
+    const opening = encodePossession(await openLeaves(folder, tree, possessionSamples({ ...tree, seed })));
     return checkPossession({ ...tree, seed }, opening, fastSha256) === null ? opening : null;
   } catch (error) {
     if (error instanceof NoManifest) return null;

@@ -29,6 +29,7 @@ const instance = {
 const STATUS: Status = {
   at: 3_900_000,
   started_at: 0,
+  agent: 'agt_1',
   pid: 1,
   version: '0.1.0',
   hotkey: '5Abc',
@@ -98,6 +99,7 @@ const FACTS: EdgeFacts = {
     days: 1,
     chutes: [],
   },
+  proofs: [{ target: 'agt_1/cpu0', reason: 'proven', rate: 5_512, class: 'cpu', at: 0 }],
   day: 420_000_000n,
   problem: null,
 };
@@ -170,9 +172,9 @@ describe('the screen', () => {
         'earnings  $0.42 in 24 hours   $1.20 pending   $0.0031 payable   expected now $0.90 an hour',
         'verdicts  1.2 % of the emission, tests 98.2 %, calls 100.0 %',
         '',
-        'DEVICE                        MEMORY  RUNS',
-        'CPU    EPYC                   64 GB   demo/embed',
-        'GPU 0  NVIDIA H100 80GB HBM3  80 GB   demo/chat',
+        'DEVICE                        MEMORY  PROVEN          RUNS',
+        'CPU    EPYC                   64 GB   cpu, 5,512 M/s  demo/embed',
+        'GPU 0  NVIDIA H100 80GB HBM3  80 GB   not tested yet  demo/chat',
         '16 threads, 118 GB of disk free, docker 28.2.2, NVIDIA container toolkit 1.17.8',
         '',
         'CHUTE       INSTANCE  STATE     BUSY  CALLS  TOKENS  SINCE',

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { chuteConfigSchema, type ChuteConfig, type Manifest } from '#protocol';
 import { checkPossession, encodePossession, possessionSamples } from '#protocol/challenge/possession.ts';
-import { listFiles, NoManifest, openLeaf, treeOf } from '../../../cli/pack/manifest.ts';
+import { listFiles, NoManifest, openLeaves, treeOf } from '../../../cli/pack/manifest.ts';
 import { packFolder } from '../../../cli/pack/pack.ts';
 import { NotHeld, Possession } from '../../../miner-agent/possession/possession.ts';
 import { StartFailed } from '../../../miner-agent/runtimes/runtime.ts';
@@ -44,10 +44,10 @@ describe('a folder', () => {
     const tree = await treeOf(code);
     for (let at = 0; at < 4; at++) {
       const ask = { ...tree, seed: `0${at}`.repeat(32) };
-      const opening = encodePossession(await Promise.all(possessionSamples(ask).map((index) => openLeaf(code, tree, index))));
+      const opening = encodePossession(await openLeaves(code, tree, possessionSamples(ask)));
       expect(checkPossession(ask, opening)).toBeNull();
     }
-    await expect(openLeaf(code, tree, tree.leaves)).rejects.toThrow(NoManifest);
+    await expect(openLeaves(code, tree, [tree.leaves])).rejects.toThrow(NoManifest);
   });
 
   test('follows links as models are kept, and is bounded', async () => {
