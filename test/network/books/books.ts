@@ -17,6 +17,8 @@ export interface Refusal {
 
 export interface Books {
   postgres: Postgres;
+  /** The edge's bindings for it. */
+  way: db.DatabaseEnv;
   /** Through the bridge, as the edge. */
   d: db.Database;
   /** A statement of its own. */
@@ -39,9 +41,11 @@ export async function openBooks({ durable = false } = {}): Promise<Books> {
   const bridge = await startBridge(postgres.url);
   const pool = new Pool({ connectionString: postgres.url, max: 8 });
   pool.on('error', () => undefined);
+  const way = { DATABASE_URL: postgres.url, DATABASE_FETCH_ENDPOINT: bridge.endpoint };
   return {
     postgres,
-    d: db.connect({ DATABASE_URL: postgres.url, DATABASE_FETCH_ENDPOINT: bridge.endpoint }),
+    way,
+    d: db.connect(way),
     sql: async <T extends QueryResultRow>(text: string, values: unknown[] = []) => (await pool.query<T>(text, values)).rows,
     attempt: (...statements) => attempt(postgres.url, statements),
     async close() {
