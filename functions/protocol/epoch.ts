@@ -242,6 +242,6 @@ export const EPOCH_LIMITS = {
   judges: 64,
   /** Milliseconds after an epoch's end before its evidence is closed. */
   graceMs: 5_000,
-  /** Epochs on one page of `GET /epochs`. */
-  page: 100,
+  /** Epochs on one page of `GET /epochs`: as long as the longest window of a score. */
+  page: 1_000,
 } as const;
