@@ -20,7 +20,7 @@ export async function askDue(bench: Bench, atMs: number): Promise<Asked> {
 }
 
 /** Who was not there yet is not due, nor what is known to have nothing to prove. */
-async function dueIn({ beacon, config: { suite } }: Bench, slot: number, targets: readonly TargetItem[]): Promise<Due[]> {
+export async function dueIn({ beacon, config: { suite } }: Bench, slot: number, targets: readonly TargetItem[]): Promise<Due[]> {
   const { randomness } = await beacon.pulse(drawingRound(beacon.chain, slot));
   const there = new Map(targets.filter((target) => target.since <= slot).map((target) => [target.target, target]));
   return due(suite, slot, randomness, [...there.values()]).filter(({ kind, target }) => there.get(target)?.kinds?.includes(kind) ?? true);
