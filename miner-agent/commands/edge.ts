@@ -46,7 +46,7 @@ const verdictsSchema = z.object({
 export type MinerVerdicts = z.infer<typeof verdictsSchema>;
 
 /** What judges said of a device last: the newest `pow.mm` of each target. */
-export type DeviceProof = Pick<MinerVerdict, 'target' | 'reason' | 'rate' | 'class' | 'at'>;
+export type DeviceProof = Pick<MinerVerdict, 'target' | 'reason' | 'outcome' | 'rate' | 'class' | 'at'>;
 
 export interface EdgeFacts {
   /** Null: no agent of the hotkey was ever connected, or the edge does not answer. */
@@ -86,10 +86,10 @@ export function readVerdicts(edge: MoneyEdge): Promise<MinerVerdicts> {
   return readPublic(edge, `/miners/${edge.hotkey.ss58}/verdicts`, verdictsSchema);
 }
 
-function proofsOf({ items }: MinerVerdicts): DeviceProof[] {
+export function proofsOf({ items }: MinerVerdicts): DeviceProof[] {
   const newest = new Map<string, DeviceProof>();
-  for (const { kind, target, reason, rate, class: of, at } of items) {
-    if (kind === 'pow.mm' && !newest.has(target)) newest.set(target, { target, reason, rate, class: of, at });
+  for (const { kind, target, reason, outcome, rate, class: of, at } of items) {
+    if (kind === 'pow.mm' && !newest.has(target)) newest.set(target, { target, reason, outcome, rate, class: of, at });
   }
   return [...newest.values()];
 }

@@ -248,6 +248,19 @@ export const CHECKS: readonly CheckRule[] = [
     },
   },
   {
+    id: 'proofs',
+    looks: 'judges found what the devices proved to be right and in time',
+    codes: [],
+    judge: ({ proofs }) => {
+      if (proofs === null) return skip(UNASKED);
+      if (proofs.length === 0) return skip('no judge has tested a device of it yet');
+      const [first, ...others] = proofs.filter((proof) => proof.outcome !== 'pass' && proof.outcome !== 'void');
+      if (first === undefined) return pass(`${proofs.length} devices proven`);
+      const more = others.length === 0 ? '' : `, and ${others.length} more`;
+      return warn(`${first.target.split('/').at(-1)}: ${first.reason}${more}`, 'ripcord-miner prove; ripcord-miner verdicts says why');
+    },
+  },
+  {
     id: 'toolkit',
     looks: 'the NVIDIA container toolkit is there and has no known holes',
     codes: ['toolkit_unsafe'],

@@ -1,5 +1,6 @@
 /** What `doctor` knows before it judges: gathered by `gather.ts`, never more than was seen, and no secret among it. */
 import type { ChallengeReply, Device, WhyReason } from '#protocol';
+import type { DeviceProof } from '../commands/edge.ts';
 import type { Status } from '../control/status.ts';
 import type { Judged } from '../strategy/offers.ts';
 
@@ -41,6 +42,8 @@ export interface Facts {
   status: Status | null;
   /** What the edge says of this agent; null: it was not asked, or does not answer. */
   edge: EdgeWord | null;
+  /** What judges said of this machine's devices last; null: the edge was not asked, or does not answer. */
+  proofs: DeviceProof[] | null;
   agentVersion: string;
   versions: readonly number[];
   gpus: { devices: Device[]; note: string | null };

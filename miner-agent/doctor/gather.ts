@@ -1,5 +1,6 @@
 /** Gathers the facts, all that can be at once, each within some seconds; what cannot be found is a fact too. */
 import { PROTOCOL_VERSIONS, type Inventory } from '#protocol';
+import { readVerdicts, proofsOf } from '../commands/edge.ts';
 import type { Config } from '../config.ts';
 import { askAgent } from '../control/client.ts';
 import { statusSchema, type Status } from '../control/status.ts';
@@ -9,6 +10,7 @@ import { makeSessionKeys } from '../identity/session.ts';
 import { AGENT_VERSION, readGpus, takeInventory } from '../inventory.ts';
 import { diskFreeMb } from '../inventory/disk.ts';
 import { Market } from '../market.ts';
+import { MoneyRefused, type MoneyEdge } from '../money/edge.ts';
 import { failureOf, Outbound } from '../net/outbound.ts';
 import type { ProxySettings } from '../net/proxy.ts';
 import { Socket } from '../connection/socket.ts';
@@ -61,6 +63,7 @@ const NOTHING = {
   socket: null,
   session: null,
   edge: null,
+  proofs: null,
   offers: null,
   agentVersion: AGENT_VERSION,
   versions: PROTOCOL_VERSIONS,
@@ -108,11 +111,14 @@ async function edgeFacts({ api, name, proxy: proxies, config, hotkey, status, in
       config === null ? null : readOffers(config, inventory, outbound),
     ]);
     const agent = challenge?.kind === 'asked' ? challenge.reply.agent : '';
-    const edge = hotkey === null ? null : await readWhy(api, hotkey.ss58, agent, outbound);
+    const [edge, proofs] =
+      hotkey === null
+        ? [null, null]
+        : await Promise.all([readWhy(api, hotkey.ss58, agent, outbound), readProofs({ api, hotkey, outbound }, agent)]);
     const alone = deep && status === null && hotkey !== null && challenge?.kind === 'asked';
     const session = alone ? await holdSession({ api, name }, hotkey, outbound, holdMs) : null;
     const reached = challenge?.kind === 'silent' ? null : socket;
-    return { names, route, tls, proxy, challenge, clock: clockOf(challenge, clock), socket: reached, offers, edge, session };
+    return { names, route, tls, proxy, challenge, clock: clockOf(challenge, clock), socket: reached, offers, edge, proofs, session };
   } finally {
     outbound.close();
   }
@@ -122,6 +128,15 @@ async function edgeFacts({ api, name, proxy: proxies, config, hotkey, status, in
 function clockOf(challenge: Facts['challenge'], header: Facts['clock']): Facts['clock'] {
   const now = challenge?.kind === 'asked' ? challenge.reply.now : undefined;
   return now === undefined ? header : { here: Date.now(), edge: now };
+}
+
+async function readProofs(edge: MoneyEdge, agent: string): Promise<Facts['proofs']> {
+  try {
+    return proofsOf(await readVerdicts(edge)).filter(({ target }) => target.startsWith(`${agent}/`));
+  } catch (error) {
+    if (error instanceof MoneyRefused) return null;
+    throw error;
+  }
 }
 
 /** As an agent would judge them that runs nothing yet. */

@@ -50,6 +50,12 @@ describe('ripcord-miner', () => {
     expect(out.error).toMatch(why);
   });
 
+  it('proves the CPU in a thread of its own', async () => {
+    const { exit, out } = run(['prove', '--network', 'development', '--profile', 'mm-128', '--json']);
+    expect(await exit, out.error).toBe(0);
+    expect(JSON.parse(out.text)).toMatchObject({ items: [{ of: 'cpu0', reason: 'proven' }] });
+  });
+
   it('says why in JSON', async () => {
     const { exit, out } = run(['up', '--json']);
     expect(await exit).toBe(2);

@@ -39,7 +39,7 @@ describe('every command', () => {
 
   it('is there', () => {
     const names = COMMANDS.map(([name]) => name.replace('ripcord-miner ', ''));
-    for (const name of 'init up status offers why doctor logs pin forbid maintenance drain earnings payouts'.split(' '))
+    for (const name of 'init up status offers why doctor prove verdicts logs pin forbid maintenance drain earnings payouts'.split(' '))
       expect(names).toContain(name);
     expect(names).toContain('service install');
   });

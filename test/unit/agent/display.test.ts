@@ -99,7 +99,7 @@ const FACTS: EdgeFacts = {
     days: 1,
     chutes: [],
   },
-  proofs: [{ target: 'agt_1/cpu0', reason: 'proven', rate: 5_512, class: 'cpu', at: 0 }],
+  proofs: [{ target: 'agt_1/cpu0', reason: 'proven', outcome: 'pass', rate: 5_512, class: 'cpu', at: 0 }],
   day: 420_000_000n,
   problem: null,
 };

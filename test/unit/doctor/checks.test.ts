@@ -77,6 +77,7 @@ const WELL: Facts = {
   session: null,
   status,
   edge: { reasons: [], connected: true },
+  proofs: [{ target: 'agt_1/cpu0', reason: 'proven', outcome: 'pass', rate: 5_000, class: 'cpu', at: 0 }],
   agentVersion: '0.2.0',
   versions: PROTOCOL_VERSIONS,
   gpus: { devices: [GPU], note: null },
@@ -103,7 +104,17 @@ test('nothing is wrong with a machine that is well', () => {
 });
 
 test('before init nothing but the config fails, and every check that cannot be made is skipped', () => {
-  const unasked = { clock: null, names: null, route: null, tls: null, challenge: null, socket: null, edge: null, offers: null };
+  const unasked = {
+    clock: null,
+    names: null,
+    route: null,
+    tls: null,
+    challenge: null,
+    socket: null,
+    edge: null,
+    proofs: null,
+    offers: null,
+  };
   const bare = { hotkey: null, status: null, gpus: { devices: [], note: null }, engine: null, toolkit: null };
   const nothing: Partial<Facts> = {
     ...unasked,
@@ -127,6 +138,13 @@ describe('each fault has its check, its cause and what to do', () => {
     ['another origin', { challenge: replying({ origin: 'https://other' }) }, 'hotkey_accepted', 'FAIL', /^refused: .*https:\/\/other/],
     ['no edge at all', { challenge: refused('') }, 'hotkey_accepted', 'FAIL', /^not_connected: what answers is no Ripcord edge/],
     ['a silent edge', { challenge: { kind: 'silent', problem: 'ETIMEDOUT' } }, 'hotkey_accepted', 'FAIL', /^not_connected: .*ETIMEDOUT/],
+    [
+      'a device that judges found too slow',
+      { proofs: [{ target: 'agt_1/cpu0', reason: 'too_slow', outcome: 'soft', rate: 1, class: null, at: 0 }] },
+      'proofs',
+      'WARN',
+      /^cpu0: too_slow$/,
+    ],
     ['others read the key', { hotkey: { is: { ss58: '5F', file: '/k', mode: 0o644 } } }, 'hotkey', 'WARN', /mode 644/],
     ['no key', { hotkey: { problem: 'this is not a Bittensor keyfile' } }, 'hotkey', 'FAIL', /keyfile/],
     ['old version', { challenge: replying({ versions: [9] }) }, 'protocol', 'FAIL', /^old_version: the edge speaks 9/],
