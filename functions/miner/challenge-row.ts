@@ -19,6 +19,8 @@ export interface ChallengeRow {
   untold: boolean;
   /** Uploads that were begun. */
   uploads: number;
+  /** Another one of its device was before it, or its agent was away. */
+  waited?: true;
 }
 
 export const challengeKey = (id: string): string => `ch:${id}`;

@@ -84,7 +84,8 @@ export class Challenges {
     if (subject === null) return refused('no_target');
     if (this.running().length >= CHALLENGE_LIMITS.runningPerAgent || this.rows.size >= ROWS) return refused('busy');
     if (!order.scheduled && !this.repeats.take(turn, order.target, order.judge)) return refused('budget');
-    const draft = draftOf(order, agent.hotkey, agent.agent, agent.login, subject, seedingRound(chain, order.slot, suite));
+    const round = Math.max(seedingRound(chain, order.slot, suite), roundAt(chain, turn.now) + 1);
+    const draft = draftOf(order, agent.hotkey, agent.agent, agent.login, subject, round);
     const row: ChallengeRow = {
       kind: 'challenge',
       key: challengeKey(id),
@@ -200,11 +201,15 @@ export class Challenges {
 
   private stepAnnounced(turn: Turn, row: ChallengeRow, agent: AgentRow | null): void {
     const { login } = agent ?? {};
-    if (login === undefined || !turn.connected || !this.isItsTurn(row)) return;
     const { chain } = this.judging;
-    if (turn.now - publishedAt(chain, row.draft.round) > STALE_MS) {
-      const round = roundAt(chain, turn.now) + 1;
-      row = { ...row, draft: { ...row.draft, round } };
+    if (login === undefined || !turn.connected || !this.isItsTurn(row)) {
+      if (row.waited !== true) this.put(turn, { ...row, waited: true });
+      return;
+    }
+    // Who knows what is due could have begun with a seed that is out, while it kept us waiting.
+    if (row.waited === true || turn.now - publishedAt(chain, row.draft.round) > STALE_MS) {
+      const { waited: _, ...rest } = row;
+      row = { ...rest, draft: { ...row.draft, round: Math.max(row.draft.round, roundAt(chain, turn.now) + 1) } };
       this.put(turn, row);
     }
     const randomness = this.pulses.get(turn, row.draft.round, publishedAt(chain, row.draft.round));

@@ -326,6 +326,24 @@ describe('what does not come', () => {
     expect(shell.end(ID)).toBe('no_pulse');
   });
 
+  test('a seed that is out already is nobody’s: not of one asked for late, nor of an agent that was away when it came', () => {
+    const late = new Shell();
+    late.connect();
+    late.until(SEEDED + 900);
+    late.ask();
+    late.until(SEEDED + 1_000);
+    expect(late.heard('challenge')).toMatchObject([{ round: roundAt(chain, SEEDED + 900) + 1 }]);
+    const away = new Shell();
+    away.connect();
+    away.ask();
+    away.disconnect();
+    away.until(SEEDED + 1_200);
+    away.connect();
+    expect(away.heard('challenge')).toEqual([]);
+    away.until(SEEDED + 2_000);
+    expect(away.heard('challenge')).toMatchObject([{ round: roundAt(chain, SEEDED + 1_200) + 1 }]);
+  });
+
   test('any pulse at all', () => {
     const shell = new Shell();
     shell.connect();
