@@ -39,6 +39,8 @@ import {
   versionSpecSchema,
   type Frame,
 } from '#protocol';
+import { DEVELOPMENT, MAINNET, mmSteps, type Suite } from '#protocol/challenge/suite.ts';
+import { VERDICTS } from '#protocol/challenge/verdict.ts';
 import { ERRORS } from '../functions/errors.ts';
 import { CALL_WHY } from '../functions/why/call-reasons.ts';
 import { CHECKS } from '../miner-agent/doctor/checks.ts';
@@ -46,7 +48,7 @@ import { commentsOf } from './comments.ts';
 import { fieldTable, schemaOf, type JsonSchema } from './schema-tables.ts';
 
 const ROOT = join(import.meta.dirname, '..');
-const PAGES = ['docs/protocol.md', 'docs/api.md', 'docs/why.md', 'docs/doctor.md'];
+const PAGES = ['docs/protocol.md', 'docs/api.md', 'docs/why.md', 'docs/doctor.md', 'docs/challenges.md'];
 
 const read = (file: string): string => readFileSync(join(ROOT, file), 'utf8');
 const comments = new Map(
@@ -193,7 +195,43 @@ function checks(): string {
   return ['| check | passes when | answers for |', '| --- | --- | --- |', ...rows].join('\n');
 }
 
+/** What each verdict means, and what comes of it. */
+function verdicts(): string {
+  const rows = Object.entries(VERDICTS).map(([reason, { outcome, text, next }]) => `| \`${reason}\` | ${outcome} | ${text} | ${next} |`);
+  return ['| verdict | outcome | what it means | what to do |', '| --- | --- | --- | --- |', ...rows].join('\n');
+}
+
+function classes(): string {
+  const rows = MAINNET.classes.map((c) => {
+    const { rate, window, memoryMb } = c;
+    const [least, most] = [window.least, window.most].map((share) => ((MAINNET.expectedMs * share) / 1_000_000).toLocaleString('en'));
+    const work = `\`${c.mm}\`, T = ${mmSteps(MAINNET, c).toLocaleString('en')}`;
+    return `| \`${c.name}\` | ${work} | ${rate.toLocaleString('en')} | ${memoryMb.toLocaleString('en')} | ${least} to ${most} s |`;
+  });
+  return ['| class | `pow.mm` | 10⁶ multiply-adds/s | MiB | window |', '| --- | --- | --- | --- | --- |', ...rows].join('\n');
+}
+
+/** How often, in words, on each network. */
+function suites(): string {
+  const every = ({ cadence: { slotSeconds } }: Suite, slots: number): string => `${(slots * slotSeconds).toLocaleString('en')} s`;
+  const row = (name: string, cell: (suite: Suite) => string): string => `| ${name} | ${cell(MAINNET)} | ${cell(DEVELOPMENT)} |`;
+  return [
+    '| on average once in | mainnet | development |',
+    '| --- | --- | --- |',
+    row('slot', (suite) => every(suite, 1)),
+    row('flash of `pow.mm`', (suite) => every(suite, suite.cadence.flash)),
+    row('`pow.mem`', (suite) => every(suite, suite.cadence.mem)),
+    row('`fs`', (suite) => every(suite, suite.cadence.fs)),
+    row('`weights`', (suite) => every(suite, suite.cadence.weights)),
+    row('a new device, slots after it came', (suite) => suite.cadence.newcomer.join(', ')),
+    row('a whole device of a class needs', (suite) => `${suite.expectedMs.toLocaleString('en')} ms`),
+  ].join('\n');
+}
+
 const PARTS: Record<string, () => string> = {
+  verdicts,
+  classes,
+  suites,
   checks,
   'call reasons': () => reasons(CALL_WHY),
   'agent reasons': () => reasons(WHY),
