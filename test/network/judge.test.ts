@@ -1,12 +1,12 @@
 /** A judge beside a whole network: it tests the miner by the public API, and everybody can read what it saw. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { judgeSeed } from '../../dev/network.ts';
-import { slotOf } from '../../functions/protocol/challenge/index.ts';
 import type { AuditAgent, Observation } from '../../functions/protocol/audit.ts';
 import { readConfig } from '../../validator-cron/config.ts';
 import { makeBench, type Bench } from '../../validator-cron/bench.ts';
 import { tick } from '../../validator-cron/tick.ts';
 import { startNetwork, type TestNetwork } from '../harness/network.ts';
+import { slotWithRoom } from '../harness/slot.ts';
 import { until } from '../harness/until.ts';
 
 let network: TestNetwork;
@@ -52,7 +52,7 @@ test('work and files of the miner are proven, out of turn where nothing is due, 
   const targets = await judge.feed.targets();
   expect(targets.map((t) => t.what).toSorted()).toEqual(['device', 'instance']);
   const asks = targets.flatMap(({ target, kinds = [] }) => kinds.map((kind) => ({ kind, target })));
-  await judge.feed.ask(slotOf(judge.config.suite, Date.now()), asks);
+  await judge.feed.ask(await slotWithRoom(judge), asks);
 
   const verdicts = await until('each has its verdict', async () => {
     await tick(judge, Date.now());
