@@ -3,7 +3,7 @@
  * names passes for one of them, and what is not there proves nothing. Tests out of turn and tests of newcomers count as tests, not here:
  * they come one after another, and one GPU could pass them all.
  */
-import { type DeviceChallenge, type Suite } from '#protocol/challenge/index.ts';
+import type { DeviceChallenge, Suite, VerdictReason } from '#protocol/challenge/index.ts';
 import type { Judged } from './input.ts';
 import type { Scoring } from './parameters.ts';
 
@@ -12,6 +12,9 @@ export interface Proven {
   value: number;
   slot: number;
 }
+
+/** Where the edge had no pulse, or wrote down what cannot be, nobody was tested. */
+const NOBODYS_TEST: ReadonlySet<VerdictReason> = new Set(['no_pulse', 'bad_record']);
 
 export interface FlashFacts {
   kind: DeviceChallenge;
@@ -52,8 +55,7 @@ export function provenBy(facts: FlashFacts): Map<string, Proven> {
 function flashesOf(facts: FlashFacts): { slot: number; tests: Judged[] }[] {
   const { kind, judged, carried } = facts;
   const last = Math.max(0, ...[...carried.values()].map((p) => p.slot));
-  // Where the edge itself had no pulse, nobody was tested.
-  const tests = judged.filter((t) => t.kind === kind && t.scheduled && t.reason !== 'no_pulse');
+  const tests = judged.filter((t) => t.kind === kind && t.scheduled && !NOBODYS_TEST.has(t.reason));
   return [...Map.groupBy(tests, (t) => t.slot)]
     .toSorted(([a], [b]) => a - b)
     .filter(([slot, all]) => slot >= last && all.some((t) => isInTurn(t, facts)))

@@ -16,8 +16,9 @@ export function scaled({ all, ok }: Count, most: number): Count {
  * by being tested less; beyond `tests` only the rate counts, so nobody gains by being larger.
  */
 export function testMarks(count: Count, { tests, zSquared }: Scoring): number {
-  const { all, ok } = scaled(count, tests);
-  return Number((BigInt(lowerBound(ok, all, zSquared)) * BigInt(FULL)) / BigInt(lowerBound(tests, tests, zSquared)));
+  const bound = lowerBound(count, Math.min(count.all, tests), zSquared);
+  const best = lowerBound({ all: tests, ok: tests }, tests, zSquared);
+  return Math.floor((bound * FULL) / best);
 }
 
 /** Marks for paid attempts: their plain rate. Who has none has failed none. */
@@ -25,15 +26,16 @@ export function callMarks({ all, ok }: Count): number {
   return all === 0 ? FULL : Number((BigInt(ok) * BigInt(FULL)) / BigInt(all));
 }
 
-/** Wilson's lower bound of a success rate, ×FULL: (s + z²/2 − √(z²·s(n−s)/n + z⁴/4)) / (n + z²). `zSquared`: ×10⁴. */
-export function lowerBound(successes: number, tests: number, zSquared: number): number {
-  if (successes <= 0 || tests <= 0) return 0;
+/**
+ * Wilson's lower bound of a success rate p, ×FULL, as if it came of n tests: (n·p + z²/2 − √(z²·n·p(1−p) + z⁴/4)) / (n + z²).
+ * `zSquared`: ×10⁴.
+ */
+export function lowerBound(count: Count, tests: number, zSquared: number): number {
+  if (count.ok <= 0 || tests <= 0) return 0;
   const unit = 10n ** 12n;
-  const s = BigInt(successes);
-  const n = BigInt(tests);
-  const z2 = BigInt(zSquared);
-  const middle = s * unit + (z2 * unit) / 20_000n;
-  const spread = rootOf((z2 * s * (n - s) * unit * unit) / (n * 10_000n) + (z2 * z2 * unit * unit) / 400_000_000n);
+  const [ok, all, n, z2] = [BigInt(count.ok), BigInt(count.all), BigInt(tests), BigInt(zSquared)];
+  const middle = (n * ok * unit) / all + (z2 * unit) / 20_000n;
+  const spread = rootOf((z2 * n * ok * (all - ok) * unit * unit) / (all * all * 10_000n) + (z2 * z2 * unit * unit) / 400_000_000n);
   const bound = ((middle - spread) * BigInt(FULL) * 10_000n) / (n * unit * 10_000n + z2 * unit);
   return bound < 0n ? 0 : Number(bound);
 }

@@ -123,6 +123,8 @@ export function chain(epochs: readonly EpochInput[]): Summary[] {
 
 const HOTKEYS = ['alice', 'bob', 'carol', 'dave', 'eve'] as const;
 const DEVICES = ['a1/gpu0', 'a1/gpu1', 'a2/gpu0', 'a3/gpu0', 'a4/cpu'] as const;
+const BOTH = ['pow.mm', 'pow.mem'] as const;
+const OWNERS = ['alice', 'alice', 'bob', 'carol', 'dave'] as const;
 
 /** Random epochs, one after another, with all that can be in them. Small enough that things meet. */
 export function worlds(epochs: number, suite: Suite = MAINNET, scoring: Scoring = SCORING.mainnet): fc.Arbitrary<EpochInput[]> {
@@ -137,37 +139,53 @@ function epochAt(start: number, suite: Suite, scoring: Scoring): fc.Arbitrary<Ep
   const slot = fc.constantFrom(start - 60, start + 600, start + 600, start + 1800, start + HOUR - 60);
   const kind = fc.constantFrom('pow.mm', 'pow.mm', 'pow.mm', 'pow.mem', 'pow.mem', 'fs');
   const reason = fc.oneof(
-    { weight: 6, arbitrary: fc.constant('proven' as const) },
+    { weight: 40, arbitrary: fc.constant('proven' as const) },
+    { weight: 4, arbitrary: fc.constantFrom('too_slow' as const, 'no_pulse' as const, 'disconnected' as const) },
     { weight: 1, arbitrary: fc.constantFrom(...VERDICT_REASONS) },
   );
   const rate = fc.oneof(fc.constantFrom(285_000_000, 119_500_000, 33_000_000, 500, null), fc.nat({ max: 320_000_000 }));
-  const trials = fc.array(
-    fc
-      .record({
-        hotkey,
-        target: device,
-        kind,
-        slot,
-        reason,
-        rate,
-        late: fc.constantFrom(0, 0, 0, 1),
-        scheduled: fc.constantFrom(true, true, true, false),
-      })
-      .chain((t) => fc.constantFrom(...suite.classes.map((c) => c.name)).map((name) => ({ ...t, class: name })))
-      .map(({ hotkey: h, target, late, slot: s, ...rest }) => trial(h, target, { ...rest, slot: s, round: s / 3 + late })),
-    { maxLength: 30 },
-  );
-  const presences = fc.array(
-    fc
-      .record({ hotkey, device, slots: fc.nat({ max: 70 }), need: fc.nat({ max: 70_000 }), serving: fc.nat({ max: 60 }), since: slot })
-      .map((p) =>
-        presence(p.hotkey, p.device, {
-          ...p,
-          hotkey: key(p.hotkey),
-          device: p.device.split('/')[1] ?? '',
-          kind: p.device.endsWith('cpu') ? 'cpu' : 'gpu',
+  const classes = fc.constantFrom(...suite.classes.map((c) => c.name));
+  const some = fc.record({
+    kind,
+    reason,
+    rate,
+    class: classes,
+    late: fc.constantFrom(0, 0, 0, 1),
+    scheduled: fc.constantFrom(true, true, true, false),
+  });
+  const single = fc
+    .record({ hotkey, target: device, slot, some })
+    .map(({ hotkey: h, target, slot: s, some: { late, ...of } }) => [trial(h, target, { ...of, slot: s, round: s / 3 + late })]);
+  // All devices at once, each of its owner, and mostly both tests; most pass.
+  const flash = fc
+    .record({
+      slot,
+      kinds: fc.constantFrom(BOTH, BOTH, ['pow.mm'] as const),
+      each: fc.array(some, { minLength: 2 * DEVICES.length, maxLength: 2 * DEVICES.length }),
+    })
+    .map(({ slot: s, kinds, each }) =>
+      kinds.flatMap((k, j) =>
+        DEVICES.map((target, i) => {
+          const { late = 0, scheduled: _, ...of } = each[i + j * DEVICES.length] ?? {};
+          return trial(OWNERS[i] ?? '', target, { ...of, kind: k, slot: s, round: s / 3 + late });
         }),
       ),
+    );
+  const trials = fc.tuple(fc.array(flash, { maxLength: 4 }), fc.array(single, { maxLength: 12 })).map((all) => all.flat(2));
+  const presences = fc.array(
+    fc
+      .record({
+        at: fc.nat({ max: DEVICES.length - 1 }),
+        stranger: fc.constantFrom(null, null, null, ...HOTKEYS),
+        slots: fc.nat({ max: 70 }),
+        need: fc.nat({ max: 70_000 }),
+        serving: fc.nat({ max: 60 }),
+        since: slot,
+      })
+      .map(({ at, stranger, ...of }) => {
+        const target = DEVICES[at] ?? DEVICES[0];
+        return presence(stranger ?? OWNERS[at] ?? '', target, { ...of, kind: target.endsWith('cpu') ? 'cpu' : 'gpu' });
+      }),
     { maxLength: 12 },
   );
   const uses = fc.array(
@@ -196,7 +214,7 @@ function epochAt(start: number, suite: Suite, scoring: Scoring): fc.Arbitrary<Ep
         missed: fc.nat({ max: 9 }),
         first_byte_ms: ms,
         rtt_ms: ms,
-        swapped: fc.constantFrom<string[]>([], [], [], [], ['cht_1']),
+        swapped: fc.nat({ max: 19 }).map((n) => (n === 0 ? ['cht_1'] : [])),
       })
       .map(({ missed, ...c }): JudgeCalls => ({
         t: 'calls',

@@ -15,7 +15,7 @@ test.each([
   [99, 100, 945_512],
   [200, 200, 981_154],
 ])('%i of %i: at least %i millionths', (ok, all, bound) => {
-  expect(Math.abs(lowerBound(ok, all, zSquared) - bound)).toBeLessThanOrEqual(1);
+  expect(Math.abs(lowerBound({ ok, all }, all, zSquared) - bound)).toBeLessThanOrEqual(1);
 });
 
 describe('marks', () => {
