@@ -72,6 +72,8 @@ export interface TestNetwork extends Pick<Demo, 'api' | 'key' | 'account' | 'chu
   agent(index: number): Breakable & { hotkey: string; agent: string };
   /** One cron tick of the edge. */
   cron(): Promise<Response>;
+  /** Ticks of edge and judge once a slot from now on, as `npm start` has them. */
+  tick(): void;
   /** A request with the demo key; a body that is no string is sent as JSON. */
   request(
     path: string,
@@ -147,6 +149,7 @@ function handles(network: Network, folder: DataFolder, key: string) {
     edge: breakable(network.edge, folder.file('log', 'edge.log')),
     postgres: breakable(network.postgres, folder.file('log', 'postgres.log')),
     cron: () => fetch(`${api}/internal/cron`, { method: 'POST', headers: { authorization: `Bearer ${internalToken}` } }),
+    tick: () => network.tick(),
     request: (path: string, { method, body, headers, signal }: Parameters<TestNetwork['request']>[1] & object = {}) =>
       fetch(`${api}${path}`, {
         method: method ?? (body === undefined ? 'GET' : 'POST'),
