@@ -1,6 +1,7 @@
 /** Logins whose signature was checked: an agent has few, its transcripts are many, and a check takes milliseconds. */
 import { loginText, type Login } from '#protocol/hello.ts';
 
+/** sr25519 over the text; the signature is 128 hex digits. */
 type Verify = (text: string, signature: string, hotkey: string) => boolean;
 
 /** Logins that are remembered. */
@@ -19,13 +20,22 @@ export class Logins {
     const name = [login.hotkey, login.signature, text].join('\n');
     const known = this.#checked.get(name);
     if (known !== undefined) return known;
-    const signed = this.#verify(text, login.signature, login.hotkey);
+    const signed = this.#signed(text, login);
     for (const oldest of this.#checked.keys()) {
       if (this.#checked.size < MOST) break;
       this.#checked.delete(oldest);
     }
     this.#checked.set(name, signed);
     return signed;
+  }
+
+  /** What is no signature at all is one that nobody made: no login may keep a transcript from being judged. */
+  #signed(text: string, { signature, hotkey }: Login): boolean {
+    try {
+      return this.#verify(text, signature.replace(/^0x/, ''), hotkey);
+    } catch {
+      return false; // libraries throw on bytes that are no point
+    }
   }
 
   get size(): number {

@@ -144,6 +144,17 @@ describe('what the miner did', () => {
 });
 
 describe('logins', () => {
+  it('are the same with 0x before the signature, and none at all where it is no point', () => {
+    const strict = new Logins((text, signature, hotkey) => {
+      if (!/^[0-9a-f]{128}$/.test(signature)) throw new Error('no hex');
+      return verifyHotkey(text, signature, hotkey);
+    });
+    const { signature } = agent.login;
+    expect(strict.signed({ ...agent.login, signature: `0x${signature}` })).toBe(true);
+    expect(strict.signed({ ...agent.login, signature: 'no signature' })).toBe(false);
+    expect(judged({ login: { ...agent.login, signature: `0x${signature}` } }).reason).toBe('proven');
+  });
+
   it('are checked once each, and only so many are remembered', () => {
     let checks = 0;
     const logins = new Logins((text, signature, hotkey) => {
