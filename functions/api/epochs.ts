@@ -6,6 +6,7 @@ import { Hono, type Context } from 'hono';
 import * as z from 'zod/mini';
 import * as db from '#db';
 import { firstIssue, SIGNED_HEADERS } from '#protocol';
+import { genesisOf } from '../chain/chain.ts';
 import type { Env } from '../env.ts';
 import { epochFiles } from '../epochs/files.ts';
 import { networkOf } from '../epochs/network.ts';
@@ -54,6 +55,7 @@ epochsApi.get('/epochs/:epoch', async (c) => {
     previous: epoch.previous,
     closed_at: epoch.closedAt.getTime(),
     beacon: { chain, urls: beaconUrls },
+    chain: c.env.NETUID === undefined ? null : { netuid: Number(c.env.NETUID), genesis: genesisOf(c.env) },
     judges: judges.map((j) => ({
       judge: j.judge,
       gate: gate.includes(j.judge),

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 
 export class Cache {
   readonly #folder: string;
+  #parts = 0;
 
   constructor(folder: string) {
     this.#folder = folder;
@@ -28,7 +29,8 @@ export class Cache {
   async put(sha256: string, bytes: Uint8Array): Promise<void> {
     const path = this.pathOf(sha256);
     await mkdir(join(this.#folder, sha256.slice(0, 2)), { recursive: true });
-    const part = `${path}.${process.pid}`;
+    // The same bytes may come twice at once: small folders are opened alike.
+    const part = `${path}.${process.pid}.${this.#parts++}`;
     await writeFile(part, bytes);
     await rename(part, path);
   }

@@ -34,6 +34,7 @@ const judgementSchema = z.object({
     body: z.string().check(z.maxLength(256 * 1024)),
   }),
   block: z.nullable(count),
+  reveal_round: z.nullable(count),
 });
 export type Judgement = z.infer<typeof judgementSchema>;
 
@@ -46,6 +47,8 @@ const infoSchema = z.object({
   previous: hex32,
   closed_at: count,
   beacon: z.object({ chain: beaconChainSchema, urls: z.array(z.string().check(z.maxLength(256))).check(z.maxLength(16)) }),
+  /** The subnet that its weights go to; null: none. */
+  chain: z.nullish(z.object({ netuid: count, genesis: text })),
   judges: z.array(judgementSchema).check(z.maxLength(EPOCH_LIMITS.judges)),
 });
 export type EpochInfo = z.infer<typeof infoSchema>;

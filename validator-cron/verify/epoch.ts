@@ -18,7 +18,7 @@ import { EPOCH_LIMITS, type Summary } from '#protocol/epoch.ts';
 import { assemble, FileError, readEvidence, readFindings, type Evidence } from '../epoch.ts';
 import { SCORING } from '../score/parameters.ts';
 import { Cache } from './cache.ts';
-import { compareWithChain } from './chain.ts';
+import { compareWithChain, type ChainAsk } from './chain.ts';
 import { wrongCommitment } from './commitment.ts';
 import { firstDifference, firstNamed } from './compare.ts';
 import type { Edge, EpochInfo, Judgement } from './edge.ts';
@@ -43,7 +43,7 @@ export interface VerifyAsk {
   beacon: readonly string[];
   trustBeacon: boolean;
   /** Null: the chain is not asked. */
-  chain: { url: string; genesis: string | null; netuid: number } | null;
+  chain: ChainAsk | null;
   cache: string;
   threads: number;
   signal: AbortSignal;
@@ -143,7 +143,7 @@ async function verify(edge: Edge, ask: VerifyAsk, target: Target, pool: Pool): P
   });
   const rejudged = ask.window ? await windowAgain(edge, ask, previous) : 0;
   const difference = differenceOf(target, own, again.verdicts, previous);
-  const onChain = difference === null && ask.chain !== null ? await compareWithChain(ask.chain, judgement) : null;
+  const onChain = difference === null && ask.chain !== null ? await compareWithChain(ask.chain, info.chain, judgement) : null;
   const chainSays = onChain === null || onChain.same ? null : onChain.difference;
   return {
     epoch: ask.epoch,

@@ -1,6 +1,6 @@
 /** How a verification ends: exit codes that scripts may rely on, and the errors that lead to them. */
 
-export const EXIT = { identical: 0, different: 1, usage: 2, missing: 3, interrupted: 130 } as const;
+export const EXIT = { identical: 0, different: 1, usage: 2, missing: 3, failed: 70, interrupted: 130 } as const;
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
 
 /** Where two computations part first. */

@@ -17,11 +17,11 @@ Computes again what a judge says an epoch came to, from what the edge has publis
   $ ripcord-verify epoch 1793480400 --api https://edge     every verdict, score and weight of this epoch
   $ ripcord-verify epoch 1793480400 --api … --sample 5     5 % of its challenges, chosen by the beacon
   $ ripcord-verify epoch 1793480400 --api … --window       the earlier epochs of the window too
-  $ ripcord-verify epoch 1793480400 --api … --chain https://node --netuid 3
+  $ ripcord-verify epoch 1793480400 --api … --chain https://node
   $ ripcord-verify transcript chl_… --api https://edge     one challenge, and what follows from it
 
 GET /epochs names the epochs. What was downloaded is kept in --cache; a run that was broken off goes on there.
-Exit codes: 0 identical, 1 different at …, 2 wrong use, 3 evidence missing, 130 interrupted.
+Exit codes: 0 identical, 1 different at …, 2 wrong use, 3 evidence missing, 70 failed itself, 130 interrupted.
 `;
 
 export interface Terminal {
@@ -47,7 +47,7 @@ interface EpochOptions extends Options {
   window?: true;
   sample: number;
   chain?: string;
-  netuid: number;
+  netuid?: number;
   genesis?: string;
   threads: number;
 }
@@ -76,8 +76,8 @@ function programOf(terminal: Terminal, end: (code: ExitCode) => void): Command {
     .option('--window', 'judge the earlier epochs of the scoring window again, too')
     .option('--sample <percent>', 'judge so many of a hundred challenges again', percent, 100)
     .option('--chain <url>', 'a Subtensor node: compare with the weights it has')
-    .option('--netuid <n>', 'the subnet on that chain', whole, 1)
-    .option('--genesis <hash>', 'hash of block 0 of that chain (default: Bittensor’s main network)')
+    .option('--netuid <n>', 'the subnet on that chain (default: as the edge says)', whole)
+    .option('--genesis <hash>', 'hash of block 0 of that chain (default: as the edge says)')
     .option('--threads <n>', 'threads that judge', whole, availableParallelism())
     .action(async (n: string, options: EpochOptions) => end(await epochCommand(whole(n), options, terminal)));
   shared(program.command('transcript <id>').description('judge one challenge again')).action(async (id: string, options: Options) =>
@@ -105,7 +105,7 @@ async function epochCommand(epoch: number, options: EpochOptions, terminal: Term
       judge: options.judge ?? null,
       window: options.window === true,
       sample: options.sample,
-      chain: options.chain === undefined ? null : { url: options.chain, genesis: options.genesis ?? null, netuid: options.netuid },
+      chain: options.chain === undefined ? null : { url: options.chain, genesis: options.genesis ?? null, netuid: options.netuid ?? null },
       threads: Math.max(1, Math.min(64, options.threads)),
       ...common(options, terminal),
       progress,
@@ -169,7 +169,9 @@ function fail(error: unknown, terminal: Terminal, json: boolean): ExitCode {
     return tell(EXIT.missing, 'missing', `evidence missing: ${error.message}.`, 'The file is not as it must be.', null);
   if (error instanceof CommanderError)
     return tell(EXIT.usage, 'usage', error.message.replace(/^error: /, ''), 'Add --help to see how it is used.', null);
-  throw error;
+  // No word on the epoch: it must not look like `different`.
+  const why = error instanceof Error ? `${error.name}: ${error.message}` : 'unknown';
+  return tell(EXIT.failed, 'failed', `this program failed: ${why}`, 'Run it again; if it stays so, it is a fault of this program.', null);
 
   function tell(code: ExitCode, name: string, message: string, hint: string, difference: Difference | null): ExitCode {
     if (json) terminal.out(`${JSON.stringify({ outcome: name, message, hint, difference })}\n`);

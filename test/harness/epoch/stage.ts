@@ -46,6 +46,8 @@ export interface StageAsk {
   /** Unix seconds; `seconds` is a whole number of slots. */
   start: number;
   seconds: number;
+  /** The slot in which all devices were first seen. Absent: the first one of the epoch. */
+  since?: number;
   miners: readonly StagedMiner[];
   previous?: Summary[];
 }
@@ -84,7 +86,7 @@ const BEACON_SEED = sha256Of('the beacon of the stage');
 /** What happened, judged; nothing of it is published yet. */
 export async function makeEpoch(ask: StageAsk): Promise<Made> {
   const beacon = makeBeacon({ seed: BEACON_SEED, period: PERIOD });
-  const { suite, start, seconds } = ask;
+  const { suite, start, seconds, since = ask.start } = ask;
   const head: EvidenceHead = {
     t: 'head',
     v: 1,
@@ -109,14 +111,14 @@ export async function makeEpoch(ask: StageAsk): Promise<Made> {
         need: 1000 * slots.length,
         serving: slots.length,
       };
-      const who = { hotkey: agent.hotkey, agent: agent.agent, device: id, kind, name, memory_mb: memoryMb, since: start };
+      const who = { hotkey: agent.hotkey, agent: agent.agent, device: id, kind, name, memory_mb: memoryMb, since };
       published.lines.push({ t: 'presence', ...who, ...there });
     }
   }
   for (const slot of slots) {
     const { randomness } = beacon.pulse(drawingRound(beacon.chain, slot));
     for (const agent of agents) {
-      const targets = agent.devices.map((id) => ({ target: `${agent.agent}/${id}`, what: 'device' as const, since: start }));
+      const targets = agent.devices.map((id) => ({ target: `${agent.agent}/${id}`, what: 'device' as const, since }));
       for (const challenge of due(suite, slot, randomness, targets)) {
         const { transcript, opening } = answer(challenge, agent, suite, beacon);
         published.lines.push({ t: 'transcript', ...transcript });
@@ -178,6 +180,7 @@ export async function publishEpoch(made: Made, tamper: (files: Published) => voi
     weights,
     signed,
     block: null,
+    reveal_round: null,
   };
   const info = {
     epoch: start,
