@@ -168,6 +168,55 @@ test('observations and scores: once, by page, the newer round wins', async () =>
   expect(await db.newestEpoch(d)).toBe(3600);
 });
 
+test('the subnet: the newest block stands, uids change hands, emission is counted once per epoch', async () => {
+  const neuron = {
+    uid: 0,
+    hotkey: '5U',
+    coldkey: '5C',
+    permit: true,
+    stake: 2n ** 70n,
+    incentive: 9,
+    emission: 2n ** 60n,
+    registeredBlock: 1,
+  };
+  const head = { netuid: 64, block: 100, hash: '0xa', epochIndex: 5 };
+  const second = { ...neuron, uid: 1, hotkey: '5V', permit: false, emission: 0n };
+  const uids = () => select('select uid, hotkey from neurons order by uid');
+  expect(await db.readRegistered(d, 64)).toBeNull();
+  expect(await db.saveNeurons(d, head, [neuron, second])).toBe(true);
+  expect(await db.readRegistered(d, 64)).toEqual(new Set(['5U', '5V']));
+  expect(await select('select stake::text, emission::text from neurons where uid = 0')).toEqual([
+    { stake: String(2n ** 70n), emission: String(2n ** 60n) },
+  ]);
+  // Older, or the same again: nothing moves.
+  expect(await db.saveNeurons(d, { ...head, block: 99 }, [{ ...neuron, hotkey: '5X' }])).toBe(false);
+  expect(await db.saveNeurons(d, head, [])).toBe(false);
+  expect(await uids()).toEqual([
+    { uid: 0, hotkey: '5U' },
+    { uid: 1, hotkey: '5V' },
+  ]);
+  // They change places, and the epoch is still the same.
+  expect(
+    await db.saveNeurons(d, { ...head, block: 101 }, [
+      { ...second, uid: 0 },
+      { ...neuron, uid: 1, emission: 7n },
+    ]),
+  ).toBe(true);
+  expect(await uids()).toEqual([
+    { uid: 0, hotkey: '5V' },
+    { uid: 1, hotkey: '5U' },
+  ]);
+  expect(await db.saveNeurons(d, { ...head, block: 102, epochIndex: 6 }, [{ ...second, uid: 0, emission: 3n }])).toBe(true);
+  expect(await select('select hotkey, epoch_index::int as epoch, rao::text from emissions order by epoch_index')).toEqual([
+    { hotkey: '5U', epoch: 5, rao: String(2n ** 60n) },
+    { hotkey: '5V', epoch: 6, rao: '3' },
+  ]);
+  for (const [agent, hotkey] of Object.entries({ agt_u: '5U', agt_v: '5V' })) await db.upsertAgent(d, { agent, hotkey, inventory: {} });
+  const gone = await db.listUnregistered(d, { seenMs: 60_000, limit: 100 });
+  expect([gone.includes('agt_u'), gone.includes('agt_v')]).toEqual([true, false]);
+  expect(await db.listUnregistered(d, { seenMs: 60_000, limit: 1 })).toHaveLength(1);
+});
+
 test('the native driver gives the same answers as HTTP', async () => {
   const native = db.connect({ DATABASE_URL: postgres.url, HYPERDRIVE: { connectionString: postgres.url } });
   await expect(db.listMiners(native)).rejects.toThrow();
@@ -190,4 +239,159 @@ test('the native driver gives the same answers as HTTP', async () => {
   expect(await db.checkBooks(native)).toEqual(await db.checkBooks(d));
   const error = await db.flushCalls(native, [{ ...closedCall(), callId: 'nope' }]).catch((e: unknown) => e);
   expect(db.isRowFault(error)).toBe(true);
+});
+
+/** As a Miner object writes it down. */
+function transcript(id: string, of: Partial<db.TranscriptDraft> = {}): db.TranscriptDraft {
+  const hex = '00'.repeat(32);
+  const login = {
+    hotkey: '5M',
+    name: 'n',
+    agent: 'agt_1',
+    challenge: 'c',
+    origin: 'o',
+    sessionKey: hex,
+    sealKey: hex,
+    expires: 1,
+    versions: [2],
+  };
+  return {
+    v: 1,
+    id,
+    kind: 'pow.mm',
+    target: 'agt_1/cpu',
+    slot: 100,
+    scheduled: true,
+    hotkey: '5M',
+    agent: 'agt_1',
+    device: { id: 'cpu', kind: 'cpu', name: 'ä', memoryMb: 1 },
+    instance: null,
+    class: 'cpu',
+    profile: 'mm-128',
+    steps: 4,
+    round: 7,
+    sent_at: 1_790_000_000_001,
+    rtt_ms: null,
+    login: { ...login, signature: '00'.repeat(64) },
+    commit: null,
+    sample: null,
+    opening: null,
+    declined: null,
+    end: null,
+    ended_at: null,
+    ...of,
+  };
+}
+
+test('transcripts: in the feed once from the commit and once more from the end, which stands', async () => {
+  await db.putTranscripts(d, []);
+  await db.putTranscripts(d, [transcript('chl_1'), transcript('chl_2', { slot: 110 })]);
+  const first = await db.feedOf(d, { after: 0, limit: 10 });
+  expect(first.map((t) => [t.transcript.id, t.ended])).toEqual([
+    ['chl_1', false],
+    ['chl_2', false],
+  ]);
+  expect(first[0]?.transcript).toEqual(transcript('chl_1'));
+  const whole = transcript('chl_1', { end: 'no_commit', ended_at: 1_790_000_000_999 });
+  await db.putTranscripts(d, [whole]);
+  await db.putTranscripts(d, [{ ...whole, end: 'opened' }]);
+  expect((await db.feedOf(d, { after: first[1]?.seq ?? 0, limit: 10 })).map((t) => [t.transcript, t.ended])).toEqual([[whole, true]]);
+  expect(await db.readTranscript(d, 'chl_1')).toMatchObject({ ended: true, transcript: whole });
+  expect(await db.readTranscript(d, 'chl_none')).toBeNull();
+  const page = (after: db.SlotPlace | null, to = 111) => db.transcriptsOfSlots(d, { from: 100, to, after, limit: 1 });
+  expect((await page(null)).map((t) => t.transcript.id)).toEqual(['chl_1']);
+  expect((await page({ slot: 100, id: 'chl_1' })).map((t) => t.transcript.id)).toEqual(['chl_2']);
+  expect(await page({ slot: 100, id: 'chl_1' }, 110)).toEqual([]);
+  expect([...(await db.endedAmong(d, ['chl_1', 'chl_2', 'chl_none']))]).toEqual([
+    ['chl_1', { kind: 'pow.mm', target: 'agt_1/cpu', hotkey: '5M', slot: 100 }],
+  ]);
+  const bad = await db.putTranscripts(d, [transcript('chl_3', { declined: 'a\0b' })]).catch((e: unknown) => e);
+  expect(db.isRowFault(bad), 'it is known for one that no retry helps').toBe(true);
+});
+
+test('writers of transcripts at once: who has read up to a number misses no smaller one', async () => {
+  let after = (await db.feedOf(d, { after: 0, limit: 100 })).at(-1)?.seq ?? 0;
+  const seen: string[] = [];
+  const writers = Array.from({ length: 12 }, (_, at) => db.putTranscripts(d, [transcript(`chl_w${at}`), transcript(`chl_x${at}`)]));
+  let writing = true;
+  const done = Promise.all(writers).then(() => (writing = false));
+  do {
+    const page = await db.feedOf(d, { after, limit: 100 });
+    seen.push(...page.map((t) => t.transcript.id));
+    after = page.at(-1)?.seq ?? after;
+  } while (writing);
+  await done;
+  seen.push(...(await db.feedOf(d, { after, limit: 100 })).map((t) => t.transcript.id));
+  expect(seen.toSorted()).toEqual(
+    Array.from({ length: 12 }, (_, at) => [`chl_w${at}`, `chl_x${at}`])
+      .flat()
+      .toSorted(),
+  );
+});
+
+test('what was first seen when', async () => {
+  expect(await db.firstSeen(d, [], 10)).toEqual(new Map());
+  expect(await db.firstSeen(d, ['a/1', 'a/1'], 10)).toEqual(new Map([['a/1', 10]]));
+  expect(await db.firstSeen(d, ['a/1', 'a/2'], 20)).toEqual(
+    new Map([
+      ['a/2', 20],
+      ['a/1', 10],
+    ]),
+  );
+});
+
+test('verdicts: the first word of a judge stands', async () => {
+  const said = { kind: 'pow.mm', target: 'agt_1/cpu', hotkey: '5M', elapsed_ms: null, rate: null, class: null, wrong: null } as const;
+  const row = (id: string, reason: 'proven' | 'wrong_leaf', outcome: string, slot = 100) => ({
+    verdict: { id, ...said, reason },
+    outcome,
+    slot,
+  });
+  expect(await db.insertVerdicts(d, '5J', [row('chl_1', 'proven', 'pass'), row('chl_2', 'wrong_leaf', 'hard', 110)])).toEqual([
+    'chl_1',
+    'chl_2',
+  ]);
+  expect(await db.insertVerdicts(d, '5J', [row('chl_1', 'wrong_leaf', 'hard')])).toEqual([]);
+  expect(await db.insertVerdicts(d, '5K', [row('chl_1', 'wrong_leaf', 'hard')])).toEqual(['chl_1']);
+  expect(await db.hardAmong(d, '5J', ['chl_1', 'chl_2'])).toEqual(new Set(['chl_2']));
+  const all = await db.verdictsOfSlots(d, { from: 100, to: 111, after: null, limit: 10 });
+  expect(all.map((v) => [v.slot, v.id, v.judge])).toEqual([
+    [100, 'chl_1', '5J'],
+    [100, 'chl_1', '5K'],
+    [110, 'chl_2', '5J'],
+  ]);
+  expect(await db.verdictsOfSlots(d, { from: 100, to: 111, after: { slot: 100, id: 'chl_1', judge: '5J' }, limit: 10 })).toEqual(
+    all.slice(1),
+  );
+  expect(await db.verdictsOfSlots(d, { from: 100, to: 110, judge: '5J', hotkey: '5M', after: null, limit: 10 })).toEqual(all.slice(0, 1));
+  expect(await db.verdictsOfMiner(d, { hotkey: '5M', before: null, limit: 10 })).toEqual(all.toReversed());
+  expect(await db.verdictsOfMiner(d, { hotkey: '5M', before: { slot: 110, id: 'chl_2', judge: '5J' }, limit: 10 })).toEqual([
+    all[1],
+    all[0],
+  ]);
+});
+
+test('jails: a day, twice as long each time, and never longer for what was done before it is out', async () => {
+  const ask = { hotkey: '5Jailed', judge: '5J', challengeId: 'chl_a', reason: 'wrong_leaf', slot: Math.floor(Date.now() / 1000) };
+  const days = (jail: db.Jail | null) => (jail === null ? null : Math.round((jail.until.getTime() - Date.now()) / 86_400_000));
+  expect(await db.jailOf(d, '5Jailed')).toBeNull();
+  expect(days(await db.jail(d, ask))).toBe(1);
+  expect(await db.jail(d, { ...ask, challengeId: 'chl_b' }), 'it is in already').toBeNull();
+  expect(await db.jailOf(d, '5Jailed')).toMatchObject({ challengeId: 'chl_a', times: 1 });
+  expect((await db.newJails(d, { withinMs: 60_000, limit: 10 })).map((j) => j.hotkey)).toEqual(['5Jailed']);
+  await select(`update jails set until = now() - interval '1 second', since = now() - interval '1 day'`);
+  expect(await db.jailOf(d, '5Jailed')).toBeNull();
+  expect(await db.newJails(d, { withinMs: 60_000, limit: 10 })).toEqual([]);
+  expect(await db.jail(d, { ...ask, challengeId: 'chl_b', slot: ask.slot - 60 }), 'a proof of the time before').toBeNull();
+  expect(days(await db.jail(d, { ...ask, challengeId: 'chl_c', slot: ask.slot + 60 }))).toBe(2);
+  await select(`update jails set until = now() - interval '1 second', times = 40`);
+  expect(days(await db.jail(d, { ...ask, challengeId: 'chl_d', slot: ask.slot + 60 })), 'and no longer than this').toBe(256);
+});
+
+test('what was forfeited for a challenge', async () => {
+  await db.foldEntries(d, 1_000);
+  const amount = await db.forfeit(d, { hotkey: '5M', reason: 'challenge chl_2: wrong_leaf', ref: 'chl_2' });
+  expect(amount).toBeGreaterThan(0n);
+  expect(await db.forfeitedFor(d, '5M', ['chl_1', 'chl_2'])).toEqual(new Map([['chl_2', amount]]));
+  expect(await db.forfeitedFor(d, '5N', ['chl_2'])).toEqual(new Map());
 });
