@@ -13,9 +13,14 @@ export interface MiningEnv extends db.DatabaseEnv, ChainEnv {
 }
 
 /** A copy is good for `keptMs`; for a hotkey that is not in it, after `againMs` another look is taken. */
-export const COPY = { keptMs: 30_000, againMs: 5_000 } as const;
+export const COPY = { keptMs: 30_000, againMs: 2_000 } as const;
 
 let copy: { netuid: number; hotkeys: ReadonlySet<string>; at: number } | null = null;
+
+/** What this isolate has just read from the chain. */
+export function rememberRegistered(netuid: number, hotkeys: ReadonlySet<string>, now: number): void {
+  copy = { netuid, hotkeys, at: now };
+}
 
 /** The subnet whose registration counts; null: anybody may mine. */
 export function closedSubnet({ CHAIN_URL, NETUID, OPEN_MINING }: MiningEnv): number | null {
@@ -47,7 +52,7 @@ async function readAgain(env: MiningEnv, netuid: number, now: number): Promise<R
   const before = copy?.netuid === netuid ? copy.hotkeys : null;
   try {
     const hotkeys = await db.readRegistered(db.connect(env), netuid);
-    if (hotkeys !== null) copy = { netuid, hotkeys, at: now };
+    if (hotkeys !== null) rememberRegistered(netuid, hotkeys, now);
     return hotkeys;
   } catch (error) {
     if (before === null) throw error;

@@ -4,7 +4,7 @@ import type { Env } from '../env.ts';
 import { event } from '../events.ts';
 import { minerStub } from '../stubs.ts';
 import { openChain } from './chain.ts';
-import { closedSubnet } from './registered.ts';
+import { closedSubnet, rememberRegistered } from './registered.ts';
 import { readSubnet } from './subnet.ts';
 
 /** An agent logs in at least once a day: who did not lately is not here. `agents` are let go per minute. */
@@ -16,7 +16,8 @@ export async function syncNeurons(env: Env): Promise<number> {
   if (chain === null || env.NETUID === undefined) return 0;
   const { netuid, head, clock, neurons } = await readSubnet(chain, Number(env.NETUID));
   const base = db.connect(env);
-  await db.saveNeurons(base, { netuid, block: head.number, hash: head.hash, epochIndex: clock.index }, neurons);
+  const taken = await db.saveNeurons(base, { netuid, block: head.number, hash: head.hash, epochIndex: clock.index }, neurons);
+  if (taken) rememberRegistered(netuid, new Set(neurons.map(({ hotkey }) => hotkey)), Date.now());
   if (closedSubnet(env) !== null) await dismiss(env, base);
   return neurons.length;
 }

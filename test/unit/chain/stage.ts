@@ -48,6 +48,13 @@ export interface Judge {
 
 /** Uids: 0 the owner, 1 the judge, 2 and 3 miners. */
 export async function stage(ask: Partial<ChainAsk> = {}): Promise<Stage> {
+  const made = await scene(ask);
+  closing.push(made.close);
+  return made;
+}
+
+/** One that the test closes itself. */
+export async function scene(ask: Partial<ChainAsk> = {}): Promise<Stage & { close: () => Promise<void> }> {
   const clock = { ms: 1_763_850_000_000 };
   const up = { up: true };
   const beacon = makeBeacon(TEST_BEACON);
@@ -70,7 +77,6 @@ export async function stage(ask: Partial<ChainAsk> = {}): Promise<Stage> {
   for (const name of ['Ada', 'Bea']) chain.enlist({ hotkey: who(name), coldkey: who(`${name}//cold`) });
   grow(12);
   const server = await serveChain({ chain, metadata: null });
-  closing.push(() => server.close());
   const judge = (urls = [server.url], genesis = chain.genesis): Judge => {
     const kept: Submission[] = [];
     let dice = 0;
@@ -85,7 +91,7 @@ export async function stage(ask: Partial<ChainAsk> = {}): Promise<Stage> {
     };
     return { ports, kept, post: (epoch = 3_600) => post(ports, { epoch, weights: WEIGHTS, atMs: clock.ms }) };
   };
-  return { chain, url: server.url, clock, beacon: up, grow, judge };
+  return { chain, url: server.url, clock, beacon: up, grow, judge, close: () => server.close() };
 }
 
 function remembering(kept: Submission[]): Submissions {
