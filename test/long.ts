@@ -5,6 +5,7 @@
 import { spawn } from 'node:child_process';
 import { parseArgs } from 'node:util';
 import { measureVerifier, missed } from './bench/proofs/proofs.ts';
+import { canaryFigures } from './cheats/canaries.ts';
 import { countCheats, countHonest } from './cheats/count.ts';
 import { bank } from './network/bank/bank.ts';
 import { outage } from './network/bank/outage.ts';
@@ -30,6 +31,8 @@ const MARKETS = [
 ] as const;
 /** Challenges that each cheat plays, and that an honest agent of the smallest size does. */
 const CHALLENGES = { cheats: 200, honest: 10_000 };
+/** Wald's test alone, and whole comparisons of each kind of suspect. */
+const CANARIES = { decisions: 400_000, sessions: 1_000 };
 /** Paid calls of the bank test. */
 const BANK_CALLS = 1_000_000;
 
@@ -102,6 +105,15 @@ const proofs: Record<string, () => Promise<Outcome>> = {
   async verifier() {
     const figures = await measureVerifier(20);
     return { ok: !missed(figures), figures: { figures } };
+  },
+  /** Canaries: how often they are wrong about honest miners, and how often they find another model. */
+  async canaries() {
+    const figures = await canaryFigures(CANARIES, seed);
+    const { decisions, sessions } = figures;
+    const bounded =
+      decisions.same.other <= CANARIES.decisions / 5_000 && decisions.other.same + decisions.other.undecided <= CANARIES.decisions / 80;
+    const right = sessions.honest.swapped === 0 && [sessions.other_model, sessions.coarser_weights].every((s) => s.swapped === s.sessions);
+    return { ok: bounded && right, figures: { ...figures } };
   },
   async idempotency() {
     const args = ['node_modules/.bin/vitest', 'run', '--project', 'together', 'test/network/idempotency.test.ts'];

@@ -67,3 +67,16 @@ export function decisions(rate: number, count: number, seed: number): { other: n
   }
   return { ...figures, places: Math.round(figures.places / count) };
 }
+
+/** Everything at once, for `npm run test:long -- --only canaries`. */
+export async function canaryFigures(counts: { decisions: number; sessions: number }, seed: number) {
+  return {
+    decisions: { same: decisions(0.002, counts.decisions, seed), other: decisions(0.02, counts.decisions, seed + 1) },
+    sessions: {
+      honest: await sessionsOf(SUSPECTS.honest, counts.sessions, seed),
+      other_model: await sessionsOf(SUSPECTS.other_model, counts.sessions, seed),
+      coarse_weights: await sessionsOf(SUSPECTS.coarse_weights, counts.sessions, seed),
+      coarser_weights: await sessionsOf(SUSPECTS.coarser_weights, counts.sessions, seed),
+    },
+  };
+}

@@ -57,7 +57,7 @@ test('work and files of the miner are proven, out of turn where nothing is due, 
   const verdicts = await until('each has its verdict', async () => {
     await tick(judge, Date.now());
     const { items } = await read<{ kind: string; reason: string }>(`/miners/${hotkey}/verdicts`);
-    return new Set(items.map((v) => v.kind)).size === asks.length && items;
+    return new Set(items.map((v) => v.kind)).size === asks.length ? items : null;
   });
   expect([...new Set(verdicts.map(({ kind, reason }) => `${kind} ${reason}`))].toSorted()).toEqual([
     'fs proven',

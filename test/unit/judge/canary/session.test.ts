@@ -9,9 +9,9 @@ import { Random } from '../../../sim/random.ts';
 import { ALICE, anAgent, anInstance, BOB } from '../made.ts';
 
 test.for([
-  { who: 'honest', sessions: 60, swapped: 0 },
-  { who: 'other_model', sessions: 20, swapped: 20 },
-  { who: 'coarser_weights', sessions: 20, swapped: 20 },
+  { who: 'honest', sessions: 50, swapped: 0 },
+  { who: 'other_model', sessions: 50, swapped: 50 },
+  { who: 'coarser_weights', sessions: 50, swapped: 50 },
 ] as const)('$who: $swapped of $sessions are called swapped', async ({ who, sessions, swapped }) => {
   const figures = await sessionsOf(SUSPECTS[who], sessions, 100);
   expect(figures).toMatchObject({ sessions, swapped });
