@@ -6,6 +6,10 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { FRAME, LIMITS, encodeJson, encodeU64, frame, openBlobSchema, chuteConfigSchema } from '../../../functions/protocol/index.ts';
+import { challengeSeed, type Manifest } from '#protocol';
+import { checkPossession, ManifestBuilder } from '#protocol/challenge/possession.ts';
+import { Tiles } from '#protocol/challenge/tiles.ts';
+import { checkWork, type Work } from '#protocol/challenge/work.ts';
 import { AgentRefused, runAgent } from '../../../miner-agent/agent.ts';
 import { checkConfig, readConfig } from '../../../miner-agent/config.ts';
 import type { Flags } from '../../../miner-agent/config.ts';
@@ -36,7 +40,18 @@ http.createServer(async (q, s) => {
 `;
 const CODE = gzipSync(packTar([{ name: 'main.mjs', body: PROGRAM }]));
 const SHA = createHash('sha256').update(CODE).digest('hex');
+const MANIFEST = manifestOf('main.mjs', PROGRAM);
 const VERSION = 'f'.repeat(64);
+
+function manifestOf(path: string, text: string): Manifest {
+  const builder = new ManifestBuilder();
+  builder.begin(path);
+  builder.write(Buffer.from(text));
+  builder.end();
+  const made = builder.done();
+  if (made === null) throw new Error('nothing was written');
+  return { root: made.root, leaves: made.leaves };
+}
 
 function offer(fields: object = {}) {
   return {
@@ -123,10 +138,10 @@ async function serveCode(bytes: Buffer = CODE): Promise<void> {
   );
 }
 
-async function live(config: object = {}): Promise<void> {
+async function live(config: object = {}, fields: object = {}): Promise<void> {
   edge.items = [offer()];
   await until('a claim', () => edge.up.find((m) => m.type === 'claim'));
-  edge.say(grant(config));
+  edge.say(grant(config, fields));
   await serveCode();
   await until('a live instance', () => edge.reports().find((r) => r.state === 'live'));
 }
@@ -268,6 +283,40 @@ describe('agent', () => {
     wrong[20] = (wrong[20] ?? 0) ^ 1;
     await serveCode(wrong);
     expect((await state('failed')).detail).toMatch(/SHA-256/);
+  });
+
+  it('starts nothing whose files are not those of the manifest', async () => {
+    up();
+    edge.items = [offer()];
+    await until('a claim', () => edge.up.find((m) => m.type === 'claim'));
+    edge.say(grant({}, { code: { sha256: SHA, bytes: CODE.byteLength, manifest: { ...MANIFEST, root: '0'.repeat(64) } } }));
+    await serveCode();
+    expect((await state('failed')).detail).toMatch(/^the code folder is not what the version's manifest names/);
+    expect(processesOf(join(data, 'd'))).toEqual([]);
+  });
+
+  it('proves its CPU and its files', async () => {
+    up();
+    await live({}, { code: { sha256: SHA, bytes: CODE.byteLength, manifest: MANIFEST } });
+    const pulse = { round: 10, randomness: 'ab'.repeat(32) };
+    const { hotkey = '' } = edge.logins[0] ?? {};
+    const asked = { type: 'challenge', ...pulse, withinMs: 10_000, steps: 4 };
+    const work = { kind: 'pow.mm' as const, profile: 'mm-128', target: 'agt_1/cpu0', id: 'chl_1' };
+    edge.say({ ...asked, ...work, device: 'cpu0', instance: null });
+    const commit = await until('a commit', () => edge.up.find((m) => m.type === 'commit'));
+    edge.say({ type: 'sample', id: 'chl_1', round: 12, randomness: 'cd'.repeat(32), token: 'one', withinMs: 10_000 });
+    const files = { kind: 'fs' as const, profile: 'fs', target: 'ins_1', id: 'chl_2' };
+    edge.say({ ...asked, ...files, device: null, instance: 'ins_1', token: 'two' });
+    await until('both openings', () => edge.openings.length === 2);
+    const opening = (id: string) => edge.openings.find(({ url }) => url === `/challenges/${id}`);
+    expect([opening('chl_1')?.token, opening('chl_2')?.token]).toEqual(['Bearer one', 'Bearer two']);
+    const seedOf = (of: typeof work | typeof files) => challengeSeed({ ...of, ...pulse, hotkey });
+    const done: Work = { ...asked, ...work, seed: seedOf(work) };
+    expect(checkWork(done, commit.root, 'cd'.repeat(32), opening('chl_1')?.bytes ?? Buffer.of(), new Tiles(4))).toBeNull();
+    expect(checkPossession({ ...MANIFEST, seed: seedOf(files) }, opening('chl_2')?.bytes ?? Buffer.of())).toBeNull();
+    edge.say({ ...asked, ...work, id: 'chl_3', device: 'GPU-1', instance: null });
+    expect(await until('a decline', () => edge.up.find((m) => m.type === 'decline'))).toMatchObject({ id: 'chl_3' });
+    expect(edge.reports().at(-1)).toMatchObject({ state: 'live', devices: [] });
   });
 
   it('takes nothing of strangers, says why, and refuses a grant it never asked for', async () => {

@@ -19,7 +19,7 @@ import {
   loginText,
   receiptSchema,
 } from '../../../functions/protocol/index.ts';
-import type { Frame, Login, Up } from '../../../functions/protocol/index.ts';
+import type { Frame, InstanceReport, Login, Up } from '../../../functions/protocol/index.ts';
 import { decodeAddress } from '../../../miner-agent/identity/ss58.ts';
 
 /** Polls until the condition gives something. */
@@ -56,7 +56,19 @@ export class SocketEdge {
   /** Acknowledges a reply that is whole, so that the agent may forget it. */
   acknowledges = true;
   #version = 1;
+  /** Openings of challenges, with the header that came along. */
+  openings: { url: string; token: string; bytes: Buffer }[] = [];
   readonly #server = createServer((request, response) => {
+    if (request.method === 'PUT') {
+      const parts: Buffer[] = [];
+      request.on('data', (part: Buffer) => parts.push(part));
+      request.on('end', () => {
+        const { url = '', headers } = request;
+        this.openings.push({ url, token: headers.authorization ?? '', bytes: Buffer.concat(parts) });
+        response.writeHead(204).end();
+      });
+      return;
+    }
     request.resume();
     response.setHeader('content-type', 'application/json');
     if (request.url === '/agents/challenge') {
@@ -158,7 +170,7 @@ export class SocketEdge {
     return Buffer.concat(this.of(stream, FRAME.DATA).map((f) => f.payload));
   }
 
-  reports(): { instance: string; state: string; detail: string }[] {
+  reports(): InstanceReport[] {
     return this.up.flatMap((m) => (m.type === 'report' ? [m.report] : []));
   }
 
