@@ -4,6 +4,7 @@ import { judgeSeed } from '../../dev/network.ts';
 import type { AuditAgent, Observation } from '../../functions/protocol/audit.ts';
 import { readConfig } from '../../validator-cron/config.ts';
 import { makeBench, type Bench } from '../../validator-cron/bench.ts';
+import { showStatus, statusOf } from '../../validator-cron/commands/status.ts';
 import { tick } from '../../validator-cron/tick.ts';
 import { startNetwork, type TestNetwork } from '../harness/network.ts';
 import { slotWithRoom } from '../harness/slot.ts';
@@ -72,6 +73,13 @@ test('the same tick again leaves what is there', async () => {
   const before = await read(`/audit/observations?epoch=${epoch}`);
   await tick(judge, at);
   expect(await read(`/audit/observations?epoch=${epoch}`)).toEqual(before);
+});
+
+test('status tells what is due, and what this judge has made of it', async () => {
+  const status = await statusOf(judge, Date.now());
+  expect(status).toMatchObject({ judge: judge.config.hotkey.ss58, chain: null, epoch: { committed: false, block: null } });
+  expect(status.coverage.slots).toBe(20);
+  expect(showStatus(status, (_, text) => text)).toContain('coverage   last 20 slots: ');
 });
 
 test('a judge that the edge does not know moves nothing', async () => {

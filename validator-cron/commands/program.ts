@@ -3,6 +3,7 @@ import { styleText } from 'node:util';
 import { Command, CommanderError } from 'commander';
 import { EXIT, Failure, failureJson, type ExitCode } from '../../cli/failure.ts';
 import { lineOf, StartFailure } from '../../dev/failure.ts';
+import { makeBench } from '../bench.ts';
 import { readSettings } from './settings.ts';
 import { showStatus, statusOf } from './status.ts';
 import { onceTick, runTicks } from './worker.ts';
@@ -66,7 +67,7 @@ function programOf(terminal: Terminal): Command {
       .configureOutput({ writeOut: terminal.out, outputError: () => undefined });
   const paint = painter(terminal);
   command('status', 'where this judge stands').action(async ({ json }: Options) => {
-    const status = await statusOf(readSettings(terminal.env), terminal.signal);
+    const status = await statusOf(makeBench(readSettings(terminal.env).config, null, terminal.signal), Date.now());
     terminal.out(json ? `${JSON.stringify(status)}\n` : showStatus(status, paint));
   });
   command('once', 'one tick')

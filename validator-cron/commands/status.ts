@@ -4,13 +4,12 @@ import { openChain } from '../../functions/chain/chain.ts';
 import { ChainError } from '../../functions/chain/rpc.ts';
 import { readSubnet, type Subnet } from '../../functions/chain/subnet.ts';
 import { slotOf } from '#protocol/challenge/index.ts';
-import { makeBench, type Bench } from '../bench.ts';
+import type { Bench } from '../bench.ts';
 import { dueIn } from '../challenges/ask.ts';
 import { momentAt } from '../clock.ts';
 import { EdgeError } from '../edge/request.ts';
 import { coverageOf, type Coverage } from './coverage.ts';
 import type { Paint } from './program.ts';
-import type { Settings } from './settings.ts';
 
 /** Slots whose coverage is told, and the newest ones that are left out: what is due in them may not have ended. */
 const SLOTS = 20;
@@ -44,11 +43,10 @@ export interface ChainStatus {
 }
 
 /** Throws `Failure` (`unreachable`). */
-export async function statusOf({ config }: Settings, signal: AbortSignal, nowMs = Date.now()): Promise<Status> {
-  const bench = makeBench(config, null, signal);
+export async function statusOf(bench: Bench, nowMs: number): Promise<Status> {
   try {
     const [chain, epoch, coverage] = await Promise.all([chainOf(bench), epochOf(bench, nowMs), coverageNow(bench, nowMs)]);
-    return { judge: config.hotkey.ss58, chain, epoch, coverage };
+    return { judge: bench.config.hotkey.ss58, chain, epoch, coverage };
   } catch (error) {
     if (error instanceof ChainError)
       throw new Failure(EXIT.unreachable, 'chain', `The chain: ${error.message}.`, { hint: 'Check CHAIN_URL, CHAIN_GENESIS and NETUID.' });
