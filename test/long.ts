@@ -33,6 +33,8 @@ const MARKETS = [
 const CHALLENGES = { cheats: 200, honest: 10_000 };
 /** Wald's test alone, and whole comparisons of each kind of suspect. */
 const CANARIES = { decisions: 400_000, sessions: 1_000 };
+/** Milliseconds in which an hour of 256 miners is judged again on two threads, its download apart. */
+const REPLAY_MS = 60_000;
 /** Paid calls of the bank test. */
 const BANK_CALLS = 1_000_000;
 
@@ -114,6 +116,11 @@ const proofs: Record<string, () => Promise<Outcome>> = {
       decisions.same.other <= CANARIES.decisions / 5_000 && decisions.other.same + decisions.other.undecided <= CANARIES.decisions / 80;
     const right = sessions.honest.swapped === 0 && [sessions.other_model, sessions.coarser_weights].every((s) => s.swapped === s.sessions);
     return { ok: bounded && right, figures: { ...figures } };
+  },
+  async replay() {
+    const { code, output } = await run(['test/harness/epoch/replay.ts', '--miners', '256']);
+    const figures = JSON.parse(output.trim().split('\n').at(-1) ?? '{}') as Record<string, unknown>;
+    return { ok: code === 0 && figures['outcome'] === 'identical' && Number(figures['allButDownloadMs']) < REPLAY_MS, figures };
   },
   async idempotency() {
     const args = ['node_modules/.bin/vitest', 'run', '--project', 'together', 'test/network/idempotency.test.ts'];
