@@ -7,7 +7,7 @@ const processes = { testTimeout: 120_000, hookTimeout: 120_000, fileParallelism:
 /** Whole networks and ledgers of which nothing is about load or time: they share the machine with each other and the simulator. */
 const TOGETHER = [
   'test/network/{bank,books,judged,money,storm,twin}/**/*.test.ts',
-  'test/network/{adapters,admission,balance,command,database,deploy,doctor,idempotency,judge,judges,metrics,miner-commands,openai,paid,prices,registered,rollout,routes,secrets,signer,start-harness,start-refusals,story,stripe,supply,update,usage,why}.test.ts',
+  'test/network/{adapters,admission,balance,command,database,deploy,doctor,idempotency,judge,judges,metrics,miner-commands,openai,paid,prices,registered,rollout,routes,secrets,signer,stand-in,start-harness,start-refusals,story,stripe,supply,update,usage,why}.test.ts',
 ];
 const SILENCE = 'test/hostile/silence.test.ts';
 const HOSTILE_SETUP = ['test/hostile/setup.ts'];

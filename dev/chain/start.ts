@@ -17,6 +17,8 @@ export interface ChainStart {
   judge: string;
   beacon: { url: string; chain: BeaconChain };
   commitReveal: boolean;
+  /** Milliseconds between two blocks; a second if nothing is said. */
+  blockMs?: number;
 }
 
 export interface ChainPart {
@@ -47,7 +49,7 @@ export async function startChain(ask: ChainStart, leash: Leash, say: Say): Promi
     owner: { hotkey: owner, coldkey: owner },
     validators: [{ hotkey: ask.judge, stake: JUDGE_STAKE }],
     beacon: ask.beacon,
-    blockMs: BLOCK_MS,
+    blockMs: ask.blockMs ?? BLOCK_MS,
     tempo: TEMPO,
     commitReveal: ask.commitReveal,
   };

@@ -21,7 +21,7 @@ export interface Stage {
   chain: Chain;
   clock: { ms: number };
   /** Blocks, all final if nothing else is said. */
-  grow(blocks: number, finalize?: boolean): void;
+  grow: (blocks: number, finalize?: boolean) => void;
 }
 
 /** Uids: 0 the owner, 1 the judge, 2 and 3 miners. */
