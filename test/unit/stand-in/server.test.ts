@@ -1,5 +1,6 @@
 /** The stand-in on its port: a client library that knows nothing of it, plain JSON-RPC, the explorer, the faucet, and what breaks it. */
 import { ApiPromise, Keyring, WsProvider } from '@polkadot/api';
+import type { ApiOptions } from '@polkadot/api/types';
 import { afterEach, expect, test } from 'vitest';
 import { serveChain } from '../../../dev/chain/server.ts';
 import { ADA, BEA, JUDGE, NETUID, OWNER, setCall, signed, stage, STRANGER, type Stage } from './stage.ts';
@@ -36,7 +37,9 @@ async function ask(s: Served, method: string, ...params: unknown[]) {
 test('@polkadot/api connects, reads, and submits', async () => {
   const alice = new Keyring({ type: 'sr25519', ss58Format: 42 }).addFromUri('//Alice');
   const s = await served({ funds: { [alice.address]: 10n ** 12n }, validators: [{ hotkey: alice.address, stake: 10n ** 16n }] });
-  const api = await ApiPromise.create({ provider: new WsProvider(s.url.replace('http', 'ws')), noInitWarn: true });
+  // Its own types do not agree on what is left out and what is undefined.
+  const provider = new WsProvider(s.url.replace('http', 'ws')) as NonNullable<ApiOptions['provider']>;
+  const api = await ApiPromise.create({ provider, noInitWarn: true });
   closing.push(() => api.disconnect());
   expect([api.genesisHash.toHex(), api.runtimeVersion.specVersion.toNumber()]).toEqual([s.chain.genesis, 424]);
   expect((await api.query['subtensorModule']?.['uids']?.(NETUID, alice.address))?.toString()).toBe('1');
