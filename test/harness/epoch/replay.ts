@@ -31,6 +31,7 @@ const stage = await publishEpoch(made);
 const cache = await mkdtemp(join(tmpdir(), 'ripcord-replay-'));
 try {
   const began = performance.now();
+  const before = process.cpuUsage();
   const report = await verifyEpoch(new Edge(stage.api, new AbortController().signal), {
     epoch: stage.epoch,
     judge: null,
@@ -45,6 +46,7 @@ try {
     progress: () => undefined,
   });
   const ms = Math.round(performance.now() - began);
+  const { user, system } = process.cpuUsage(before);
   const mm = [...made.published.verdicts].filter((v) => v.kind === 'pow.mm').length;
   console.log(
     JSON.stringify({
@@ -60,6 +62,7 @@ try {
       rejudgeMs: report.verdicts.ms,
       allButDownloadMs: ms - report.download.ms,
       ms,
+      cpuMs: Math.round((user + system) / 1000),
       perVerdictUs: Math.round((report.verdicts.ms * 1000) / report.verdicts.judged),
     }),
   );
