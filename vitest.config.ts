@@ -25,7 +25,7 @@ export default defineConfig({
         plugins: [cloudflareTest({ wrangler: { configPath: './test/workerd/wrangler.toml' } })],
         test: { name: 'workerd', include: ['test/workerd/**/*.test.ts'], sequence: { groupOrder: 1 } },
       },
-      { test: { name: 'sim', include: ['test/{sim,market}/**/*.test.ts'], testTimeout: 600_000, ...together } },
+      { test: { name: 'sim', include: ['test/{sim,market,economy}/**/*.test.ts'], testTimeout: 600_000, ...together } },
       { test: { name: 'together', include: TOGETHER, ...processes, ...together } },
       {
         // It waits out the silence of an agent, and nothing else.

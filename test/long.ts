@@ -16,6 +16,8 @@ const seed = Number(values.seed);
 
 /** Runs of the simulator per process; two processes, 15 to 19 ms a run. */
 const SIM_RUNS = 30_000;
+/** Random worlds of four epochs on each network that are scored a second time in SQL. */
+const TWINS = 400;
 /** Submits of one Idempotency-Key. */
 const DUPLICATES = 1_000;
 /** How often each fault of the whole network is repeated. */
@@ -121,6 +123,16 @@ const proofs: Record<string, () => Promise<Outcome>> = {
     const { code, output } = await run(['test/harness/epoch/replay.ts', '--miners', '256']);
     const figures = JSON.parse(output.trim().split('\n').at(-1) ?? '{}') as Record<string, unknown>;
     return { ok: code === 0 && figures['outcome'] === 'identical' && Number(figures['allButDownloadMs']) < REPLAY_MS, figures };
+  },
+  async economy() {
+    const { code, output } = await run(['test/economy/run.ts', '--json']);
+    return { ok: code === 0, figures: JSON.parse(output.trim().split('\n').at(-1) ?? '{}') as Record<string, unknown> };
+  },
+  async twin() {
+    const { code } = await run(['node_modules/.bin/vitest', 'run', '--project', 'together', 'test/network/twin'], {
+      RIPCORD_TWINS: String(TWINS),
+    });
+    return { ok: code === 0, figures: { worlds: 2 * TWINS } };
   },
   async idempotency() {
     const args = ['node_modules/.bin/vitest', 'run', '--project', 'together', 'test/network/idempotency.test.ts'];

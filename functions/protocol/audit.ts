@@ -165,8 +165,7 @@ const scoreSchema = z.strictObject({
   parts: z.strictObject({
     /** The same share to the last digit, of `FULL_SHARE`; and its parts before quality. */
     share,
-    standing: share,
-    need: share,
+    capacity: share,
     use: share,
     /** How well it serves, of `FULL_SCORE`, and what that is made of. */
     quality: part,

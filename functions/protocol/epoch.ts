@@ -143,16 +143,14 @@ export const findingLineSchema = z.discriminatedUnion('t', [
   z.extend(verdictSchema, { t: z.literal('verdict') }),
   callsSchema,
 ]);
-export type FindingLine = z.infer<typeof findingLineSchema>;
 
 /** What an epoch came to for one miner; all a later epoch's score needs of it. Whole numbers. */
 export const minerSummarySchema = z.object({
   hotkey,
   /** Who is behind it: its coldkey, or the hotkey itself where it is not registered. */
   entity: hotkey,
-  /** Of its proven devices: thousandths of a unit × seconds that they were there; and the same × thousandths of their need. */
+  /** Of its proven devices: thousandths of a unit × seconds that they were there. */
   proven: whole,
-  needed: whole,
   /** Nano-USD of use that counts for emission. */
   use: whole,
   /** Tests of it, and how many went well; and paid attempts, scaled down to a bound. */

@@ -158,7 +158,7 @@ test('observations and scores: once, by page, the newer round wins', async () =>
   expect(await db.listObservations(d, { epoch: 3600, limit: 10 })).toEqual([observation, { ...observation, id: 'obs_2', judge: '5K' }]);
   expect((await db.listObservations(d, { epoch: 3600, after: 'obs_1', limit: 10 })).map((o) => o.id)).toEqual(['obs_2']);
   expect(await db.listObservations(d, { epoch: 3600, judge: '5J', hotkey: '5N', limit: 10 })).toEqual([]);
-  const parts = { share: 9, standing: 8, need: 1, use: 0, quality: 4, tests: 5, calls: 6, latency: 7, clean: true };
+  const parts = { share: 9, capacity: 8, use: 0, quality: 4, tests: 5, calls: 6, latency: 7, clean: true };
   const score = { hotkey: '5M', epoch: 3600, round: 61, score: 900_000, parts };
   await db.insertScores(d, '5J', [score]);
   await db.insertScores(d, '5J', [{ ...score, round: 60, score: 1 }]);

@@ -33,8 +33,8 @@ export async function closeEpoch(bench: Bench, epochs: readonly EpochItem[], epo
 }
 
 function scoreOf(of: MinerScore, at: { epoch: number; round: number }): Score {
-  const { hotkey, share, standing, need, use, quality, tests, calls, latency, clean } = of;
-  const parts = { share, standing, need, use, quality, tests, calls, latency, clean };
+  const { hotkey, share, capacity, use, quality, tests, calls, latency, clean } = of;
+  const parts = { share, capacity, use, quality, tests, calls, latency, clean };
   return { hotkey, ...at, score: Math.floor(share / (FULL_SHARE / FULL_SCORE)), parts };
 }
 

@@ -17,8 +17,6 @@ export interface Scoring {
   window: number;
   /** Thousandths of all emission that go by capacity at least. */
   capacity: number;
-  /** Thousandths of a proven device's share that it has for being there; the others go by need. */
-  standby: number;
   /** Nano-USD: at least what an hour's emission of all miners is worth. Too high pays calls less, never more. */
   emissionPerHour: number;
   /** Thousandths: the least fee that is taken on calls, and what emission gives for use. */
@@ -26,8 +24,6 @@ export interface Scoring {
   usePay: number;
   /** Thousandths of what use can get in an epoch that one payer can bring. */
   payer: number;
-  /** Entities that must serve a chute for all its use to count: one counts at most for what the others divided by one less come to. */
-  entities: number;
   flash: {
     /** Thousandths of the devices with a proof that must have been tested, else it was no flash. */
     quorum: number;
@@ -69,12 +65,10 @@ const MAINNET: Scoring = {
   name: 'mainnet',
   window: 168,
   capacity: 700,
-  standby: 500,
   emissionPerHour: 2_000 * USD,
   fee: 150,
   usePay: 100,
   payer: 20,
-  entities: 3,
   flash: { quorum: 500, rounds: 0, late: 3, keep: 48 * 3600 },
   zSquared: 38_416,
   tests: 200,
@@ -84,13 +78,12 @@ const MAINNET: Scoring = {
   burnUid: 0,
 };
 
-/** A few machines, epochs of a minute: what takes a day shows in minutes, and one machine alone has use that counts. */
+/** A few machines, epochs of a minute: what takes a day shows in minutes. */
 const DEVELOPMENT: Scoring = {
   ...MAINNET,
   name: 'development',
   window: 10,
   emissionPerHour: USD,
-  entities: 1,
   flash: { quorum: 500, rounds: 20, late: 3, keep: 600 },
   tests: 20,
 };
@@ -106,12 +99,11 @@ export function scoringSha256(scoring: Scoring): string {
 export function brokenLimits(s: Scoring): string[] {
   const limits: [string, boolean][] = [
     ['window: 1 to 1,000 epochs', within(s.window, 1, 1_000)],
-    ['capacity, standby: 0 to 1,000', within(s.capacity, 0, 1_000) && within(s.standby, 0, 1_000)],
+    ['capacity: 0 to 1,000', within(s.capacity, 0, 1_000)],
     ['emissionPerHour: more than 0', within(s.emissionPerHour, 1, Number.MAX_SAFE_INTEGER)],
     ['fee: 0 to 1,000', within(s.fee, 0, 1_000)],
     ['usePay: at most the fee, or buying from oneself pays', within(s.usePay, 0, s.fee)],
     ['payer: at most 20, or one payer moves a share by more than 2 %', within(s.payer, 1, 20)],
-    ['entities: 1 to 100', within(s.entities, 1, 100)],
     ['flash.quorum: 1 to 1,000', within(s.flash.quorum, 1, 1_000)],
     ['flash.rounds, flash.late: 0 to 100', within(s.flash.rounds, 0, 100) && within(s.flash.late, 0, 100)],
     ['flash.keep: at least a minute', within(s.flash.keep, 60, 30 * 86_400)],

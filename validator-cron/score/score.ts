@@ -1,10 +1,10 @@
 /**
  * Shares of the emission out of the summaries of a window (pure, integers only).
  *
- *   share = gate × quality × (standing + need + use)      quality = tests × calls × latency
+ *   share = gate × quality × (capacity + use)      quality = tests × calls × latency
  *
- * Shares are absolute: what nobody earned is nobody's (`weigh` burns it), so another's bad quality is no one's gain, and what calls
- * bring in emission, by need and by use together, is at most the fee on them. Who is behind several hotkeys is judged as one.
+ * Shares are absolute: what nobody earned is nobody's (`weigh` burns it), so another's bad quality is no one's gain, and what a
+ * call brings in emission is at most the fee on it. Who is behind several hotkeys is judged as one.
  */
 import type { MinerSummary, Summary } from '#protocol/epoch.ts';
 import { FULL, SHARE, type Scoring } from './parameters.ts';
@@ -23,9 +23,8 @@ export interface MinerScore {
   tests: number;
   calls: number;
   latency: number;
-  /** Before quality, of `SHARE`: what its devices stand for, what their need adds, what its use brings. */
-  standing: number;
-  need: number;
+  /** Before quality, of `SHARE`: by its proven devices, and by its use. */
+  capacity: number;
   use: number;
 }
 
@@ -50,9 +49,9 @@ export function scoreWindow(summaries: readonly Summary[], scoring: Scoring): Mi
         const { tests, calls, marks } = reliability([m], scoring);
         const latency = m.timed === 0 ? scoring.latency.floor : Math.floor(m.latency / m.timed);
         const quality = ofFull(Math.min(marks, most), latency);
-        const { standing, need, use } = clean ? partsOf(m, pots, scoring) : NOTHING;
-        const share = Number(((standing + need + use) * BigInt(quality)) / BigInt(FULL));
-        const parts = { standing: Number(standing), need: Number(need), use: Number(use) };
+        const { capacity, use } = clean ? partsOf(m, pots) : NOTHING;
+        const share = Number(((capacity + use) * BigInt(quality)) / BigInt(FULL));
+        const parts = { capacity: Number(capacity), use: Number(use) };
         return { hotkey: m.hotkey, entity: m.entity, share, clean, quality, tests, calls, latency, ...parts };
       });
     })
@@ -77,7 +76,6 @@ interface Miner {
   hotkey: string;
   entity: string;
   proven: bigint;
-  needed: bigint;
   use: bigint;
   tests: Count;
   calls: Count;
@@ -107,7 +105,6 @@ function added(miner: Miner | undefined, line: MinerSummary): Miner {
     hotkey: line.hotkey,
     entity: line.entity,
     proven: (miner?.proven ?? 0n) + BigInt(line.proven),
-    needed: (miner?.needed ?? 0n) + BigInt(line.needed),
     use: (miner?.use ?? 0n) + BigInt(line.use),
     tests: { all: (miner?.tests.all ?? 0) + line.tests, ok: (miner?.tests.ok ?? 0) + line.tests_ok },
     calls: { all: (miner?.calls.all ?? 0) + line.calls, ok: (miner?.calls.ok ?? 0) + line.calls_ok },
@@ -142,42 +139,28 @@ interface Pots {
   /** What all use gets, of `SHARE`, and how much use that is. */
   use: bigint;
   used: bigint;
-  /** Nano-USD × 3,600 of all the window's emission. */
-  emission: bigint;
 }
 
 /** Use takes what its pay comes to, up to its bound; all the rest is for capacity. */
 function potsOf(miners: readonly Miner[], seconds: number, scoring: Scoring): Pots {
   const emission = BigInt(scoring.emissionPerHour) * BigInt(scoring.window) * BigInt(seconds);
   const used = miners.reduce((sum, m) => sum + m.use, 0n);
-  const due = worthInShare(used, scoring.usePay, emission);
+  const due = emission === 0n ? 0n : (used * BigInt(scoring.usePay) * BigInt(SHARE) * 3600n) / (emission * 1000n);
   const most = (BigInt(SHARE) * BigInt(1000 - scoring.capacity)) / 1000n;
   const use = due < most ? due : most;
-  return { capacity: BigInt(SHARE) - use, proven: miners.reduce((sum, m) => sum + m.proven, 0n), use, used, emission };
+  return { capacity: BigInt(SHARE) - use, proven: miners.reduce((sum, m) => sum + m.proven, 0n), use, used };
 }
 
 interface Parts {
-  standing: bigint;
-  need: bigint;
+  capacity: bigint;
   use: bigint;
 }
 
-const NOTHING: Parts = { standing: 0n, need: 0n, use: 0n };
+const NOTHING: Parts = { capacity: 0n, use: 0n };
 
-/** Anyone can make his own devices needed, by calls that cost next to nothing: so need pays at most what is left of the fee on the calls. */
-function partsOf(miner: Miner, pots: Pots, scoring: Scoring): Parts {
-  const standby = BigInt(scoring.standby);
-  const capacity = (amount: bigint): bigint => (pots.proven === 0n ? 0n : (pots.capacity * amount) / pots.proven);
-  const need = (capacity(miner.needed) * (1000n - standby)) / 1_000_000n;
-  const left = worthInShare(miner.use, scoring.fee - scoring.usePay, pots.emission);
+function partsOf(miner: Miner, pots: Pots): Parts {
   return {
-    standing: (capacity(miner.proven) * standby) / 1000n,
-    need: need < left ? need : left,
+    capacity: pots.proven === 0n ? 0n : (pots.capacity * miner.proven) / pots.proven,
     use: pots.used === 0n ? 0n : (pots.use * miner.use) / pots.used,
   };
-}
-
-/** Thousandths of these nano-USD, as a part of the emission. */
-function worthInShare(nanousd: bigint, thousandths: number, emission: bigint): bigint {
-  return emission === 0n ? 0n : (nanousd * BigInt(thousandths) * BigInt(SHARE) * 3600n) / (emission * 1000n);
 }

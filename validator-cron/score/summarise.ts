@@ -16,7 +16,7 @@ export function summarise(input: EpochInput): Summary {
   const calls = new Map(once(input.calls, (c) => c.hotkey).map((c) => [c.hotkey, c]));
   const coldkeys = new Map(once(input.neurons, (n) => n.hotkey).map((n) => [n.hotkey, n.coldkey]));
   const entityOf = (hotkey: string): string => coldkeys.get(hotkey) ?? hotkey;
-  const use = useThatCounts(input.uses, { seconds: input.head.seconds, scoring: input.scoring, entityOf });
+  const use = useThatCounts(input.uses, input.scoring, input.head.seconds);
   const rates = Map.groupBy(ratesOf(input, judged, devices), (r) => r.hotkey);
   const present = Map.groupBy(devices, (p) => p.hotkey);
   const tests = Map.groupBy(judged, (t) => t.hotkey);
@@ -31,7 +31,7 @@ export function summarise(input: EpochInput): Summary {
     return {
       hotkey,
       entity: entityOf(hotkey),
-      ...capacityOf(input, own, present.get(hotkey) ?? []),
+      proven: capacityOf(input, own, present.get(hotkey) ?? []),
       use: String(use.get(hotkey) ?? 0n),
       tests: all.all,
       tests_ok: all.ok,
@@ -94,17 +94,12 @@ function carriedOf(previous: Summary | null, kind: DeviceChallenge): Map<string,
 }
 
 /** Seconds of the proven devices that were there, by what they are paid as. */
-function capacityOf({ head, suite }: EpochInput, rates: readonly Rate[], devices: readonly Presence[]): { proven: string; needed: string } {
-  const units = new Map(rates.map((r) => [r.target, BigInt(r.worth.units)]));
+function capacityOf({ head, suite }: EpochInput, rates: readonly Rate[], devices: readonly Presence[]): string {
+  const units = new Map(rates.map((r) => [r.target, r.worth.units]));
   const { slotSeconds } = suite.cadence;
-  let [proven, needed] = [0n, 0n];
-  for (const device of devices) {
-    const slots = Math.min(device.slots, Math.floor(head.seconds / slotSeconds));
-    const second = (units.get(targetOf(device)) ?? 0n) * BigInt(slotSeconds);
-    proven += second * BigInt(slots);
-    needed += second * BigInt(Math.min(device.need, slots * 1000));
-  }
-  return { proven: String(proven), needed: String(needed) };
+  const most = Math.floor(head.seconds / slotSeconds);
+  const seconds = (device: Presence): number => (units.get(targetOf(device)) ?? 0) * slotSeconds * Math.min(device.slots, most);
+  return String(devices.reduce((sum, device) => sum + BigInt(seconds(device)), 0n));
 }
 
 /** Verdicts, canaries and a few pings. What is nobody's doing, or of a device that is paid nothing, counts as never asked. */

@@ -1,61 +1,29 @@
 /**
- * Use that counts for emission (pure): without links, each payer up to a bound, and of a chute at most so much for one entity as the
- * others there stand for. Both bounds bend, neither breaks off: so no payer can switch a chute on or off for the others.
+ * Use that counts for emission (pure): without links between payer and miner, each payer up to a bound. The bound bends and does not break
+ * off, so no payer can switch others on or off. Who serves a chute, and with how many others, does not matter: what use is paid is no
+ * more than the fee on it, and a rule about the number of entities would only invite splitting up.
  */
 import type { Use } from '#protocol/epoch.ts';
 import { once } from './input.ts';
 import type { Scoring } from './parameters.ts';
 
-interface Terms {
-  seconds: number;
-  scoring: Scoring;
-  /** Who is behind a hotkey. */
-  entityOf: (hotkey: string) => string;
-}
-
-interface Line {
-  chute: string;
-  hotkey: string;
-  amount: bigint;
-}
-
 /** Nano-USD by hotkey. */
-export function useThatCounts(uses: readonly Use[], terms: Terms): Map<string, bigint> {
+export function useThatCounts(uses: readonly Use[], scoring: Scoring, seconds: number): Map<string, bigint> {
   const free = once(uses, (u) => `${u.chute} ${u.payer} ${u.hotkey}`).filter((u) => !u.linked);
-  const most = payerBound(terms);
-  const bounded = [...Map.groupBy(free, (u) => u.payer).values()].flatMap((own) =>
-    shrunk(
-      own.map(({ chute, hotkey, nanousd }) => ({ chute, hotkey, amount: BigInt(nanousd) })),
-      most,
-    ),
-  );
-  const counted = [...Map.groupBy(bounded, (line) => line.chute).values()].flatMap((lines) => shared(lines, terms));
+  const most = payerBound(scoring, seconds);
   const byHotkey = new Map<string, bigint>();
-  for (const { hotkey, amount } of counted) byHotkey.set(hotkey, (byHotkey.get(hotkey) ?? 0n) + amount);
+  for (const lines of Map.groupBy(free, (u) => u.payer).values()) {
+    const paid = lines.reduce((sum, u) => sum + BigInt(u.nanousd), 0n);
+    for (const { hotkey, nanousd } of lines) {
+      const part = paid <= most ? BigInt(nanousd) : (BigInt(nanousd) * most) / paid;
+      byHotkey.set(hotkey, (byHotkey.get(hotkey) ?? 0n) + part);
+    }
+  }
   return byHotkey;
 }
 
-/** Of one chute: no entity counts for more than the others there together, divided by how many they must be. */
-function shared(lines: readonly Line[], { scoring, entityOf }: Terms): Line[] {
-  const others = BigInt(scoring.entities - 1);
-  const all = total(lines);
-  return [...Map.groupBy(lines, (line) => entityOf(line.hotkey)).values()].flatMap((own) =>
-    others === 0n ? own : shrunk(own, (all - total(own)) / others),
-  );
-}
-
 /** What one payer's use counts at most in an epoch: a part of the use that fills all that is not for capacity. */
-function payerBound({ scoring: { emissionPerHour, capacity, usePay, payer }, seconds }: Terms): bigint {
+function payerBound({ emissionPerHour, capacity, usePay, payer }: Scoring, seconds: number): bigint {
   if (usePay === 0) return 0n;
   return (BigInt(emissionPerHour) * BigInt(seconds) * BigInt(1000 - capacity) * BigInt(payer)) / (3600n * BigInt(usePay) * 1000n);
-}
-
-/** The lines as they are, or each by the same part less, so that they sum up to `most` or just below. */
-function shrunk(lines: readonly Line[], most: bigint): Line[] {
-  const all = total(lines);
-  return all <= most ? [...lines] : lines.map((line) => ({ ...line, amount: (line.amount * most) / all }));
-}
-
-function total(lines: readonly Line[]): bigint {
-  return lines.reduce((sum, line) => sum + line.amount, 0n);
 }

@@ -80,32 +80,23 @@ create function twin.units(c jsonb, kind text, rate numeric, memory numeric, sui
 $$;
 
 -- Nano-USD that count, by hotkey.
-create function twin.used(lines jsonb, neurons jsonb, seconds numeric, s jsonb) returns table (hotkey text, amount numeric) language sql stable as $$
+create function twin.used(lines jsonb, seconds numeric, s jsonb) returns table (hotkey text, amount numeric) language sql stable as $$
   with free as (select u.* from jsonb_to_recordset(lines) as u(chute text, payer text, hotkey text, nanousd numeric, linked boolean) where not u.linked),
   bound as (
     select case when (s->>'usePay')::numeric = 0 then 0 else div((s->>'emissionPerHour')::numeric * seconds * (1000 - (s->>'capacity')::numeric)
       * (s->>'payer')::numeric, 3600 * (s->>'usePay')::numeric * 1000) end as most
   ),
   paid as (
-    select f.chute, f.hotkey, coalesce((select n->>'coldkey' from jsonb_array_elements(neurons) as n where n->>'hotkey' = f.hotkey), f.hotkey) as entity,
-      case when sum(f.nanousd) over p <= bound.most then f.nanousd else div(f.nanousd * bound.most, sum(f.nanousd) over p) end as amount
+    select f.hotkey, case when sum(f.nanousd) over p <= bound.most then f.nanousd else div(f.nanousd * bound.most, sum(f.nanousd) over p) end as amount
     from free as f, bound window p as (partition by f.payer)
-  ),
-  summed as (
-    select p.*, sum(p.amount) over (partition by p.chute) as everyone, sum(p.amount) over (partition by p.chute, p.entity) as own,
-      (s->>'entities')::numeric - 1 as others
-    from paid as p
   )
-  select u.hotkey, sum(case when u.others = 0 then u.amount when u.own <= div(u.everyone - u.own, u.others) then u.amount
-    else div(u.amount * div(u.everyone - u.own, u.others), u.own) end)
-  from summed as u group by u.hotkey
+  select p.hotkey, sum(p.amount) from paid as p group by p.hotkey
 $$;
 
 create function twin.summary(evidence jsonb, findings jsonb, previous jsonb, s jsonb, suite jsonb, head jsonb) returns jsonb language sql stable as $$
   with line as (select e as l, e->>'t' as t from jsonb_array_elements(evidence || findings) as e),
   finish as (select (head->>'epoch')::numeric + (head->>'seconds')::numeric as at, (suite->'cadence'->>'slotSeconds')::numeric as slot),
-  pack as (select coalesce(jsonb_agg(l) filter (where t = 'presence'), '[]') as presence, coalesce(jsonb_agg(l) filter (where t = 'use'), '[]') as uses,
-    coalesce(jsonb_agg(l) filter (where t = 'neuron'), '[]') as neurons from line),
+  pack as (select coalesce(jsonb_agg(l) filter (where t = 'presence'), '[]') as presence, coalesce(jsonb_agg(l) filter (where t = 'use'), '[]') as uses from line),
   test as (
     select tr.l || jsonb_build_object('reason', v.l->'reason', 'rate', v.l->'rate') as l from line as tr
     join line as v on v.t = 'verdict' and v.l->>'id' = tr.l->>'id' where tr.t = 'transcript'
@@ -117,12 +108,12 @@ create function twin.summary(evidence jsonb, findings jsonb, previous jsonb, s j
   memories as (select p.* from all_tests, pack, finish, twin.proven('pow.mem', all_tests.l, pack.presence,
     (select coalesce(jsonb_agg(jsonb_build_object('hotkey', hotkey, 'target', r->'target', 'value', r->'memory_mb', 'slot', r->'memory_slot')), '[]') from old), finish.at, s, suite) as p),
   device as (
-    select d.hotkey, d.agent || '/' || d.device as target, d.kind, least(d.slots, div((head->>'seconds')::numeric, finish.slot)) as slots, d.need
-    from pack, finish, jsonb_to_recordset(pack.presence) as d(hotkey text, agent text, device text, kind text, slots numeric, need numeric)
+    select d.hotkey, d.agent || '/' || d.device as target, d.kind, least(d.slots, div((head->>'seconds')::numeric, finish.slot)) as slots
+    from pack, finish, jsonb_to_recordset(pack.presence) as d(hotkey text, agent text, device text, kind text, slots numeric)
   ),
   proof as (
     select hotkey, target, coalesce(r.value, 0) as rate, coalesce(r.slot, 0) as rate_slot, coalesce(m.value, 0) as memory, coalesce(m.slot, 0) as memory_slot,
-      d.slots, d.need, best.name as class, coalesce(best.units, 0) as units
+      d.slots, best.name as class, coalesce(best.units, 0) as units
     from rates as r full join memories as m using (hotkey, target) left join device as d using (hotkey, target)
     left join lateral (
       select c.value->>'name' as name, twin.units(c.value, d.kind, coalesce(r.value, 0), coalesce(m.value, 0), suite) as units
@@ -130,7 +121,7 @@ create function twin.summary(evidence jsonb, findings jsonb, previous jsonb, s j
       where twin.units(c.value, d.kind, coalesce(r.value, 0), coalesce(m.value, 0), suite) > 0 order by 2 desc, c.nth limit 1
     ) as best on true
   ),
-  used as (select u.* from pack, twin.used(pack.uses, pack.neurons, (head->>'seconds')::numeric, s) as u),
+  used as (select u.* from pack, twin.used(pack.uses, (head->>'seconds')::numeric, s) as u),
   hotkeys as (
     select l->>'hotkey' as hotkey from line where t in ('presence', 'served', 'calls') union select l->>'hotkey' from test
     union select hotkey from used union select hotkey from proof
@@ -139,7 +130,6 @@ create function twin.summary(evidence jsonb, findings jsonb, previous jsonb, s j
     select h.hotkey,
       coalesce((select l->>'coldkey' from line where t = 'neuron' and l->>'hotkey' = h.hotkey), h.hotkey) as entity,
       (select coalesce(sum(p.units * finish.slot * p.slots), 0) from proof as p, finish where p.hotkey = h.hotkey and p.slots is not null) as proven,
-      (select coalesce(sum(p.units * finish.slot * least(p.need, p.slots * 1000)), 0) from proof as p, finish where p.hotkey = h.hotkey and p.slots is not null) as needed,
       coalesce((select amount from used as u where u.hotkey = h.hotkey), 0) as used,
       tested.*,
       (select l from line where t = 'served' and l->>'hotkey' = h.hotkey) as served,
@@ -161,7 +151,7 @@ create function twin.summary(evidence jsonb, findings jsonb, previous jsonb, s j
   ),
   timed as (select f.*, case when first_byte is null then rtt when rtt is null then first_byte else div(first_byte * part + rtt * (1000 - part), 1000) end as latency from fact as f)
   select head || jsonb_build_object('miners', coalesce(jsonb_agg(jsonb_build_object(
-    'hotkey', hotkey, 'entity', entity, 'proven', proven::text, 'needed', needed::text, 'use', used::text,
+    'hotkey', hotkey, 'entity', entity, 'proven', proven::text, 'use', used::text,
     'tests', total + canaries + least(pings, (s->>'pings')::numeric),
     'tests_ok', passed + canaries_ok + twin.scaled(pings_ok, pings, (s->>'pings')::numeric),
     'calls', least(attempts, (s->>'calls')::numeric), 'calls_ok', twin.scaled(completed, attempts, (s->>'calls')::numeric),
@@ -178,13 +168,13 @@ create function twin.scores(summaries jsonb, s jsonb) returns jsonb language sql
   with epoch as (select (e->>'epoch')::numeric as start, (e->>'seconds')::numeric as seconds, e->'miners' as miners from jsonb_array_elements(summaries) as e),
   newest as (select start, seconds from epoch order by start desc limit 1),
   row as (
-    select m.*, e.start from newest as n, epoch as e, jsonb_to_recordset(e.miners) as m(hotkey text, entity text, proven numeric, needed numeric, use numeric, tests numeric,
+    select m.*, e.start from newest as n, epoch as e, jsonb_to_recordset(e.miners) as m(hotkey text, entity text, proven numeric, use numeric, tests numeric,
       tests_ok numeric, calls numeric, calls_ok numeric, latency numeric, timed numeric, clean boolean)
     where e.start > n.start - (s->>'window')::numeric * n.seconds
   ),
   guilty as (select distinct w.entity from row as w where w.hotkey in (select hotkey from row where not clean)),
   miner as (
-    select hotkey, (array_agg(entity order by start desc))[1] as entity, sum(proven) as proven, sum(needed) as needed, sum(use) as use, sum(tests) as tests,
+    select hotkey, (array_agg(entity order by start desc))[1] as entity, sum(proven) as proven, sum(use) as use, sum(tests) as tests,
       sum(tests_ok) as tests_ok, sum(calls) as calls, sum(calls_ok) as calls_ok, sum(latency) filter (where timed > 0) as latency, sum(timed) as timed,
       bool_or(entity in (select entity from guilty)) as touched
     from row group by hotkey
@@ -206,14 +196,12 @@ create function twin.scores(summaries jsonb, s jsonb) returns jsonb language sql
   ),
   part as (
     select j.*, case when total.proven = 0 then 0 else div((1e12 - total.pot) * j.proven, total.proven) end as standing,
-      case when total.proven = 0 then 0 else div((1e12 - total.pot) * j.needed, total.proven) end as wanted,
-      div(j.use * ((s->>'fee')::numeric - (s->>'usePay')::numeric) * 1e12 * 3600, money.emission) as left_of_fee,
       case when total.used = 0 then 0 else div(total.pot * j.use, total.used) end as brought,
       div(least(own, together) * swift, 1000000) as quality
-    from judged as j, total, money
+    from judged as j, total
   )
   select coalesce(jsonb_agg(jsonb_build_object('hotkey', hotkey, 'entity', entity, 'clean', clean, 'quality', quality, 'share', case when clean then
-    div((div(standing * (s->>'standby')::numeric, 1000) + least(div(wanted * (1000 - (s->>'standby')::numeric), 1000000), left_of_fee) + brought) * quality, 1000000)
+    div((standing + brought) * quality, 1000000)
     else 0 end) order by hotkey collate "C"), '[]')
   from part
 $$;

@@ -18,7 +18,7 @@ import { scoreWindow } from '../../../validator-cron/score/score.ts';
 import { weigh } from '../../../validator-cron/score/weigh.ts';
 import { chain, worlds } from '../../unit/score/made.ts';
 
-const WORLDS = Number(process.env['RIPCORD_TWINS'] ?? 25);
+const WORLDS = Number(process.env['RIPCORD_TWINS'] ?? 12);
 const EPOCHS = 4;
 
 const leash = makeLeash();

@@ -25,6 +25,8 @@ vi.mock('#db', () => ({
   listAgents: async () => record.agents,
   listAgentsOf: async (_: unknown, hotkey: string) => record.agents.filter((a) => a.hotkey === hotkey),
   listMiners: async () => [{ hotkey: MINER, agents: 2, devices: 3, lastSeenAt: new Date(5), attempts: 4, completed: 3, tokensOut: 9 }],
+  readStandings: async () => new Map([[MINER, { uid: 7, coldkey: '5C', incentive: 99, jailed: null }]]),
+  readEmission: async () => ({ last: 1n, total: 2n, epochs: 3 }),
   listAnswering: async () => new Map([[MINER, ['agt_quiet']]]),
   insertObservations: async (_: unknown, items: StoredObservation[]) => items.forEach((o) => record.observations.set(o.id, o)),
   listObservations: async () => [...record.observations.values()],
@@ -233,7 +235,7 @@ test('an agent is pinged only if the edge knows its id', async () => {
   expect((await post(signed(judge, '/audit/challenges', { type: 'rtt', agent: `${agent.slice(0, -1)}0`, id: 'obs_1' }))).status).toBe(404);
 });
 
-const parts = { share: 7_000_001, standing: 7, need: 1, use: 0, quality: 1, tests: 1, calls: 1, latency: 1, clean: true };
+const parts = { share: 7_000_001, capacity: 7, use: 0, quality: 1, tests: 1, calls: 1, latency: 1, clean: true };
 
 test('scores are published with their parts; a round ahead of the clock is not taken', async () => {
   expect((await get('/audit/scores')).json).toEqual({ items: [], epoch: null });
@@ -291,6 +293,10 @@ test('miners are listed without waking their objects', async () => {
         completed: 3,
         seen_at: 5,
         last_score: null,
+        uid: 7,
+        coldkey: '5C',
+        weight: 99,
+        gated: null,
       },
     ],
     next: null,
@@ -302,6 +308,8 @@ test('one miner’s page says what its agents say; the record where they do not 
   record.agents = [{ id: 'agt_1', hotkey: MINER, inventory: inventoryOf('us'), lastSeenAt: new Date(5) }];
   const page = (await get(`/miners/${MINER}`)).json;
   expect(page).toMatchObject({
+    uid: 7,
+    emission: { last_rao: '1', total_rao: '2', epochs: 3 },
     agents: [{ connected: true, region: 'eu', running: 1, instances: [{ instance: 'ins_1', slots: 4, busy: 1 }] }],
   });
   vi.spyOn(miners, 'facts').mockRejectedValueOnce(new Error('gone'));

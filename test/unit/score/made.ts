@@ -87,7 +87,6 @@ export function line(hotkey: string, of: Partial<MinerSummary> = {}): MinerSumma
     hotkey: key(hotkey),
     entity: key(hotkey),
     proven: String(2_800_000 * HOUR),
-    needed: '0',
     use: '0',
     tests: 200,
     tests_ok: 200,
@@ -246,17 +245,15 @@ function lineOf(name: string): fc.Arbitrary<MinerSummary> {
     .record({
       entity: fc.constantFrom('e1', 'e2', 'e3', `own${name}`).map(key),
       proven: whole,
-      need: fc.nat({ max: 1000 }),
       use: whole,
       tests: counts,
       calls: counts,
       latency: fc.nat({ max: FULL }),
     })
-    .map(({ proven, need, use, tests, calls, ...of }) =>
+    .map(({ proven, use, tests, calls, ...of }) =>
       line(name, {
         ...of,
         proven: String(proven),
-        needed: String(proven * BigInt(need)),
         use: String(use),
         tests: tests.all,
         tests_ok: tests.ok,

@@ -10,12 +10,11 @@ test.each(Object.values(SCORING))('the table of $name', (scoring) => {
 
 test.each<[string, Partial<Scoring>]>([
   ['window', { window: 0 }],
-  ['capacity, standby', { standby: 1_001 }],
+  ['capacity', { capacity: 1_001 }],
   ['emissionPerHour', { emissionPerHour: 0 }],
   ['fee', { fee: 1_001 }],
   ['usePay', { usePay: table.fee + 1 }],
   ['payer', { payer: 21 }],
-  ['entities', { entities: 0 }],
   ['flash.quorum', { flash: { ...table.flash, quorum: 0 } }],
   ['flash.rounds, flash.late', { flash: { ...table.flash, late: 101 } }],
   ['flash.keep', { flash: { ...table.flash, keep: 1 } }],

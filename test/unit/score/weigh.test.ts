@@ -6,7 +6,7 @@ import { weigh } from '../../../validator-cron/score/weigh.ts';
 import { key } from './made.ts';
 
 function scores(shares: Record<string, number>): MinerScore[] {
-  const of = { clean: true, quality: 0, tests: 0, calls: 0, latency: 0, standing: 0, need: 0, use: 0 };
+  const of = { clean: true, quality: 0, tests: 0, calls: 0, latency: 0, capacity: 0, use: 0 };
   return Object.entries(shares).map(([name, part]) => ({ hotkey: key(name), entity: key(name), share: Math.floor(part * SHARE), ...of }));
 }
 const neurons = ['owner', 'alice', 'bob', 'carol'].map((name, uid) => ({ uid, hotkey: key(name) }));

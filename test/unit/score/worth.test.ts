@@ -22,7 +22,7 @@ describe('a device is paid as what it proves', () => {
 
   test('a CPU is paid on development networks, by its rate, and nothing on mainnet', () => {
     expect(worthOf(MAINNET, { kind: 'cpu', rate: 1_000, memoryMb: 0 })).toEqual({ class: null, units: 0 });
-    expect(worthOf(DEVELOPMENT, { kind: 'cpu', rate: 250, memoryMb: 0 })).toEqual({ class: 'cpu', units: 25_000 });
+    expect(worthOf(DEVELOPMENT, { kind: 'cpu', rate: 2_000, memoryMb: 0 })).toEqual({ class: 'cpu', units: 25_000 });
     expect(worthOf(DEVELOPMENT, { kind: 'cpu', rate: 9_999, memoryMb: 0 })).toEqual({ class: 'cpu', units: 100_000 });
   });
 
