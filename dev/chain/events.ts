@@ -148,4 +148,3 @@ export type Phase = Of<typeof phase>;
 
 const record = struct(['frame_system', 'EventRecord'], { phase, event: runtimeEvent, topics: vec(hash) }, { E: runtimeEvent, T: hash });
 export const records = vec(record);
-export type EventRecord = Of<typeof record>;

@@ -78,7 +78,7 @@ function big(name: UintName, width: number): Type<bigint> {
   return { write: (value) => little(value, width), read: (from) => from.uint(width), id: primitive(name) };
 }
 
-function primitive(tag: UintName | 'bool' | 'str') {
+function primitive(tag: UintName | 'bool') {
   return (types: Registry) => types.of(tag, () => ({ def: { tag: 'primitive', value: { tag, value: undefined } } }));
 }
 
@@ -92,12 +92,6 @@ export const bool: Type<boolean> = {
   write: (value) => [value ? 1 : 0],
   read: (from) => from.uint(1) === 1n,
   id: primitive('bool'),
-};
-
-export const str: Type<string> = {
-  write: (value) => blob.write(new TextEncoder().encode(value)),
-  read: (from) => new TextDecoder().decode(blob.read(from)),
-  id: primitive('str'),
 };
 
 export function compactBytes(value: bigint): number[] {
