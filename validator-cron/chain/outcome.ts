@@ -17,7 +17,7 @@ const wait = (word: string, why: string): Outcome => ({ next: 'wait', word, why 
 const refuse = (word: string, why: string): Outcome => ({ next: 'refuse', word, why });
 
 /** `Custom error: N` of Subtensor. */
-export const CUSTOM: Record<number, Outcome> = {
+const CUSTOM: Record<number, Outcome> = {
   1: refuse('stake_too_low', 'the hotkey has less stake than the subnet wants for weights: stake more on it'),
   3: refuse('no_subnet', 'there is no such subnet: set NETUID'),
   4: refuse('no_account', 'the chain does not know the hotkey: register it on the subnet'),

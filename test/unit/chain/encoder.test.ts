@@ -4,7 +4,6 @@
  */
 import { readFileSync } from 'node:fs';
 import { ApiPromise, Keyring } from '@polkadot/api';
-import type { ProviderInterface } from '@polkadot/rpc-provider/types';
 import { expect, test } from 'vitest';
 import { metadataOf } from '../../../dev/chain/metadata.ts';
 import { commitWeightsCall, hiddenWeights, setWeightsCall } from '../../../functions/chain/calls.ts';
@@ -26,6 +25,8 @@ const BIRTH = { number: 8_123_461, hash: `0x${'09'.repeat(32)}` };
 const RUNTIME = { spec: 424, transaction: 1 };
 const alice = new Keyring({ type: 'sr25519' }).addFromUri('//Alice');
 const COMMIT = Uint8Array.from({ length: 1_313 }, (_, i) => i & 255);
+
+type ProviderInterface = NonNullable<NonNullable<Parameters<typeof ApiPromise.create>[0]>['provider']>;
 
 /** A node that has nothing but a runtime. */
 function only(metadata: Uint8Array): ProviderInterface {

@@ -18,7 +18,7 @@ const keyring = new Keyring({ type: 'sr25519', ss58Format: 42 });
 /** An address that anybody knows. */
 export const who = (name: string) => keyring.addFromUri(`//${name}`).address;
 export const WEIGHTS = { uids: [2, 3], values: [40_000, 25_535] };
-/** 18 whole alpha per rao of threshold are enough for everybody here. */
+/** Rao of alpha: more than the subnet wants of a validator. */
 const STAKE = 10_000_000_000_000_000n;
 
 const closing: (() => Promise<void>)[] = [];
