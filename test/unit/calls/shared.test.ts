@@ -39,6 +39,7 @@ async function asked(account: string, remembered: Snapshot, now: Snapshot): Prom
     account: () => port as AccountPort,
     now: () => NOW,
     random: () => 0.5,
+    weights: () => new Map(),
     sleep: () => Promise.resolve(),
   };
   const call: Call = {

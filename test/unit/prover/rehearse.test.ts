@@ -26,9 +26,10 @@ function clock(...steps: number[]): () => number {
 
 test('an honest CPU is judged as it would be on the network', async () => {
   for (const subject of subjectsOf(DEVELOPMENT, CPU) ?? []) {
-    const { verdict } = await stage().play(subject, clock(0, 238));
-    expect(verdict).toMatchObject({ reason: 'proven', class: 'cpu', elapsed_ms: 238 });
-    // 238 steps of 128 x 128 x 128 in as many milliseconds.
+    const tookMs = subject.kind === 'pow.mm' ? subject.steps : 200;
+    const { verdict } = await stage().play(subject, clock(0, tookMs));
+    expect(verdict).toMatchObject({ reason: 'proven', class: 'cpu', elapsed_ms: tookMs });
+    // A step of 128 x 128 x 128 in each millisecond.
     if (verdict.kind === 'pow.mm') expect(verdict.rate).toBe(2_097);
   }
 });
