@@ -10,7 +10,7 @@ import { rateText } from './prove.ts';
 
 const HELP = `
 Everything that a verdict is made of is public. Judge one again yourself, without any key:
-  $ ripcord-verify transcript chl_…
+  $ ripcord-verify transcript chl_… --api https://edge
 If it comes to another verdict than the judge's, that output is your appeal: give it to the judge, and to the operator of the network where
 its gate is shut on you. A gate opens by itself when its time is over.
 `;
@@ -26,13 +26,14 @@ export function addVerdicts(program: Command, cli: Cli): void {
       const setting = new Setting(command);
       const most = Number(limit);
       if (!Number.isInteger(most) || most < 1 || most > 100) throw usage('usage', '--limit is a whole number from 1 to 100.');
-      const page = await readVerdicts(setting.edge());
+      const edge = setting.edge();
+      const page = await readVerdicts(edge);
       const items = page.items.filter((item) => failed !== true || item.outcome !== 'pass').slice(0, most);
-      result(cli, setting, { ...page, items }, shown({ ...page, items }, cli));
+      result(cli, setting, { ...page, items }, shown({ ...page, items }, edge.api, cli));
     });
 }
 
-function shown({ gated, items }: MinerVerdicts, { paint }: Cli): string {
+function shown({ gated, items }: MinerVerdicts, api: string, { paint }: Cli): string {
   const lines =
     gated === null
       ? []
@@ -56,17 +57,17 @@ function shown({ gated, items }: MinerVerdicts, { paint }: Cli): string {
     v.judge.slice(0, 8),
   ]);
   lines.push(table(['AT', 'CHALLENGE', 'KIND', 'OF', 'REASON', 'TIME', 'RATE', 'CLASS', 'JUDGE'], rows, ['TIME', 'RATE']));
-  for (const item of items) if (item.outcome !== 'pass') lines.push('', ...explained(item));
+  for (const item of items) if (item.outcome !== 'pass') lines.push('', ...explained(item, api));
   return lines.join('\n');
 }
 
-function explained({ id, reason, outcome, text, next, wrong, cost }: MinerVerdict): string[] {
+function explained({ id, reason, outcome, text, next, wrong, cost }: MinerVerdict, api: string): string[] {
   const lines = [`${printable(id)}  ${printable(reason)} (${printable(outcome)}): ${printable(text)} ${printable(next)}`];
   if (wrong !== null) lines.push(`  at ${printable(wrong.at)}: due ${printable(wrong.due)}, given ${printable(wrong.given)}`);
   if (cost !== null) {
     const gate = cost.gated_until === null ? '' : `gate shut until ${showTime(cost.gated_until)}; `;
     lines.push(`  cost: ${gate}${dollarsOfNano(cost.forfeited_nanousd)} of pending earnings`);
   }
-  if (outcome !== 'pass') lines.push(`  judge it again: ripcord-verify transcript ${printable(id)}`);
+  lines.push(`  judge it again: ripcord-verify transcript ${printable(id)} --api ${api}`);
   return lines;
 }

@@ -3,11 +3,11 @@
  * could have had; afterwards challenges are answered from it. What goes out is checked here first: bytes that do not belong to the
  * manifest are never sent.
  */
-import { rm } from 'node:fs/promises';
+import { rm, stat } from 'node:fs/promises';
 import { isAbsolute, join, normalize, sep } from 'node:path';
 import { checkPossession, encodePossession, possessionSamples } from '#protocol/challenge/possession.ts';
 import type { Manifest, VersionSpec } from '#protocol';
-import { fastSha256, NoManifest, openLeaves, type FolderTree } from '../../cli/pack/manifest.ts';
+import { fastSha256, NoManifest, openLeaves, treeOf, type FolderTree } from '../../cli/pack/manifest.ts';
 import { StartFailed } from '../runtimes/runtime.ts';
 import { unpack } from '../runtimes/unpack.ts';
 import { Trees } from './trees.ts';
@@ -51,7 +51,7 @@ export class Possession {
     const { weights } = spec.config;
     const held: Held = { code: null, weights: null };
     if (manifest !== undefined && codeFolder !== null)
-      held.code = { folder: codeFolder, tree: await this.#match('the code folder', codeFolder, manifest, signal), archive };
+      held.code = { folder: codeFolder, tree: await matching('the code folder', manifest, treeOf(codeFolder, signal)), archive };
     if (weights !== undefined) held.weights = await this.#findWeights(weights, codeFolder, signal, progress);
     if (held.code !== null || held.weights !== null) this.#held.set(instance, held);
     return held.weights?.folder ?? null;
@@ -88,31 +88,33 @@ export class Possession {
   ): Promise<NonNullable<Held['weights']>> {
     const inside = insidePath(weights.path);
     if (inside === null) throw new StartFailed(`the path of its weights leads out: ${weights.path.slice(0, 80)}`);
-    const folders = [codeFolder, this.#weightsFolder].flatMap((folder) => (folder === null ? [] : [join(folder, inside)]));
-    const here = await this.#trees.firstThere(folders);
-    if (here === null) throw new StartFailed(`the weights ${weights.path} are not on this machine`);
+    const what = `the folder of weights ${weights.path}`;
     progress('checking weights');
-    return { folder: here, tree: await this.#match(`the folder of weights ${weights.path}`, here, weights, signal, progress) };
+    const own = codeFolder === null ? null : join(codeFolder, inside);
+    if (own !== null && (await isFolder(own))) return { folder: own, tree: await matching(what, weights, treeOf(own, signal)) };
+    const kept = this.#weightsFolder === null ? null : join(this.#weightsFolder, inside);
+    if (kept === null || !(await isFolder(kept))) throw new StartFailed(`the weights ${weights.path} are not on this machine`);
+    const tree = this.#trees.of(kept, signal, (share) => progress(`checking weights ${share} %`));
+    return { folder: kept, tree: await matching(what, weights, tree) };
   }
+}
 
-  async #match(
-    what: string,
-    folder: string,
-    { root, leaves }: Manifest,
-    signal: AbortSignal,
-    progress: (detail: string) => void = () => {},
-  ): Promise<FolderTree> {
-    let tree: FolderTree;
-    try {
-      tree = await this.#trees.of(folder, signal, (share) => progress(`checking weights ${share} %`));
-    } catch (error) {
-      if (error instanceof NoManifest) throw new StartFailed(`${what} has no manifest: ${error.message}`);
-      throw error;
-    }
-    if (tree.root !== root || tree.leaves !== leaves)
-      throw new StartFailed(`${what} is not what the version's manifest names (${tree.leaves} leaves, root ${tree.root.slice(0, 12)})`);
-    return tree;
+async function isFolder(path: string): Promise<boolean> {
+  return (await stat(path).catch(() => null))?.isDirectory() === true;
+}
+
+/** Throws `StartFailed` where it is another. */
+async function matching(what: string, { root, leaves }: Manifest, reading: Promise<FolderTree>): Promise<FolderTree> {
+  let tree: FolderTree;
+  try {
+    tree = await reading;
+  } catch (error) {
+    if (error instanceof NoManifest) throw new StartFailed(`${what} has no manifest: ${error.message}`);
+    throw error;
   }
+  if (tree.root !== root || tree.leaves !== leaves)
+    throw new StartFailed(`${what} is not what the version's manifest names (${tree.leaves} leaves, root ${tree.root.slice(0, 12)})`);
+  return tree;
 }
 
 /** Null: what lies there is not what the manifest names. */

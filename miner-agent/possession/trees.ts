@@ -13,7 +13,7 @@ export class Trees {
   async of(folder: string, signal: AbortSignal, progress: (share: number) => void): Promise<FolderTree> {
     const { state, total } = await stateOf(folder);
     const known = this.#kept.get(folder);
-    if (known?.state === state) return known.tree;
+    if (known?.state === state) return this.#keep(folder, known);
     let read = 0;
     let told = 0;
     const tree = await treeOf(folder, signal, (bytes) => {
@@ -21,18 +21,15 @@ export class Trees {
       const share = Math.floor((10 * read) / Math.max(1, total)) * 10;
       if (share > told) progress((told = share));
     });
-    this.#kept.delete(folder);
-    this.#kept.set(folder, { state, tree });
-    for (const oldest of this.#kept.keys()) if (this.#kept.size > KEPT) this.#kept.delete(oldest);
-    return tree;
+    return this.#keep(folder, { state, tree });
   }
 
-  async firstThere(folders: readonly string[]): Promise<string | null> {
-    for (const folder of folders) {
-      const found = await stat(folder).catch(() => null);
-      if (found?.isDirectory() === true) return folder;
-    }
-    return null;
+  /** As the one that was wanted last; the one unused the longest goes. */
+  #keep(folder: string, known: { state: string; tree: FolderTree }): FolderTree {
+    this.#kept.delete(folder);
+    this.#kept.set(folder, known);
+    for (const oldest of this.#kept.keys()) if (this.#kept.size > KEPT) this.#kept.delete(oldest);
+    return known.tree;
   }
 }
 

@@ -7,6 +7,7 @@ import { checkPossession, encodePossession, possessionSamples } from '#protocol/
 import { listFiles, NoManifest, openLeaves, treeOf } from '../../../cli/pack/manifest.ts';
 import { packFolder } from '../../../cli/pack/pack.ts';
 import { NotHeld, Possession } from '../../../miner-agent/possession/possession.ts';
+import { Trees } from '../../../miner-agent/possession/trees.ts';
 import { StartFailed } from '../../../miner-agent/runtimes/runtime.ts';
 import { unpack } from '../../../miner-agent/runtimes/unpack.ts';
 
@@ -175,6 +176,20 @@ describe('weights', () => {
       await possession.take({ instance, spec, codeFolder: null, archive: none }, signal, (detail) => said.push(`${instance} ${detail}`));
     expect(said.filter((line) => line.startsWith('a '))).toContain('a checking weights 100 %');
     expect(said.filter((line) => line.startsWith('b '))).toEqual(['b checking weights']);
+  });
+
+  test('of sixteen folders are remembered, and the one unused the longest is not', async () => {
+    const trees = new Trees();
+    const at = await Promise.all(Array.from({ length: 17 }, (_, k) => folder(`many/${k}`, { 'model.bin': `${k}` })));
+    const read: string[] = [];
+    const look = (path: string) => trees.of(path, signal, () => read.push(path));
+    for (const path of at.slice(0, 16)) await look(path);
+    await look(at[0] ?? '');
+    await look(at[16] ?? '');
+    expect(read).toEqual(at);
+    await look(at[0] ?? '');
+    await look(at[1] ?? '');
+    expect(read.slice(17)).toEqual([at[1]]);
   });
 
   test('stop being read when the start is given up', async () => {
