@@ -71,7 +71,7 @@ function only(metadata: Uint8Array): ProviderInterface {
   return provider;
 }
 
-test.each(runtimes)('%s', async (name, metadata, blockMs) => {
+test.each(runtimes)('%s', { timeout: 30_000 }, async (name, metadata, blockMs) => {
   expect(shapeOf(metadata)).toEqual({ faults: [], blockMs });
   const api = await ApiPromise.create({ provider: only(metadata), noInitWarn: true });
   const told: string[] = [];
