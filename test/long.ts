@@ -9,6 +9,7 @@ import { canaryFigures } from './cheats/canaries.ts';
 import { countCheats, countHonest } from './cheats/count.ts';
 import { bank } from './network/bank/bank.ts';
 import { outage } from './network/bank/outage.ts';
+import { injustice, judged } from './network/judged/judged.ts';
 import { storm } from './network/storm/storm.ts';
 
 const { values } = parseArgs({ options: { only: { type: 'string' }, seed: { type: 'string', default: '1000000' } } });
@@ -133,6 +134,11 @@ const proofs: Record<string, () => Promise<Outcome>> = {
       RIPCORD_TWINS: String(TWINS),
     });
     return { ok: code === 0, figures: { worlds: 2 * TWINS } };
+  },
+  /** A whole network for three epochs that pay: weights, what the chain made of them, and calls per miner before and after. */
+  async judged() {
+    const came = await judged({ characters: ['honest', 'slow', 'honest', 'lazy', 'replayer'], epochs: 3, epochSeconds: 60 });
+    return { ok: injustice(came).length === 0, figures: { ...came, epochs: came.epochs.map((e) => e.epoch), unjust: injustice(came) } };
   },
   async idempotency() {
     const args = ['node_modules/.bin/vitest', 'run', '--project', 'together', 'test/network/idempotency.test.ts'];

@@ -74,6 +74,18 @@ export async function judged(wish: JudgedWish): Promise<Judged> {
   }
 }
 
+/** What is unjust, or cannot be made again; empty: nothing. A fast honest miner must get more than a slow one, a cheat nothing at all. */
+export function injustice({ epochs, miners }: Judged): string[] {
+  const other = epochs.filter((e) => e.verify !== 0).map((e) => `epoch ${e.epoch} is not made again: ${e.said}`);
+  const [fast, slow] = ['honest', 'slow'].map((character) => miners.filter((m) => m.character === character));
+  const cheats = miners.filter((m) => m.character === 'lazy' || m.character === 'replayer');
+  const free = cheats.filter((m) => m.weight !== 0 || m.incentive !== 0 || !m.gated).map((m) => `${m.character} is not shut out`);
+  const poor = [...(fast ?? []), ...(slow ?? [])].filter((m) => m.weight === 0 || m.gated).map((m) => `${m.character} gets nothing`);
+  const least = Math.min(...(fast ?? []).map((m) => m.weight));
+  const same = (slow ?? []).filter((m) => m.weight >= least).map((m) => `slow gets ${m.weight}, honest ${least}`);
+  return [...other, ...free, ...poor, ...same];
+}
+
 /** The newest first. */
 async function posted(network: TestNetwork): Promise<EpochItem[]> {
   const { items } = await read<{ items: EpochItem[] }>(network, '/epochs');
