@@ -22,23 +22,22 @@ interface Waiting {
   done: (answer: Answer) => void;
 }
 
+interface Thread {
+  worker: Worker;
+  running: Waiting[];
+}
+
 export class Pool {
-  readonly #threads: { worker: Worker; running: Waiting[] }[];
+  readonly #size: number;
+  readonly #setup: Setup;
+  /** None until the first job. */
+  #threads: Thread[] = [];
   readonly #queue: Waiting[] = [];
   #ended = false;
 
-  constructor(threads: number, setup: Setup) {
-    this.#threads = Array.from({ length: threads }, () => {
-      const worker = new Worker(new URL('worker.ts', import.meta.url), { workerData: setup });
-      const thread = { worker, running: [] as Waiting[] };
-      worker.on('message', (answer: Answer) => {
-        thread.running.shift()?.done(answer);
-        this.#feed();
-      });
-      worker.on('error', (error) => this.#fail(`${error.name}: ${error.message}`));
-      worker.on('exit', () => this.#fail('a thread ended'));
-      return thread;
-    });
+  constructor(size: number, setup: Setup) {
+    this.#size = size;
+    this.#setup = setup;
   }
 
   /** The verdict. Throws what judging threw. */
@@ -63,9 +62,22 @@ export class Pool {
   #ask(job: Job): Promise<Answer> {
     return new Promise((done) => {
       if (this.#ended) return done({ ok: false, why: 'the threads have ended' });
+      if (this.#threads.length === 0) this.#threads = Array.from({ length: this.#size }, () => this.#start());
       this.#queue.push({ job, done });
       return this.#feed();
     });
+  }
+
+  #start(): Thread {
+    const worker = new Worker(new URL('worker.ts', import.meta.url), { workerData: this.#setup });
+    const thread: Thread = { worker, running: [] };
+    worker.on('message', (answer: Answer) => {
+      thread.running.shift()?.done(answer);
+      this.#feed();
+    });
+    worker.on('error', (error) => this.#fail(`${error.name}: ${error.message}`));
+    worker.on('exit', () => this.#fail('a thread ended'));
+    return thread;
   }
 
   #feed(): void {

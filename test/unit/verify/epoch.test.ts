@@ -2,7 +2,7 @@
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { DEVELOPMENT } from '#protocol/challenge/index.ts';
 import { run } from '../../../validator-cron/verify/program.ts';
 import type { Report } from '../../../validator-cron/verify/report.ts';
@@ -17,6 +17,8 @@ const MINERS: StagedMiner[] = [
   { devices: 1, device: { kind: 'gpu', name: 'NVIDIA H100', memoryMb: 81_920 }, prover: null },
 ];
 
+vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
+
 let folder: string;
 let made: Made;
 const stages: Stage[] = [];
@@ -24,7 +26,7 @@ const stages: Stage[] = [];
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'ripcord-verify-'));
   made = await makeEpoch({ suite: DEVELOPMENT, start: START, seconds: 60, miners: MINERS });
-}, 30_000);
+});
 afterAll(async () => {
   await Promise.all(stages.map((stage) => stage.close()));
   await rm(folder, { recursive: true, force: true });
@@ -63,23 +65,10 @@ describe('an epoch as it should be', () => {
     expect(report).toMatchObject({ outcome: 'identical', difference: null, gate: true, pulses: { verified: true } });
     expect(report.verdicts.judged).toBe(whole.transcripts);
     expect(Object.keys(report.verdicts.outcomes).toSorted()).toEqual(['hard', 'pass', 'soft']);
+    expect((await readdir(join(folder, 'cache', 'files'))).length).toBeGreaterThan(1);
     // uid 1 is honest, 2 gave zeros, 3 cannot prove: only the first and the burn have weights.
     expect(whole.assembled.weights.uids).not.toContain(2);
     expect(whole.assembled.weights.uids).toContain(1);
-  });
-
-  test('a second run downloads only the two files of pages and judges again', async () => {
-    const { code, out } = await verify(whole);
-    expect(code).toBe(0);
-    expect(out.trimEnd().split('\n').at(-1)).toBe('identical');
-    expect((await readdir(join(folder, 'cache', 'files'))).length).toBeGreaterThan(1);
-  });
-
-  test('a sample judges a part and takes the judge at its word for the rest', async () => {
-    const { code, out } = await verify(whole, '--sample', '40', '--json');
-    const { verdicts } = JSON.parse(out) as Report;
-    expect(code).toBe(0);
-    expect(verdicts.judged).toBeLessThan(verdicts.of);
   });
 
   test('a judge that committed to nothing', async () => {
@@ -98,15 +87,6 @@ describe('one number that does not follow', () => {
       },
       1,
       /different at verdict chl_[0-9a-f]+\.reason\n?/,
-    ],
-    [
-      'a rate is raised',
-      ({ verdicts }) => {
-        const proven = verdicts.find((v) => v.reason === 'proven' && v.rate !== null);
-        if (proven !== undefined) proven.rate = (proven.rate ?? 0) + 1;
-      },
-      1,
-      /different at verdict chl_[0-9a-f]+\.rate/,
     ],
     [
       'weights of another mind',
