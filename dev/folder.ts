@@ -19,6 +19,7 @@ const stateSchema = z.strictObject({
   internalToken: hex(32),
   postgresPassword: hex(16),
   postgresPort: z.optional(z.int()),
+  chainPort: z.optional(z.int()),
   /** The secret of the demo account's key; shown again at every start. */
   demoKey: z.optional(z.string()),
   /** The secret of the judge's key: canary calls are paid from its own account. */

@@ -128,6 +128,7 @@ export async function raiseNetwork(ask: NetworkAsk): Promise<Network> {
               ...ask.chain,
               folder: folder.folder('chain'),
               logFile: logFile('chain'),
+              port: state.chainPort,
               ownerSeed: secretFor('owner', state.edgeSecret),
               judge: hotkeyOf(judgeSeed(state.edgeSecret)).ss58,
               beacon: { url: beaconServer.url, chain: beacon.chain },
@@ -135,7 +136,10 @@ export async function raiseNetwork(ask: NetworkAsk): Promise<Network> {
             leash,
             say,
           );
-    if (chain !== null) keep(chain.part);
+    if (chain !== null) {
+      keep(chain.part);
+      folder.remember({ chainPort: chain.port });
+    }
     /** What edge and judge know alike. */
     const common = {
       NETWORK: DEVELOPMENT.name,

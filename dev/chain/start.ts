@@ -5,12 +5,14 @@ import type { BeaconChain } from '#protocol/challenge/beacon.ts';
 import { StartFailure } from '../failure.ts';
 import { hotkeyOf } from '../hotkeys.ts';
 import type { Leash } from '../leash.ts';
-import { accepting, freePort, LOOPBACK } from '../ports.ts';
+import { accepting, freePort, isFree, LOOPBACK } from '../ports.ts';
 import { makePart, type Part, type Say } from '../supervise.ts';
 
 export interface ChainStart {
   folder: string;
   logFile: string;
+  /** Where it was the last time: there again, if that is free. */
+  port?: number | undefined;
   /** 64 hex digits that the owner's hotkey is made of. */
   ownerSeed: string;
   /** The judge (ss58): it has a permit from the first block on. */
@@ -23,6 +25,7 @@ export interface ChainStart {
 
 export interface ChainPart {
   part: Part;
+  port: number;
   /** Of JSON-RPC and of the explorer. */
   url: string;
   /** `0x…` */
@@ -39,7 +42,7 @@ const TEMPO = 20;
 const JUDGE_STAKE = '10000000000000000';
 
 export async function startChain(ask: ChainStart, leash: Leash, say: Say): Promise<ChainPart> {
-  const port = await freePort();
+  const port = ask.port !== undefined && (await isFree(ask.port)) ? ask.port : await freePort();
   const url = `http://${LOOPBACK}:${port}`;
   const owner = hotkeyOf(ask.ownerSeed).ss58;
   const config = {
@@ -70,10 +73,15 @@ export async function startChain(ask: ChainStart, leash: Leash, say: Say): Promi
     say,
   );
   await part.start();
+  const genesis = await genesisOf(url).catch(async (error: unknown) => {
+    await part.stop();
+    throw error;
+  });
   return {
     part,
+    port,
     url,
-    genesis: await genesisOf(url),
+    genesis,
     netuid: NETUID,
     async register(hotkey) {
       const reply = await post(`${url}/register`, { hotkey });
