@@ -32,9 +32,9 @@ export interface MinerScore {
 export function scoreWindow(summaries: readonly Summary[], scoring: Scoring): MinerScore[] {
   const window = windowOf(summaries, scoring);
   const { miners, unclean } = gather(window);
-  const entities = [...Map.groupBy(miners, (m) => m.entity)].map(([entity, own]) => ({
+  const entities = [...Map.groupBy(miners, (m) => m.entity).values()].map((own) => ({
     own,
-    clean: !unclean.has(entity) && !own.some((m) => unclean.has(m.hotkey)),
+    clean: !own.some((m) => unclean.has(m.hotkey)),
   }));
   const pots = potsOf(
     entities.filter((e) => e.clean).flatMap((e) => e.own),
@@ -83,7 +83,7 @@ interface Miner {
   timed: number;
 }
 
-/** `unclean`: hotkeys with a hard verdict, and whoever was behind them then or is now. */
+/** `unclean`: hotkeys with a hard verdict, and all that were behind one coldkey with them. */
 function gather(window: readonly Summary[]): { miners: Miner[]; unclean: Set<string> } {
   const miners = new Map<string, Miner>();
   const dirt = new Set<string>();
@@ -97,7 +97,7 @@ function gather(window: readonly Summary[]): { miners: Miner[]; unclean: Set<str
   const guilty = new Set([...dirt].flatMap((hotkey) => [...(behind.get(hotkey) ?? [])]));
   // Who was with a guilty one at any time of the window does not get away by leaving it.
   const unclean = [...behind].filter(([, entities]) => [...entities].some((e) => guilty.has(e))).map(([hotkey]) => hotkey);
-  return { miners: [...miners.values()], unclean: new Set([...guilty, ...unclean]) };
+  return { miners: [...miners.values()], unclean: new Set(unclean) };
 }
 
 function added(miner: Miner | undefined, line: MinerSummary): Miner {

@@ -98,6 +98,11 @@ test('a flash whose transcripts are in two files counts as one', () => {
   expect(passed[1]?.miners[0]?.rates.map((r) => r.rate_slot)).toEqual([LAST, LAST, LAST]);
 });
 
+test('a test of an older flash that comes late changes nothing', () => {
+  const old = trial('miner', 'a/1', { slot: START - 1200, reason: 'too_slow' });
+  expect(provenOf([old], { carried: [{ target: 'a/1', slot: START - 600 }] })).toEqual(['a/1']);
+});
+
 test('a name is proven for the hotkey that proved it', () => {
   const made = summarise(input({ trials: flash('a/1', FIRST), presence: [presence('other', 'a/1')] }));
   expect(made.miners.find((m) => m.hotkey === key('other'))?.proven).toBe('0');
