@@ -7,7 +7,6 @@ import { makeBench, type Bench } from '../../validator-cron/bench.ts';
 import { showStatus, statusOf } from '../../validator-cron/commands/status.ts';
 import { tick } from '../../validator-cron/tick.ts';
 import { startNetwork, type TestNetwork } from '../harness/network.ts';
-import { slotWithRoom } from '../harness/slot.ts';
 import { until } from '../harness/until.ts';
 
 let network: TestNetwork;
@@ -45,25 +44,6 @@ test('the miner is pinged and called, and everybody can read what came of it', a
   expect(byType.map((o) => [o.type, o.reason, o.agent])).toEqual([
     ['canary', 'answered', agent],
     ['rtt', 'answered', agent],
-  ]);
-});
-
-test('work and files of the miner are proven, out of turn where nothing is due, and judged from the transcripts', async () => {
-  const { hotkey } = network.agent(0);
-  const targets = await judge.feed.targets();
-  expect(targets.map((t) => t.what).toSorted()).toEqual(['device', 'instance']);
-  const asks = targets.flatMap(({ target, kinds = [] }) => kinds.map((kind) => ({ kind, target })));
-  await judge.feed.ask(await slotWithRoom(judge), asks);
-
-  const verdicts = await until('each has its verdict', async () => {
-    await tick(judge, Date.now());
-    const { items } = await read<{ kind: string; reason: string }>(`/miners/${hotkey}/verdicts`);
-    return new Set(items.map((v) => v.kind)).size === asks.length ? items : null;
-  });
-  expect([...new Set(verdicts.map(({ kind, reason }) => `${kind} ${reason}`))].toSorted()).toEqual([
-    'fs proven',
-    'pow.mem proven',
-    'pow.mm proven',
   ]);
 });
 
