@@ -1,76 +1,12 @@
-/**
- * Closes epochs whose time is over, oldest first: begins (which settles what is in it), collects, writes the file under its hash, and
- * names it. Each step can be done again, by this cron or the next; of two files of one epoch the first that is named stands.
- */
-import { bytesToHex } from '@noble/hashes/utils.js';
+/** The cron's errand: `closing.ts` with what this edge has. */
 import * as db from '#db';
 import type { Env } from '../env.ts';
-import { event } from '../events.ts';
-import { edgeMac } from '../gate/secrets.ts';
-import { canonicalJson, sha256Of } from '../protocol/canonical.ts';
-import { EPOCH_LIMITS, type EvidenceHead, type EvidenceLine } from '../protocol/epoch.ts';
+import { closeDue } from './closing.ts';
 import { epochFiles } from './files.ts';
-import { evidenceText, presenceLine, transcriptLine } from './lines.ts';
-import { networkOf, type Network } from './network.ts';
+import { networkOf } from './network.ts';
 
-/** Epochs that are closed by one cron. */
-const CLOSED_AT_ONCE = 4;
-/** Seconds for which the counts of closed epochs are kept. */
-const KEEP_SECONDS = 2 * 86_400;
-
-/** How many were closed. */
-export async function closeEpochs(env: Env, now: number): Promise<number> {
-  const network = networkOf(env);
-  const base = db.connect(env);
-  const endedBefore = Math.floor((now - EPOCH_LIMITS.graceMs) / 1000);
-  const due = await db.epochsToClose(base, { endedBefore, seconds: network.epochSeconds, limit: CLOSED_AT_ONCE });
-  for (const start of due) await close(env, base, network, start);
-  return due.length;
-}
-
-async function close(env: Env, base: db.Database, network: Network, start: number): Promise<void> {
-  const previous = await db.evidenceBefore(base, start);
-  const { suite, epochSeconds: seconds } = network;
-  await db.beginEpoch(base, { start, seconds, suite: suite.name, previous, transcripts: EPOCH_LIMITS.transcripts });
-  const head = headOf(network, start, previous);
-  const bytes = new TextEncoder().encode(`${evidenceText(head, await collect(env, base, head)).join('\n')}\n`);
-  const evidence = sha256Of(bytes);
-  await epochFiles(env).put(evidence, bytes);
-  await db.sealEpoch(base, { start, evidence, bytes: bytes.byteLength, forgetBefore: start - KEEP_SECONDS });
-  event('epoch_closed', { epoch: start, bytes: bytes.byteLength, evidence });
-}
-
-function headOf({ suite, epochSeconds, chain }: Network, epoch: number, previous: string): EvidenceHead {
-  const suite_sha256 = sha256Of(canonicalJson(suite));
-  return { t: 'head', v: 1, epoch, seconds: epochSeconds, suite: suite.name, suite_sha256, previous, beacon: chain.hash };
-}
-
-async function collect(env: Env, base: db.Database, { epoch, seconds }: EvidenceHead): Promise<EvidenceLine[]> {
-  const lines: EvidenceLine[] = [];
-  let bad = 0;
-  const take = (line: EvidenceLine | null): void => {
-    if (line === null) bad += 1;
-    else lines.push(line);
-  };
-  for await (const row of db.presenceOf(base, epoch)) {
-    if (lines.length >= EPOCH_LIMITS.presence) break;
-    take(presenceLine(row));
-  }
-  const time = { fromMs: epoch * 1000, toMs: (epoch + seconds) * 1000 };
-  for (const { account, ...use } of await db.useOf(base, { ...time, limit: EPOCH_LIMITS.uses }))
-    take({ t: 'use', ...use, payer: await payerName(env, epoch, account) });
-  for (const { firstByteMs, ...served } of await db.servedOf(base, { ...time, limit: EPOCH_LIMITS.served }))
-    take({ t: 'served', ...served, first_byte_ms: firstByteMs });
-  for (const neuron of await db.neuronsNow(base, NEURONS)) take({ t: 'neuron', ...neuron });
-  for await (const body of db.transcriptsOf(base, epoch)) take(transcriptLine(body));
-  if (bad > 0) event('evidence_left_out', { epoch, lines: bad });
-  return lines;
-}
-
-/** Uids that a chain's weights can name. */
-const NEURONS = 4_096;
-
-/** Another name per epoch, so that nobody follows a payer through the files. */
-async function payerName(env: Env, epoch: number, account: string): Promise<string> {
-  return bytesToHex(await edgeMac(env, 'epoch/payer', `${epoch}\n${account}`)).slice(0, 32);
+/** How many epochs were closed. */
+export function closeEpochs(env: Env, now: number): Promise<number> {
+  const files = epochFiles(env);
+  return closeDue({ base: db.connect(env), network: networkOf(env), put: (sha256, bytes) => files.put(sha256, bytes), secret: env }, now);
 }

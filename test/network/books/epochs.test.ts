@@ -1,9 +1,8 @@
 /** The edge's half of an epoch on a real Postgres: who was there is counted, the evidence is closed once, judges commit once. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import * as db from '../../../db/index.ts';
-import { closeEpochs } from '../../../functions/epochs/close.ts';
-import { epochAt } from '../../../functions/epochs/network.ts';
-import type { Env } from '../../../functions/env.ts';
+import { closeDue } from '../../../functions/epochs/closing.ts';
+import { epochAt, networkOf } from '../../../functions/epochs/network.ts';
 import { readEvidence } from '../../../validator-cron/epoch.ts';
 import { openBooks, type Books } from './books.ts';
 
@@ -22,21 +21,10 @@ const device = (agent: string, id: string, hotkey: string, need = 0): db.Presenc
 });
 
 let books: Books;
-let env: Env;
 const files = new Map<string, Uint8Array>();
 
 beforeAll(async () => {
   books = await openBooks();
-  const bucket = {
-    put: (key: string, bytes: Uint8Array) => Promise.resolve(void files.set(key.split('/').at(-1) ?? '', bytes)),
-  };
-  env = {
-    ...books.way,
-    EDGE_SECRET: '11'.repeat(32),
-    NETWORK: 'development',
-    EPOCH_SECONDS: String(HOUR),
-    BLOBS: bucket,
-  } as unknown as Env;
 });
 
 afterAll(async () => {
@@ -59,10 +47,10 @@ test('a slot counts once, however often it is counted, and first sights stay', a
 
 test('an epoch is closed once its time and its grace are over, whatever cron is first, and each file names the one before', async () => {
   await db.countPresence(books.d, { epoch: START + HOUR, slot: START + HOUR, seen: [device('agt_a', 'gpu0', hotkey('A'))] });
-  expect(await closeEpochs(env, (START + HOUR) * 1000 + 4_000)).toBe(0);
-  await Promise.all([closeEpochs(env, (START + HOUR) * 1000 + 6_000), closeEpochs(env, (START + HOUR) * 1000 + 6_000)]);
-  expect(await closeEpochs(env, (START + HOUR) * 1000 + 7_000)).toBe(0);
-  expect(await closeEpochs(env, (START + 2 * HOUR) * 1000 + 6_000)).toBe(1);
+  expect(await close((START + HOUR) * 1000 + 4_000)).toBe(0);
+  await Promise.all([close((START + HOUR) * 1000 + 6_000), close((START + HOUR) * 1000 + 6_000)]);
+  expect(await close((START + HOUR) * 1000 + 7_000)).toBe(0);
+  expect(await close((START + 2 * HOUR) * 1000 + 6_000)).toBe(1);
   const [first, second] = await Promise.all([db.readEpoch(books.d, START), db.readEpoch(books.d, START + HOUR)]);
   const evidence = readEvidence(files.get(first?.evidence ?? '') ?? new Uint8Array());
   expect(evidence.sha256).toBe(first?.evidence);
@@ -86,7 +74,7 @@ test('a transcript is in the evidence of one epoch, the first that is closed aft
   await ended('chl_in_time', at + HOUR - 1);
   await ended('chl_after', at + HOUR + 1);
   await ended('chl_running', at + 1, false);
-  await closeEpochs(env, (at + HOUR) * 1000 + 6_000);
+  await close((at + HOUR) * 1000 + 6_000);
   const claimed = await books.sql('select id, epoch from transcripts order by id');
   expect(claimed).toEqual([
     { id: 'chl_after', epoch: null },
@@ -121,7 +109,7 @@ test('what payers spent: by other names, linked where payer and miner are one on
   await spend('acc_other', 0, 900, 'failed');
   await spend('acc_other', 9, 0, 'completed', '');
   await db.countPresence(books.d, { epoch: at, slot: at, seen: [device('agt_a', 'gpu0', hotkey('A'))] });
-  await closeEpochs(env, (at + HOUR) * 1000 + 6_000);
+  await close((at + HOUR) * 1000 + 6_000);
   const closed = await db.readEpoch(books.d, at);
   const bytes = files.get(closed?.evidence ?? '') ?? new Uint8Array();
   const { uses, served, neurons } = readEvidence(bytes);
@@ -156,6 +144,12 @@ test('the first commitment stands, and the first word on the chain', async () =>
   expect(await db.listEpochs(books.d, { before: epoch + 1, limit: 1, gate })).toMatchObject([{ judged: 1, block: 7 }]);
   expect(await db.listEpochs(books.d, { before: epoch + 1, limit: 1, gate: [hotkey('K')] })).toMatchObject([{ judged: 0, block: null }]);
 });
+
+function close(now: number): Promise<number> {
+  const network = networkOf({ NETWORK: 'development', EPOCH_SECONDS: String(HOUR) });
+  const put = (sha256: string, bytes: Uint8Array) => Promise.resolve(void files.set(sha256, bytes));
+  return closeDue({ base: books.d, network, put, secret: { EDGE_SECRET: '11'.repeat(32) } }, now);
+}
 
 function hotkey(letter: string): string {
   return `5${letter.repeat(47)}`;
