@@ -42,7 +42,7 @@ export async function readStandings(db: Database, hotkeys: readonly string[]): P
     const until = row['until_ms'];
     standings.set(String(row['hotkey']), {
       uid: row['uid'] === null ? null : Number(row['uid']),
-      coldkey: row['coldkey'] === null ? null : String(row['coldkey']),
+      coldkey: typeof row['coldkey'] === 'string' ? row['coldkey'] : null,
       incentive: row['incentive'] === null ? null : Number(row['incentive']),
       jailed:
         until === null ? null : { until: new Date(Number(until)), reason: String(row['reason']), challenge: String(row['challenge_id']) },
@@ -56,11 +56,16 @@ export async function readEmission(db: Database, hotkey: string): Promise<Emissi
     select coalesce(sum(rao), 0)::text as total, count(*) as epochs,
       coalesce((array_agg(rao order by epoch_index desc))[1], 0)::text as last from emissions where hotkey = ${hotkey}`);
   const [row] = rowsOf(result);
-  return { last: BigInt(String(row?.['last'] ?? 0)), total: BigInt(String(row?.['total'] ?? 0)), epochs: Number(row?.['epochs'] ?? 0) };
+  return { last: rao(row?.['last']), total: rao(row?.['total']), epochs: Number(row?.['epochs'] ?? 0) };
 }
 
 /** Whether the chain lets this hotkey set weights. */
 export async function hasPermit(db: Database, hotkey: string): Promise<boolean> {
   const rows = await db.select({ permit: neurons.permit }).from(neurons).where(eq(neurons.hotkey, hotkey));
   return rows[0]?.permit === true;
+}
+
+/** A numeric as Postgres writes it. */
+function rao(value: unknown): bigint {
+  return typeof value === 'string' ? BigInt(value) : 0n;
 }
