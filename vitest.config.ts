@@ -20,7 +20,7 @@ export default defineConfig({
     // What a test prints is told where it failed.
     silent: 'passed-only',
     projects: [
-      { test: { name: 'unit', include: ['test/unit/**/*.test.ts'], sequence: { groupOrder: 0 } } },
+      { test: { name: 'unit', include: ['test/unit/**/*.test.ts'], maxWorkers: 3, sequence: { groupOrder: 0 } } },
       {
         plugins: [cloudflareTest({ wrangler: { configPath: './test/workerd/wrangler.toml' } })],
         test: { name: 'workerd', include: ['test/workerd/**/*.test.ts'], sequence: { groupOrder: 1 } },
