@@ -34,6 +34,7 @@ export class FileError extends Error {
 const NO_HASH = '0'.repeat(64);
 /** Lines of any file. */
 const LINES = 200_000;
+const LINE_END = 0x0a;
 
 export interface Evidence {
   /** SHA-256 of the file. */
@@ -145,14 +146,21 @@ function fileOf(lines: readonly object[]): { text: string; sha256: string } {
 
 function readLines<T>(bytes: Uint8Array, most: number, schema: z.ZodMiniType<T>): T[] {
   if (bytes.byteLength > most) throw new FileError(`the file has more than ${most} bytes`);
+  if (linesOf(bytes) > LINES) throw new FileError(`the file has more than ${LINES} lines`);
   const lines = new TextDecoder().decode(bytes).split('\n');
   if (lines.pop() !== '') throw new FileError('the file does not end with a line end');
-  if (lines.length > LINES) throw new FileError(`the file has more than ${LINES} lines`);
   return lines.map((line, k) => {
     const parsed = z.safeParse(schema, jsonOrNull(line));
     if (!parsed.success) throw new FileError(`line ${k + 1}: ${parsed.error.issues[0]?.path.join('.') ?? ''} is not as it must be`);
     return parsed.data;
   });
+}
+
+/** Counted before there is a text of each. */
+function linesOf(bytes: Uint8Array): number {
+  let lines = 0;
+  for (let at = bytes.indexOf(LINE_END); at >= 0 && lines <= LINES; at = bytes.indexOf(LINE_END, at + 1)) lines += 1;
+  return lines;
 }
 
 function withoutKind<T extends { t: string }>(line: T): Omit<T, 't'> {

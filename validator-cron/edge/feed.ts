@@ -13,7 +13,7 @@ import {
   type TargetItem,
 } from '#protocol/judging.ts';
 import { allPages, parts } from './pages.ts';
-import type { Requests } from './request.ts';
+import { EdgeError, jsonOrNull, type Requests } from './request.ts';
 
 /** Pages of one list that are read in a tick. */
 const PAGES = 100;
@@ -59,8 +59,8 @@ export interface Feed {
   /** What this judge has committed to; null: nothing. */
   judgement(epoch: number): Promise<Judgement | null>;
   evidence(epoch: number): Promise<Uint8Array>;
-  /** This judge's; null: it has none. */
-  summary(epoch: number): Promise<Summary | null>;
+  /** This judge's. */
+  summary(epoch: number): Promise<Summary>;
   putFile(epoch: number, file: 'findings' | 'summary', text: string): Promise<void>;
   commit(commit: CommitEpoch): Promise<void>;
   posted(posted: Posted): Promise<void>;
@@ -82,7 +82,11 @@ export function makeFeed(judge: string, { read, file, write }: Requests): Feed {
     },
     transcripts: (slots) =>
       allPages<FeedItem, string>(PAGES, (after) => read(`/audit/transcripts?${inSlots(slots)}${from(after, '&')}`, transcriptsReplySchema)),
-    transcript: (id) => read(`/audit/transcripts/${id}`, transcriptSchema),
+    transcript: async (id) => {
+      const transcript = await read(`/audit/transcripts/${id}`, transcriptSchema);
+      if (transcript.id !== id) throw new EdgeError(`/audit/transcripts/${id}`, 0);
+      return transcript;
+    },
     opening: (id) => file(`/audit/transcripts/${id}/opening`, CHALLENGE_LIMITS.openingBytes),
     verdicts: async (slots) => {
       const stored = await allPages(PAGES, (after: string | null) =>
@@ -97,9 +101,11 @@ export function makeFeed(judge: string, { read, file, write }: Requests): Feed {
     judgement: async (epoch) => (await read(`/epochs/${epoch}`, epochSchema)).judges.find((j) => j.judge === judge) ?? null,
     evidence: (epoch) => file(`/epochs/${epoch}/evidence`, EPOCH_LIMITS.evidenceBytes),
     summary: async (epoch) => {
-      const bytes = await file(`/epochs/${epoch}/judges/${judge}/summary`, EPOCH_LIMITS.summaryBytes);
-      const parsed = z.safeParse(summarySchema, JSON.parse(new TextDecoder().decode(bytes)));
-      return parsed.success ? parsed.data : null;
+      const target = `/epochs/${epoch}/judges/${judge}/summary`;
+      const parsed = z.safeParse(summarySchema, jsonOrNull(await file(target, EPOCH_LIMITS.summaryBytes)));
+      // An epoch that cannot be read is not one without a word.
+      if (!parsed.success) throw new EdgeError(target, 0);
+      return parsed.data;
     },
     putFile: async (epoch, name, text) => {
       await write('PUT', `/audit/epochs/${epoch}/${name}`, taken, new TextEncoder().encode(text));

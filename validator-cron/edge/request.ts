@@ -76,7 +76,7 @@ async function send(url: string, init: RequestInit, maxBytes: number): Promise<{
   }
 }
 
-function jsonOrNull(bytes: Uint8Array): unknown {
+export function jsonOrNull(bytes: Uint8Array): unknown {
   try {
     return JSON.parse(new TextDecoder().decode(bytes));
   } catch {

@@ -50,6 +50,8 @@ async function read(chain: Chain, netuid: number, judgement: Judgement, toldBloc
     { method: 'chain_getFinalizedHead', params: [] },
     { method: 'chain_getBlockHash', params: [toldBlock] },
   ]);
+  if (told === null)
+    throw new Missing(`The chain has no block ${toldBlock}, in which the judge says its weights are.`, 'Is the node up to date?');
   const block = judgement.reveal_round === null ? told : head;
   const key = decodeSs58(judgement.judge) ?? new Uint8Array();
   const uid = u16Of(await storage(chain, storageKey('Uids', idKey(netuid), key), block));

@@ -130,7 +130,7 @@ async function verify(edge: Edge, ask: VerifyAsk, target: Target, pool: Pool): P
     judge: judgement.judge,
     epoch: ask.epoch,
     previous: own.summary.previous,
-    most: SCORING[suite.name].window - 1,
+    since: ask.epoch - SCORING[suite.name].window * info.seconds,
   });
   const download = { bytes: edge.bytes, ms: Math.round(performance.now() - target.began) };
 

@@ -9,17 +9,23 @@ const NO_HASH = '0'.repeat(64);
 /** Pages of epochs that are looked through. */
 const PAGES = 20;
 
-/** Newest first by chain of hashes, given back oldest first; at most `most`. Throws `Missing`, `Different`. */
+/**
+ * Those of the window, oldest first. Every one that the judge committed to there must be the one that the next names: leaving out an epoch
+ * would leave out what was found in it. Throws `Missing`, `Different`.
+ */
 export async function previousSummaries(
-  edge: Edge,
-  of: { judge: string; epoch: number; previous: string; most: number },
+  edge: Pick<Edge, 'epochsBefore' | 'bytesOf'>,
+  of: { judge: string; epoch: number; previous: string; since: number },
 ): Promise<Summary[]> {
   const found: Summary[] = [];
+  // The oldest of them names one of its own window at most.
+  const last = of.since - (of.epoch - of.since);
   let { epoch, previous } = of;
-  for (let page = 0; page < PAGES && previous !== NO_HASH && found.length < of.most; page++) {
+  for (let page = 0; page < PAGES; page++) {
     const items = await edge.epochsBefore(epoch);
     for (const item of items) {
-      if (previous === NO_HASH || found.length >= of.most) break;
+      const inside = item.epoch > of.since;
+      if (item.epoch <= last || (!inside && (previous === NO_HASH || found.length === 0))) return ended(found, previous);
       epoch = item.epoch;
       const bytes =
         item.hash === null ? null : await edge.bytesOf(`/epochs/${item.epoch}/judges/${of.judge}/summary`, EPOCH_LIMITS.summaryBytes);
@@ -27,18 +33,24 @@ export async function previousSummaries(
       if (bytes === null) continue;
       const given = sha256Of(bytes);
       if (given !== previous) throw new Different({ at: `summary of epoch ${item.epoch}: hash`, due: previous, given });
+      // The first one before the window shows that none is missing in it.
+      if (!inside) return found.toReversed();
       const summary = readSummary(bytes);
       found.push(summary);
       previous = summary.previous;
     }
     if (items.length === 0) break;
   }
-  if (previous !== NO_HASH && found.length < of.most)
-    throw new Missing(
-      `The summary ${previous.slice(0, 16)}… that a later one follows from is not published.`,
-      'The judge must publish it: its weights depend on it.',
-    );
-  return found.toReversed();
+  return ended(found, previous);
+}
+
+/** There are no more, so nothing may be named any more. */
+function ended(found: readonly Summary[], previous: string): Summary[] {
+  if (previous === NO_HASH) return found.toReversed();
+  throw new Missing(
+    `The summary ${previous.slice(0, 16)}… that a later one follows from is not published.`,
+    'The judge must publish it: its weights depend on it.',
+  );
 }
 
 /** Throws `Missing` for what is none. */
