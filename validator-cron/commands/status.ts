@@ -1,5 +1,6 @@
 /** `ripcord-validator status`: what the chain, the edge and the clock say of this judge. */
 import { EXIT, Failure } from '../../cli/failure.ts';
+import { BeaconError } from '../../functions/beacon/client.ts';
 import { openChain } from '../../functions/chain/chain.ts';
 import { ChainError } from '../../functions/chain/rpc.ts';
 import { readSubnet, type Subnet } from '../../functions/chain/subnet.ts';
@@ -52,6 +53,8 @@ export async function statusOf(bench: Bench, nowMs: number): Promise<Status> {
       throw new Failure(EXIT.unreachable, 'chain', `The chain: ${error.message}.`, { hint: 'Check CHAIN_URL, CHAIN_GENESIS and NETUID.' });
     if (error instanceof EdgeError)
       throw new Failure(EXIT.unreachable, 'edge', `The edge: ${error.message}.`, { hint: 'Check API_ORIGIN.' });
+    if (error instanceof BeaconError)
+      throw new Failure(EXIT.unreachable, 'beacon', `The beacon: ${error.message}`, { hint: 'Check BEACON_URLS and BEACON_CHAIN.' });
     throw error;
   }
 }

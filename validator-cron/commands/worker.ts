@@ -83,19 +83,26 @@ const reportSchema = z.object({
   challenges: z.nullable(z.object({ due: z.number() })),
   verdicts: z.nullable(z.object({ judged: z.number(), left: z.number() })),
   calls: z.nullable(z.object({ observations: z.number(), ok: z.number() })),
-  epochs: z.nullable(z.object({ closed: z.array(z.unknown()), weights: z.nullable(z.object({ state: z.string(), why: z.string() })) })),
+  epochs: z.nullable(
+    z.object({ closed: z.array(z.object({ state: z.string() })), weights: z.nullable(z.object({ state: z.string(), why: z.string() })) }),
+  ),
   failures: z.array(z.object({ part: z.string(), reason: z.string() })),
 });
 
 /** A tick for people. */
-function lineOf(report: unknown, paint: Paint): string {
+export function lineOf(report: unknown, paint: Paint): string {
   const { challenges, verdicts, calls, epochs, failures } = z.parse(reportSchema, report);
   return [
     ...(challenges === null ? [] : [`challenges  ${challenges.due} due`]),
     ...(verdicts === null ? [] : [`verdicts    ${verdicts.judged} given, ${verdicts.left} left`]),
     ...(calls === null ? [] : [`calls       ${calls.ok} of ${calls.observations} good`]),
-    ...(epochs === null ? [] : [`epochs      ${epochs.closed.length} closed`]),
+    ...(epochs === null ? [] : [`epochs      ${epochsText(epochs.closed)}`]),
     ...(epochs?.weights == null ? [] : [`weights     ${epochs.weights.state}: ${epochs.weights.why}`]),
     ...failures.map(({ part, reason }) => paint('red', `${part.padEnd(11)} failed: ${reason}`)),
   ].join('\n');
+}
+
+function epochsText(closed: readonly { state: string }[]): string {
+  const committed = closed.filter(({ state }) => state === 'committed').length;
+  return `${committed} committed${committed === closed.length ? '' : ', one waits for verdicts'}`;
 }

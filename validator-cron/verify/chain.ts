@@ -51,7 +51,10 @@ async function read(chain: Chain, netuid: number, judgement: Judgement, toldBloc
     { method: 'chain_getBlockHash', params: [toldBlock] },
   ]);
   if (told === null)
-    throw new Missing(`The chain has no block ${toldBlock}, in which the judge says its weights are.`, 'Is the node up to date?');
+    throw new Missing(
+      `The chain has no block ${toldBlock}, in which the judge says its weights are.`,
+      'Is the node up to date? Old blocks need an archive node.',
+    );
   const block = judgement.reveal_round === null ? told : head;
   const key = decodeSs58(judgement.judge) ?? new Uint8Array();
   const uid = u16Of(await storage(chain, storageKey('Uids', idKey(netuid), key), block));

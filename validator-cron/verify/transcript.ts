@@ -61,7 +61,7 @@ export function showVerdict(t: Transcript, v: Verdict): string[] {
   const { outcome, text, next } = VERDICTS[v.reason];
   return [
     `challenge  ${t.id}, ${t.kind} of ${t.target}, slot ${t.slot}${t.scheduled ? '' : ', a repeat that a judge asked for'}`,
-    `tested as  ${t.class}, ${t.profile}, ${t.steps} steps, seeded by round ${t.round}`,
+    `tested as  ${[t.class, t.profile, `${t.steps} steps`].filter((part) => part !== '').join(', ')}, seeded by round ${t.round}`,
     `ended      ${t.end}${t.declined === null ? '' : `: ${t.declined}`}`,
     ...(v.elapsed_ms === null ? [] : [`took       ${v.elapsed_ms} ms, a least round trip of ${t.rtt_ms ?? 0} ms taken off`]),
     ...(v.rate === null ? [] : [`rate       ${v.rate}${v.class === null ? ', no class' : `, class ${v.class}`}`]),

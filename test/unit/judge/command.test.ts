@@ -4,6 +4,7 @@ import { makeBench } from '../../../validator-cron/bench.ts';
 import { run } from '../../../validator-cron/commands/program.ts';
 import { reachOf, readSettings } from '../../../validator-cron/commands/settings.ts';
 import { showStatus, statusOf, type Status } from '../../../validator-cron/commands/status.ts';
+import { lineOf } from '../../../validator-cron/commands/worker.ts';
 import { BEACON } from './stand-in-beacon.ts';
 import { json, StandInEdge } from './stand-in-edge.ts';
 
@@ -40,6 +41,28 @@ test.for<{ what: string; argv: string[]; env?: Record<string, string>; code: num
   expect(ran.code).toBe(code);
   expect(ran.out + ran.err).toContain(says);
   expect(ran.out + ran.err).not.toContain(SEED.slice(1));
+});
+
+test('a beacon that is away is named, and how to name another', async () => {
+  await using edge = await StandInEdge.start();
+  const { config } = readSettings({ ...GOOD, API_ORIGIN: edge.origin, NETWORK: 'development', BEACON_URLS: 'http://127.0.0.1:1' });
+  const bench = makeBench(config, null, new AbortController().signal);
+  await expect(statusOf(bench, 1_795_000_000_000)).rejects.toMatchObject({ code: 'beacon', exit: 3 });
+});
+
+test('a tick for people: an epoch that waits for verdicts is none that was committed', () => {
+  const report = (...states: string[]) => ({
+    challenges: null,
+    verdicts: { judged: 0, left: 22 },
+    calls: null,
+    epochs: { closed: states.map((state) => ({ state })), weights: null },
+    failures: [{ part: 'calls', reason: 'x answered 403' }],
+  });
+  const plain = (_: string, text: string) => text;
+  expect(lineOf(report('committed', 'unjudged'), plain)).toContain(
+    'epochs      1 committed, one waits for verdicts\ncalls       failed: x',
+  );
+  expect(lineOf(report(), plain)).toContain('epochs      0 committed\n');
 });
 
 test('a Worker reaches the network of a house only where a setting names it', () => {
