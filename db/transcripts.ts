@@ -103,6 +103,14 @@ export async function firstSeen(db: Database, targets: readonly string[], slot: 
   return new Map(rowsOf(result).map((row) => [String(row['target']), Number(row['slot'])]));
 }
 
+/** Likewise, of those that were seen. */
+export async function seenSince(db: Database, targets: readonly string[]): Promise<Map<string, number>> {
+  if (targets.length === 0) return new Map();
+  const result = await db.execute(sql`
+    select target, slot from first_seen where target in (select jsonb_array_elements_text(${JSON.stringify(targets)}::jsonb))`);
+  return new Map(rowsOf(result).map((row) => [String(row['target']), Number(row['slot'])]));
+}
+
 const SHOWN = { seq: transcripts.seq, ended: transcripts.ended, epoch: transcripts.epoch, body: transcripts.body };
 
 function stored({ body, ...row }: { seq: number; ended: boolean; epoch: number | null; body: unknown }): StoredTranscript {

@@ -17,6 +17,7 @@ import { openingTokens } from '../gate/opening-token.ts';
 import { challengeAskSchema } from '../protocol/audit.ts';
 import { sha256Of } from '../protocol/canonical.ts';
 import { CHALLENGE_LIMITS, challengeId, drawingRound, isDue, slotOf, suiteOf, type ChallengeKind } from '../protocol/challenge/index.ts';
+import { storable } from '../miner/challenge-row.ts';
 import { LIMITS } from '../protocol/limits.ts';
 import { challengesPostSchema, JUDGING_LIMITS, type ChallengesPost, type TargetItem } from '../protocol/judging.ts';
 import { minerStub } from '../stubs.ts';
@@ -150,7 +151,8 @@ async function place(env: Env, judge: string, { slot, asks }: ChallengesPost, ra
   const live = asks.some(({ kind }) => isOfInstance(kind)) ? [...(await liveInstances(env, now)).values()].flat() : [];
   const agents = await Promise.all(asks.map(({ kind, target }) => agentOf(env, kind, target, live)));
   const known = asks.filter((_, at) => agents[at] !== null).map((ask) => ask.target);
-  const since = await db.firstSeen(db.connect(env), known, slot);
+  // Read only: a judge may name what nobody has.
+  const since = await db.seenSince(db.connect(env), known);
   return asks.map(({ kind, target }, at) => {
     const what = isOfInstance(kind) ? ('instance' as const) : ('device' as const);
     const scheduled = isDue(suite, slot, randomness, { target, what, since: since.get(target) ?? slot }, kind);
@@ -166,7 +168,8 @@ function isOfInstance(kind: ChallengeKind): boolean {
 async function agentOf(env: Env, kind: ChallengeKind, target: string, live: readonly LiveInstance[]): Promise<string | null> {
   if (isOfInstance(kind)) return live.find((it) => it.instance.instance === target)?.agent ?? null;
   const [agent = ''] = target.split('/', 1);
-  return target.length > agent.length + 1 && (await checkId('agt', agent, env)) ? agent : null;
+  const named = target.length > agent.length + 1 && target === storable(target);
+  return named && (await checkId('agt', agent, env)) ? agent : null;
 }
 
 function mayAsk({ scheduled, judge }: ChallengeOrder, now: number): boolean {

@@ -36,6 +36,8 @@ export class BeaconError extends Error {
 export const PUBLIC_HOSTS: readonly string[] = ['https://api.drand.sh', 'https://drand.cloudflare.com'];
 /** Milliseconds one host has. */
 const HOST_MS = 3_000;
+/** Milliseconds until the next host is asked too: one that hangs must not make every pulse too old to be a seed. */
+const HEAD_START_MS = 700;
 const REPLY_BYTES = 4_096;
 /** Pulses kept per isolate. */
 const KEPT = 512;
@@ -79,17 +81,33 @@ export function openBeacon(env: BeaconEnv): Beacon {
 async function fetchPulse(chain: BeaconChain, hosts: readonly string[], round: number): Promise<Pulse> {
   if (round < 1 || Date.now() < publishedAt(chain, round)) throw new BeaconError('not_yet', `Round ${round} of the beacon is not out.`);
   const failures: BeaconError[] = [];
-  for (const host of hosts) {
+  const pulse = await firstOf(hosts, async (host) => {
     try {
       return accept(chain, round, await ask(`${host}/${chain.hash}/public/${round}`));
     } catch (error) {
       failures.push(
         error instanceof BeaconError ? error : new BeaconError('unreachable', `No host of the beacon answered for round ${round}.`),
       );
+      return null;
     }
-  }
+  });
+  if (pulse !== null) return pulse;
   // A host that gives a wrong pulse is worse news than one that is late.
   throw failures.find((f) => f.code === 'invalid') ?? failures.at(-1) ?? new BeaconError('config', 'BEACON_URLS names no host.');
+}
+
+/** The first answer that is one. Each host has a head start before the one behind it, which comes at once where it failed. */
+async function firstOf<T>([host, ...others]: readonly string[], askHost: (host: string) => Promise<T | null>): Promise<T | null> {
+  if (host === undefined) return null;
+  const own = askHost(host);
+  if (others.length === 0) return own;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const waited = new Promise<null>((resolve) => (timer = setTimeout(resolve, HEAD_START_MS, null)));
+  const early = await Promise.race([own, waited]);
+  clearTimeout(timer);
+  if (early !== null) return early;
+  const next = firstOf(others, askHost);
+  return Promise.race([own.then((answer) => answer ?? next), next.then((answer) => answer ?? own)]);
 }
 
 /** Throws `not_yet` where the host does not have it, whatever else for all other failures. */

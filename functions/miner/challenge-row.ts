@@ -1,5 +1,6 @@
 /** A challenge of this agent on its way, as it survives: announced → sent → committed → sampled → ended; a transcript that grows. Pure. */
-import type { Inventory, Login, Manifest } from '#protocol';
+import * as z from 'zod/mini';
+import { inventorySchema, type Inventory, type Login, type Manifest } from '#protocol';
 import type { ChallengeOrder } from '../calls/ports.ts';
 import { classFor, type Suite } from '../protocol/challenge/suite.ts';
 import type { Transcript } from '../protocol/challenge/transcript.ts';
@@ -65,4 +66,11 @@ export function draftOf(order: ChallengeOrder, hotkey: string, agent: string, lo
 /** As Postgres can hold it: an agent's text may have what no JSON of it takes. */
 export function storable(text: string): string {
   return text.toWellFormed().replaceAll('\0', '');
+}
+
+/** Likewise: one that the record cannot take would keep its agent out of it, and all who are counted with it. Null: nothing is left of a name. */
+export function storableInventory(inventory: Inventory): Inventory | null {
+  const text = JSON.stringify(inventory, (_, value: unknown) => (typeof value === 'string' ? storable(value) : value));
+  const parsed = z.safeParse(inventorySchema, JSON.parse(text));
+  return parsed.success ? parsed.data : null;
 }

@@ -36,8 +36,10 @@ export const STALE_MS = 3_000;
 const WAIT_MS = 2 * CHALLENGE_LIMITS.commitMs + CHALLENGE_LIMITS.openMs;
 /** Milliseconds until the record is told again. */
 const RETRY_MS = 2_000;
-/** Rows kept at once, with those that have ended and are remembered until nobody can ask for them again. */
+/** Rows of what is due that are kept at once, with those that have ended and are remembered until nobody can ask for them again. */
 export const ROWS = 4 * CHALLENGE_LIMITS.runningPerAgent;
+/** Beside them, rows out of turn: judges must not fill those that the schedule needs. */
+export const REPEATS = CHALLENGE_LIMITS.runningPerAgent / 2;
 /** Uploads of one opening that may be begun. */
 export const UPLOADS = 4;
 /** Transcripts told to the record at once. */
@@ -82,7 +84,7 @@ export class Challenges {
     const { chain, suite } = this.judging;
     const subject = subjectOf(order, agent.agent, agent.inventory, instances, suite);
     if (subject === null) return refused('no_target');
-    if (this.running().length >= CHALLENGE_LIMITS.runningPerAgent || this.rows.size >= ROWS) return refused('busy');
+    if (this.isFull(order.scheduled)) return refused('busy');
     if (!order.scheduled && !this.repeats.take(turn, order.target, order.judge)) return refused('budget');
     const round = Math.max(seedingRound(chain, order.slot, suite), roundAt(chain, turn.now) + 1);
     const draft = draftOf(order, agent.hotkey, agent.agent, agent.login, subject, round);
@@ -216,11 +218,15 @@ export class Challenges {
     if (randomness !== null) this.send(turn, row, login);
   }
 
-  /** Two tests of one device at once would each see half of it. */
+  /**
+   * Two tests of one device at once would each see half of it. What is due goes first: who asks for one out of turn at the begin of a
+   * flash must not make the device miss it.
+   */
   private isItsTurn(row: ChallengeRow): boolean {
     if (row.draft.device === null) return true;
-    const first = this.running().find((other) => other.draft.target === row.draft.target);
-    return first === row;
+    const rivals = this.running().filter((other) => other.draft.target === row.draft.target);
+    if (rivals.some((other) => other.step !== 'announced')) return false;
+    return (rivals.find((other) => other.draft.scheduled) ?? rivals[0]) === row;
   }
 
   private send(turn: Turn, row: ChallengeRow, login: Login): void {
@@ -283,6 +289,12 @@ export class Challenges {
   }
 
   // ── rows ──
+
+  private isFull(scheduled: boolean): boolean {
+    const alike = [...this.rows.values()].filter((row) => row.draft.scheduled === scheduled);
+    const running = alike.filter((row) => row.step !== 'ended').length;
+    return scheduled ? running >= CHALLENGE_LIMITS.runningPerAgent || alike.length >= ROWS : alike.length >= REPEATS;
+  }
 
   private running(): ChallengeRow[] {
     return [...this.rows.values()].filter((row) => row.step !== 'ended');

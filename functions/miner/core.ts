@@ -35,6 +35,7 @@ import type {
 import { MAINNET, QUICKNET } from '../protocol/challenge/index.ts';
 import type { AgentWorld } from '../why/agent-reasons.ts';
 import { Attempts } from './attempts.ts';
+import { storableInventory } from './challenge-row.ts';
 import { Challenges, type Judging } from './challenges.ts';
 import type { Mac } from './checkpoint.ts';
 import type { Effect } from './effects.ts';
@@ -50,6 +51,8 @@ import { Turn } from './turn.ts';
 
 /** Milliseconds after which the Chutes of an agent whose socket went learn it: long enough for a socket that is only renewed. */
 const GONE_MS = 2_000;
+/** Milliseconds until the record of an agent that said hello is tried again: whoever is not in it is neither counted nor tested. */
+const RECORD_MS = 5_000;
 /** Control messages per second and at once; an agent that says more is closed. */
 const CONTROL_RATE = 200;
 const CONTROL_BURST = 2_000;
@@ -79,6 +82,8 @@ export class MinerCore {
   private lostAt: number | null = null;
   private goneTold = false;
   private armedAt: number | null = null;
+  /** When the record is tried again; null: it has the agent as it is. */
+  private recordAt: number | null = null;
   private readonly blobs = new Set<number>();
   private readonly instances = new Instances();
   private readonly outbox = new Outbox();
@@ -173,6 +178,12 @@ export class MinerCore {
 
   get connected(): boolean {
     return this.session?.greeted === true;
+  }
+
+  /** Whether its session key has lived its time: it must log in again, or it would leave the lists of who is here and stay. */
+  isExpired(now: number): boolean {
+    const { login } = this.agent ?? {};
+    return login !== undefined && now >= login.expires;
   }
 
   /** Of the session that acts, or -1. */
@@ -300,13 +311,15 @@ export class MinerCore {
 
   private onHello(turn: Turn, session: Session, hello: Hello): void {
     if (this.agent === null || session.greeted) throw new ProtocolError('state', 'hello comes once');
+    const inventory = storableInventory(hello.inventory);
+    if (inventory === null) throw new ProtocolError('malformed', 'inventory: a name of nothing that can be stored');
     session.greeted = true;
     turn.connected = true;
     this.lostAt = null;
-    this.agent = { ...this.agent, inventory: hello.inventory };
+    this.agent = { ...this.agent, inventory };
     turn.put(this.agent);
     turn.tell(welcomeTo(session, turn.now));
-    turn.do({ do: 'record' });
+    this.record(turn);
     for (const gone of this.instances.reconcile(turn, hello.instances)) this.attempts.instanceEnded(turn, gone);
     this.attempts.reconcile(turn, hello.streams);
     this.challenges.greeted(turn, this.agent);
@@ -418,7 +431,10 @@ export class MinerCore {
   /** A judge asked for these; how each stands. */
   challenge(orders: readonly ChallengeOrder[], now: number): { told: ChallengeTold[]; effects: Effect[] } {
     const told: ChallengeTold[] = [];
-    const goneSince = this.connected ? null : (this.past.row.ends.at(-1)?.at ?? null);
+    const { since, ends } = this.past.row;
+    const gone = ends.at(-1)?.at ?? null;
+    // The end of an older session says nothing of one that a restart cut off.
+    const goneSince = this.connected || gone === null || gone < (since ?? 0) ? null : gone;
     const effects = this.turn(now, (turn) => {
       for (const order of orders) told.push(this.challenges.announce(turn, order, this.agent, this.instances.slots.all(), goneSince));
     });
@@ -451,6 +467,24 @@ export class MinerCore {
   /** The record has taken these transcripts as they were told. */
   onTranscripts(told: readonly { id: string; ended: boolean }[], now: number): Effect[] {
     return this.turn(now, (turn) => this.challenges.onTold(turn, told));
+  }
+
+  /** What the record answered: whether it has the agent, and until when (unix ms) its hotkey is kept away. */
+  onRecorded({ taken, shutUntil }: { taken: boolean; shutUntil: number | null }, now: number): Effect[] {
+    if (taken) this.recordAt = null;
+    return shutUntil === null ? [] : this.shutGate(shutUntil, now);
+  }
+
+  private record(turn: Turn): void {
+    this.recordAt = turn.now + RECORD_MS;
+    turn.do({ do: 'record' });
+    turn.wake(this.recordAt);
+  }
+
+  private tickRecord(turn: Turn): void {
+    if (this.recordAt === null) return;
+    if (turn.now < this.recordAt) turn.wake(this.recordAt);
+    else this.record(turn);
   }
 
   /** A judge of the gate proved its hotkey false: no paid calls until then (unix ms). */
@@ -503,6 +537,7 @@ export class MinerCore {
     return this.turn(now, (turn) => {
       this.attempts.tick(turn, this.lostAt);
       this.tickLoss(turn);
+      this.tickRecord(turn);
       this.tombstones.tick(turn);
       this.instances.tick(turn);
       this.past.tick(turn);

@@ -49,10 +49,22 @@ export async function runErrand(errand: Errand, core: MinerCore, env: Env): Prom
       await chuteStub(env, errand.chute).log(facts.agent, errand.instance, errand.seq, errand.lines);
       return [];
     case 'record': {
-      await db.upsertAgent(db.connect(env), facts);
-      const jail = await db.jailOf(db.connect(env), facts.hotkey);
-      return jail === null ? [] : core.shutGate(jail.until.getTime(), Date.now());
+      const base = db.connect(env);
+      // First: who is kept away must not come in by facts that cannot be written.
+      const jail = await db.jailOf(base, facts.hotkey);
+      const taken = await written(db.upsertAgent(base, facts), facts.agent);
+      return core.onRecorded({ taken, shutUntil: jail?.until.getTime() ?? null }, Date.now());
     }
+  }
+}
+
+async function written(work: Promise<void>, agent: string): Promise<boolean> {
+  try {
+    await work;
+    return true;
+  } catch (error) {
+    event('ask_failed', { what: 'record', agent, why: whyOf(error, 200) });
+    return false;
   }
 }
 

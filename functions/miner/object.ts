@@ -215,9 +215,10 @@ export class MinerObject extends DurableObject<Env> {
     if (agent !== null) left(agent);
   }
 
-  /** A socket that said nothing for too long is not trusted with a call. */
+  /** A socket that said nothing for too long, or longer than its key lives, is not trusted with a call and not counted as there. */
   private dropSilent(): void {
     if (this.socket === null) return;
+    if (this.core.isExpired(Date.now())) return this.closeSocket(CLOSE.goaway, 'log in again');
     const pinged = this.ctx.getWebSocketAutoResponseTimestamp(this.socket)?.getTime() ?? 0;
     if (Date.now() - Math.max(this.heardAt, pinged) > LIMITS.silenceMs) this.closeSocket(CLOSE.goaway, 'silent for too long');
   }
@@ -325,6 +326,7 @@ export class MinerObject extends DurableObject<Env> {
   }
 
   facts(): (AgentFacts & { connected: boolean; instances: ReturnType<MinerCore['listInstances']> }) | null {
+    this.dropSilent();
     const facts = this.core.facts();
     return facts === null ? null : { ...facts, connected: this.core.connected, instances: this.core.listInstances() };
   }

@@ -370,7 +370,8 @@ export class MinerNode extends ObjectHost {
       return;
     }
     const facts = core.facts();
-    if (facts === null || effect.do === 'record' || effect.do === 'log') return;
+    if (effect.do === 'record') return this.run(core.onRecorded({ taken: true, shutUntil: null }, sim.now));
+    if (facts === null || effect.do === 'log') return;
     const chute = sim.chute;
     switch (effect.do) {
       case 'report':

@@ -93,6 +93,20 @@ describe('a pulse', () => {
     }
   });
 
+  test('is taken from the second host while the first hangs', async () => {
+    let hung = 0;
+    const server = createServer(() => (hung += 1));
+    servers.push(server);
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const hangs = { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, asked: [] };
+    const bad = await host(500, '');
+    const good = await host(200, GOOD);
+    expect(await openBeacon(envOf(hangs, bad, good)).pulse(1000)).toEqual(ROUND_1000);
+    // An answer within the time of the one that hangs: it is still open.
+    expect([hung, bad.asked.length, good.asked.length]).toEqual([1, 1, 1]);
+    expect(await new Promise((resolve) => server.getConnections((_, open) => resolve(open)))).toBe(1);
+  });
+
   test.each<[string, number, string, BeaconErrorCode]>([
     ['a host that has it not yet', 425, '{}', 'not_yet'],
     ['a host that does not know it', 404, '', 'not_yet'],

@@ -5,7 +5,7 @@ import { CHALLENGE_LIMITS } from '#protocol/challenge/suite.ts';
 import { chuteConfigSchema, type Down, type Inventory, type Login, type Up } from '#protocol';
 import type { ChallengeOrder, ChallengeTold } from '../../../functions/calls/ports.ts';
 import type { Draft } from '../../../functions/miner/challenge-row.ts';
-import { ROWS, STALE_MS, UPLOADS } from '../../../functions/miner/challenges.ts';
+import { REPEATS, ROWS, STALE_MS, UPLOADS } from '../../../functions/miner/challenges.ts';
 import { MinerCore } from '../../../functions/miner/core.ts';
 import type { Effect } from '../../../functions/miner/effects.ts';
 import type { Row } from '../../../functions/miner/rows.ts';
@@ -30,7 +30,7 @@ const login = (sessionKey: string): Login => ({
   origin: 'https://edge.test',
   sessionKey,
   sealKey: '11'.repeat(32),
-  expires: START + 1,
+  expires: START + 86_400_000,
   versions: [2, 1],
   signature: '22'.repeat(64),
 });
@@ -56,6 +56,8 @@ class Shell {
   /** Sizes of what was told to the record at once. */
   readonly tells: number[] = [];
   recordUp = true;
+  /** Tries to record the agent itself. */
+  records = 0;
   beaconUp = true;
   private alarmAt: number | null = null;
 
@@ -68,6 +70,10 @@ class Shell {
       if (effect.do === 'put') this.rows.set(effect.row.key, structuredClone(effect.row));
       if (effect.do === 'delete') for (const key of effect.keys) this.rows.delete(key);
       if (effect.do === 'tell') this.said.push(effect.message);
+      if (effect.do === 'record') {
+        this.records += 1;
+        this.run(this.core.onRecorded({ taken: this.recordUp, shutUntil: null }, this.now));
+      }
       if (effect.do === 'alarm') this.alarmAt = Math.min(this.alarmAt ?? Infinity, effect.at);
       if (effect.do === 'pulse') {
         expect(this.now, 'nobody asks for a pulse that is not out').toBeGreaterThanOrEqual(publishedAt(chain, effect.round));
@@ -109,11 +115,18 @@ class Shell {
     this.run(this.core.onClose(this.core.epoch, this.now));
   }
 
-  /** As the platform does it; the socket stays. */
+  /** As the platform does it; the socket stays. Rows come back by their keys. */
   evict(): void {
     const { epoch, version, connected } = this.core;
-    this.core = new MinerCore([...this.rows.values()], 10, () => new Uint8Array(32), this.now, judging);
+    const rows = [...this.rows.values()].sort((a, b) => (a.key < b.key ? -1 : 1));
+    this.core = new MinerCore(rows, 10, () => new Uint8Array(32), this.now, judging);
     this.core.onWake(epoch, connected, this.now, version);
+    this.run(this.core.onStart(this.now));
+  }
+
+  /** As a deploy does it: the socket is gone, and nobody noted when. */
+  restart(): void {
+    this.core = new MinerCore([...this.rows.values()], 10, () => new Uint8Array(32), this.now, judging);
     this.run(this.core.onStart(this.now));
   }
 
@@ -390,6 +403,54 @@ describe('who is asked', () => {
   test('none ever logged in', () => {
     expect(new Shell().ask()).toMatchObject({ state: 'refused', why: 'offline' });
   });
+
+  test('one whose object was cut off with its socket is on record as gone, whenever it left before', () => {
+    const shell = new Shell();
+    shell.connect();
+    shell.disconnect();
+    shell.until(START + 2 * SLOT_MS);
+    shell.connect();
+    shell.restart();
+    const slot = SLOT + 2 * suite.cadence.slotSeconds;
+    const id = challengeId('pow.mm', `${AGENT}/d0`, slot);
+    expect(shell.ask({ slot, id })).toMatchObject({ state: 'ended' });
+    expect(shell.end(id)).toBe('disconnected');
+  });
+});
+
+describe('who is in the record', () => {
+  test('an agent, whatever it calls its devices: all who are counted with it go with it', () => {
+    const shell = new Shell();
+    shell.connect();
+    const device = { id: 'd\0\ud800', kind: 'gpu' as const, name: 'a\0b\udfff', memoryMb: 1 };
+    const odd = { ...devices(1), region: '\0', devices: [device] };
+    shell.disconnect();
+    shell.run(shell.core.onLogin(AGENT, HOTKEY, 'box', shell.now, 2, undefined, 0, login('33'.repeat(32))));
+    shell.say({ type: 'hello', inventory: odd, instances: [], streams: [] });
+    expect(shell.core.facts()?.inventory).toMatchObject({ region: '', devices: [{ id: 'd\ufffd', name: 'ab\ufffd' }] });
+    shell.disconnect();
+    shell.run(shell.core.onLogin(AGENT, HOTKEY, 'box', shell.now, 2, undefined, 0, login('33'.repeat(32))));
+    const nameless = { ...odd, devices: [{ ...device, id: '\0' }] };
+    expect(() => shell.say({ type: 'hello', inventory: nameless, instances: [], streams: [] })).toThrow('inventory');
+  });
+
+  test('it is written until it is there', () => {
+    const shell = new Shell();
+    shell.recordUp = false;
+    shell.connect();
+    shell.until(START + 20_000);
+    expect(shell.records).toBe(5);
+    shell.recordUp = true;
+    shell.until(START + 60_000);
+    expect(shell.records).toBe(6);
+  });
+
+  test('a session is over when its key is', () => {
+    const shell = new Shell();
+    expect(shell.core.isExpired(START)).toBe(false);
+    shell.connect();
+    expect([START + 86_399_999, START + 86_400_000].map((at) => shell.core.isExpired(at))).toEqual([false, true]);
+  });
 });
 
 describe('bounds', () => {
@@ -404,6 +465,36 @@ describe('bounds', () => {
     shell.open(ID);
     shell.until(SEEDED + 12_000);
     expect(shell.heard('challenge')[1]).toMatchObject({ kind: 'pow.mem', round: roundAt(chain, SEEDED + 9_500) + 1 });
+  });
+
+  test('what is due goes before what a judge asked out of turn, and what was begun stays alone through a restart', () => {
+    const shell = new Shell();
+    shell.connect();
+    shell.ask({ kind: 'pow.mem', id: 'chl_0', scheduled: false, judge: 'first of all' });
+    shell.ask();
+    shell.until(SEEDED);
+    expect(shell.heard('challenge')).toMatchObject([{ id: ID, round: seedingRound(chain, SLOT, suite) }]);
+    shell.evict();
+    shell.until(SEEDED + 5_000);
+    expect(shell.heard('challenge')).toHaveLength(1);
+    shell.say({ type: 'decline', id: ID, reason: 'no' });
+    shell.until(SEEDED + 7_000);
+    expect(shell.heard('challenge')[1]).toMatchObject({ id: 'chl_0' });
+  });
+
+  test('what judges ask out of turn leaves room for what is due', () => {
+    const shell = new Shell();
+    shell.connect({ count: 64 });
+    const ask = (at: number, kind: ChallengeKind, scheduled: boolean) => {
+      const target = `${AGENT}/d${at}`;
+      return shell.ask({ target, kind, scheduled, id: challengeId(kind, target, SLOT) });
+    };
+    for (let at = 0; at < REPEATS; at++) expect(ask(at, 'pow.mem', false).state).toBe('started');
+    expect(ask(REPEATS, 'pow.mem', false)).toMatchObject({ state: 'refused', why: 'busy' });
+    for (let at = 0; at < CHALLENGE_LIMITS.runningPerAgent; at++) expect(ask(at, 'pow.mm', true).state).toBe('started');
+    shell.until(SEEDED);
+    const rounds = new Set(shell.heard('challenge').map((c) => `${c.kind} ${c.round}`));
+    expect([...rounds], 'the whole flash in its round').toEqual([`pow.mm ${seedingRound(chain, SLOT, suite)}`]);
   });
 
   test('other devices run beside it, up to a number', () => {
