@@ -129,7 +129,7 @@ function shown(suite: Suite, played: readonly Rehearsal[], { paint }: Cli): stri
     profile,
     steps === 0 ? '' : String(steps),
     verdict.elapsed_ms === null ? '' : `${verdict.elapsed_ms} ms`,
-    openingBytes === 0 ? '' : `${openingBytes} B`,
+    openingBytes === 0 ? '' : `${Math.ceil(openingBytes / 1000)} kB`,
     rateText(verdict.kind, verdict.rate),
     verdict.class ?? '',
     declined ?? verdict.reason,
@@ -159,5 +159,5 @@ function paid(suite: Suite, played: readonly Rehearsal[]): string[] {
 
 export function rateText(kind: string, rate: number | null): string {
   if (rate === null) return '';
-  return kind === 'pow.mm' ? `${rate.toLocaleString('en-US')} M/s` : `${rate.toLocaleString('en-US')} reads/s`;
+  return kind === 'pow.mm' ? `${rate.toLocaleString('en-US')} M/s` : `${rate.toLocaleString('en-US')} /s`;
 }

@@ -8,6 +8,9 @@ import { result, Setting, withShared, type Cli } from './cli.ts';
 import { readVerdicts, type MinerVerdict, type MinerVerdicts } from './edge.ts';
 import { rateText } from './prove.ts';
 
+/** Of an id, enough to tell it from others. */
+const ID_CHARS = 12;
+
 const HELP = `
 Everything that a verdict is made of is public. Judge one again yourself, without any key:
   $ ripcord-verify transcript chl_… --api https://edge
@@ -45,25 +48,34 @@ function shown({ gated, items }: MinerVerdicts, api: string, { paint }: Cli): st
           '',
         ];
   if (items.length === 0) return [...lines, 'No verdicts.'].join('\n');
-  const rows = items.map((v) => [
-    showTime(v.at),
-    v.id,
-    v.kind,
-    v.target,
-    v.reason,
-    v.elapsed_ms === null ? '' : `${v.elapsed_ms} ms`,
-    rateText(v.kind, v.rate),
-    v.class ?? '',
-    v.judge.slice(0, 8),
-  ]);
-  lines.push(table(['AT', 'CHALLENGE', 'KIND', 'OF', 'REASON', 'TIME', 'RATE', 'CLASS', 'JUDGE'], rows, ['TIME', 'RATE']));
+  // Judges that say the same share a row; whole ids are below and in --json.
+  const rows = [...Map.groupBy(items, (v) => `${v.id} ${v.reason}`).values()].flatMap((same) => {
+    const [v] = same;
+    if (v === undefined) return [];
+    const time = v.elapsed_ms === null ? '' : `${v.elapsed_ms} ms`;
+    return [[shortTime(v.at), v.id.slice(0, ID_CHARS), v.kind, shortTarget(v.target), v.reason, time, v.class ?? '', String(same.length)]];
+  });
+  lines.push(table(['AT', 'CHALLENGE', 'KIND', 'OF', 'REASON', 'TIME', 'CLASS', 'BY'], rows, ['TIME', 'BY']));
   for (const item of items) if (item.outcome !== 'pass') lines.push('', ...explained(item, api));
   return lines.join('\n');
 }
 
-function explained({ id, reason, outcome, text, next, wrong, cost }: MinerVerdict, api: string): string[] {
-  const lines = [`${printable(id)}  ${printable(reason)} (${printable(outcome)}): ${printable(text)} ${printable(next)}`];
+/** A device of this hotkey by its own name, an instance by the begin of its. */
+function shortTarget(target: string): string {
+  return (target.split('/')[1] ?? target).slice(0, ID_CHARS);
+}
+
+/** Without the year: a row has eighty columns. */
+function shortTime(at: string | number): string {
+  return showTime(at).slice(5, -1);
+}
+
+function explained({ id, judge, rate, kind, reason, outcome, text, next, wrong, cost }: MinerVerdict, api: string): string[] {
+  const lines = [
+    `${printable(id)}  ${printable(reason)} (${printable(outcome)}, by ${printable(judge.slice(0, 8))}): ${printable(text)} ${printable(next)}`,
+  ];
   if (wrong !== null) lines.push(`  at ${printable(wrong.at)}: due ${printable(wrong.due)}, given ${printable(wrong.given)}`);
+  if (rate !== null) lines.push(`  rate: ${rateText(kind, rate)}`);
   if (cost !== null) {
     const gate = cost.gated_until === null ? '' : `gate shut until ${showTime(cost.gated_until)}; `;
     lines.push(`  cost: ${gate}${dollarsOfNano(cost.forfeited_nanousd)} of pending earnings`);

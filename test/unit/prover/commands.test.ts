@@ -69,8 +69,9 @@ async function ran(...argv: string[]): Promise<{ code: number; out: string }> {
 test('prove plays every challenge that this machine is asked, and tells what it is worth', async () => {
   const { code, out } = await ran('prove', '--network', 'development');
   expect(code, out).toBe(0);
-  expect(out).toMatch(/cpu0 +pow\.mm +mm-128 +\d+ +\d+ ms +\d+ B +[\d,]+ M\/s +cpu +proven/);
-  expect(out).toMatch(/cpu0 +pow\.mem +mem-cpu .* reads\/s +cpu +proven/);
+  expect(out).toMatch(/cpu0 +pow\.mm +mm-128 +\d+ +\d+ ms +\d+ kB +[\d,]+ M\/s +cpu +proven/);
+  expect(out).toMatch(/cpu0 +pow\.mem +mem-cpu .* \/s +cpu +proven/);
+  for (const line of out.split('\n')) expect(line.length, line).toBeLessThanOrEqual(80);
   expect(out).toMatch(/files +fs +fs .* proven/);
   expect(out).toMatch(/cpu0 is of class cpu: \d+ % of its 100 units count on development\./);
 });
@@ -95,10 +96,11 @@ test('verdicts tells reason, evidence, cost, and how to judge it again', async (
   expect(code).toBe(0);
   const lines = out.split('\n');
   expect(lines[0]).toBe('Gated until 1970-01-02 00:00:00Z: wrong_leaf in chl_1. Paid calls go elsewhere.');
-  expect(out).toMatch(/chl_2 +pow\.mm +agt_1\/cpu0 +proven +412 ms +5,512 M\/s +cpu +5Judge00/);
-  expect(lines.slice(-5)).toEqual([
-    'chl_1  wrong_leaf (hard): A sampled leaf is not what the work gives. Run `ripcord-miner prove`.[2J',
+  expect(out).toMatch(/chl_2 +pow\.mm +cpu0 +proven +412 ms +cpu +1\n/);
+  expect(lines.slice(-6)).toEqual([
+    'chl_1  wrong_leaf (hard, by 5Judge00): A sampled leaf is not what the work gives. Run `ripcord-miner prove`.[2J',
     '  at step 3 row 7 tile 1: due 00000001, given 00000002',
+    '  rate: 1,234 M/s',
     '  cost: gate shut until 1970-01-02 00:00:00Z; $1.50 of pending earnings',
     `  judge it again: ripcord-verify transcript chl_1 --api ${api}`,
     '',
