@@ -1,4 +1,4 @@
-import { eq, sql } from 'drizzle-orm';
+import { and, eq, getTableColumns, gt, lte, sql } from 'drizzle-orm';
 import type { Database } from './client.ts';
 import { rowsOf } from './rows.ts';
 import { agents } from './schema.ts';
@@ -22,6 +22,11 @@ export interface MinerRecord {
   tokensOut: number;
 }
 
+/** Milliseconds; an agent logs in at least once a day, or its object lets it go. */
+const SEEN_MS = 25 * 3_600_000;
+/** Agents of one hotkey that are listed, the first to come: names cost nothing, and lists have an end. */
+const AGENTS_PER_HOTKEY = 100;
+
 export async function upsertAgent(db: Database, { agent, hotkey, inventory }: AgentRecord): Promise<void> {
   await db
     .insert(agents)
@@ -29,14 +34,20 @@ export async function upsertAgent(db: Database, { agent, hotkey, inventory }: Ag
     .onConflictDoUpdate({ target: agents.id, set: { inventory, lastSeenAt: sql`now()` } });
 }
 
-/** By id, after the id `after`: agents seen within the last `seenMs` milliseconds. */
-export async function listAgents(db: Database, ask: { after?: string; limit?: number; seenMs?: number } = {}) {
-  const { after = '', limit = 200, seenMs = 7 * 24 * 3_600_000 } = ask;
+/** By id, after the id `after`: agents that may be here, so many of a hotkey. */
+export async function listAgents(db: Database, ask: { after?: string; limit?: number; perHotkey?: number } = {}) {
+  const { after = '', limit = 200, perHotkey = AGENTS_PER_HOTKEY } = ask;
+  const place = sql<number>`row_number() over (partition by ${agents.hotkey} order by ${agents.firstSeenAt}, ${agents.id})`.as('place');
+  const seen = db
+    .select({ ...getTableColumns(agents), place })
+    .from(agents)
+    .where(sql`${agents.lastSeenAt} > now() - ${SEEN_MS} * interval '1 millisecond'`)
+    .as('seen');
   return db
     .select()
-    .from(agents)
-    .where(sql`${agents.id} > ${after} and ${agents.lastSeenAt} > now() - ${seenMs} * interval '1 millisecond'`)
-    .orderBy(agents.id)
+    .from(seen)
+    .where(and(gt(seen.id, after), lte(seen.place, perHotkey)))
+    .orderBy(seen.id)
     .limit(limit);
 }
 

@@ -64,10 +64,10 @@ export async function readRegistered(db: Database, netuid: number): Promise<Set<
   return new Set(Array.isArray(hotkeys) ? hotkeys.map(String) : []);
 }
 
-/** Agents that logged in lately and whose hotkey is not registered now, the last to come first. */
+/** Agents that logged in lately and whose hotkey is not registered now; in no order, so that each has its turn. */
 export async function listUnregistered(db: Database, ask: { seenMs: number; limit: number }): Promise<string[]> {
   const result = await db.execute(sql`
     select id from agents a where last_seen_at > now() - ${ask.seenMs} * interval '1 millisecond'
-      and not exists (select 1 from neurons n where n.hotkey = a.hotkey) order by last_seen_at desc limit ${ask.limit}`);
+      and not exists (select 1 from neurons n where n.hotkey = a.hotkey) order by random() limit ${ask.limit}`);
   return rowsOf(result).map((row) => String(row['id']));
 }

@@ -27,6 +27,21 @@ export async function isCounted(db: Database, of: { epoch: number; slot: number 
   );
 }
 
+/**
+ * Leaves at most so many rows of an epoch. Where there are more, each hotkey keeps as many as any other, those that were there longest
+ * first: who names his devices anew in every slot crowds out his own. Again, it changes nothing.
+ */
+export async function trimPresence(db: Database, of: { epoch: number; most: number }): Promise<void> {
+  await db.execute(sql`
+    delete from presence p using (
+      select agent_id, device, instance, row_number() over (order by turn, agent_id, device, instance) as place from (
+        select agent_id, device, instance, row_number() over (partition by hotkey order by slots desc, agent_id, device, instance) as turn
+        from presence where epoch = ${of.epoch}::bigint
+      ) t
+    ) r where p.epoch = ${of.epoch}::bigint and p.agent_id = r.agent_id and p.device = r.device and p.instance = r.instance
+      and r.place > ${of.most}`);
+}
+
 /** Counts each once in this slot; again, or for an older slot, it changes nothing. First sights are kept for ever. */
 export async function countPresence(db: Database, of: { epoch: number; slot: number; seen: readonly PresenceRecord[] }): Promise<void> {
   for (let at = 0; at < of.seen.length; at += BATCH) {

@@ -8,9 +8,9 @@ import * as db from '#db';
 import type { Env } from '../env.ts';
 import { RipcordError } from '../errors.ts';
 import { Buckets } from '../gate/bucket.ts';
-import { LIMITS } from '../protocol/index.ts';
 import {
   AUDIT_LIMITS,
+  OBSERVATION_TYPES,
   observationId,
   observationsPostSchema,
   REASONS,
@@ -35,7 +35,7 @@ auditApi.get('/audit/agents', async (c) => {
   const now = Date.now();
   const { after } = readQuery(c, z.object({ after: z.optional(idText) }));
   const [agents, live] = await Promise.all([
-    db.listAgents(db.connect(c.env), { seenMs: LIMITS.sessionMs, after: after ?? '', limit: AUDIT_LIMITS.agentsPage }),
+    db.listAgents(db.connect(c.env), { after: after ?? '', limit: AUDIT_LIMITS.agentsPage }),
     liveInstances(c.env, now),
   ]);
   const items = agents.map(({ id, hotkey }): AuditAgent => {
@@ -73,14 +73,21 @@ auditApi.post('/audit/scores', async (c) => {
 });
 
 auditApi.get('/audit/observations', async (c) => {
-  const { epoch, miner, judge, after } = readQuery(
+  const { epoch, miner, judge, types, after } = readQuery(
     c,
-    z.object({ epoch: epochText, miner: z.optional(idText), judge: z.optional(idText), after: z.optional(idText) }),
+    z.object({
+      epoch: epochText,
+      miner: z.optional(idText),
+      judge: z.optional(idText),
+      types: z.optional(typesText),
+      after: z.optional(idText),
+    }),
   );
   const items = await db.listObservations(db.connect(c.env), {
     epoch,
     ...(miner === undefined ? {} : { hotkey: miner }),
     ...(judge === undefined ? {} : { judge }),
+    ...(types === undefined ? {} : { types }),
     ...(after === undefined ? {} : { after }),
     limit: AUDIT_LIMITS.observations,
   });
@@ -96,6 +103,14 @@ auditApi.get('/audit/scores', async (c) => {
 });
 
 const idText = z.string().check(z.minLength(1), z.maxLength(64));
+/** With commas between them. */
+const typesText = z.pipe(
+  z.string().check(z.maxLength(64)),
+  z.pipe(
+    z.transform((text: string) => text.split(',')),
+    z.array(z.enum(OBSERVATION_TYPES)),
+  ),
+);
 const epochText = z.pipe(z.string().check(z.regex(/^[0-9]{1,11}$/)), z.transform(Number));
 
 const rate = new Buckets(2, 120);
@@ -107,7 +122,7 @@ function judgeOf(c: Ctx): Promise<string> {
 
 /** What is wrong with an observation of this judge, or null. */
 function faultOf(o: Observation, judge: string, nowMs: number): string | null {
-  const target = o.type === 'canary' ? o.instance : o.agent;
+  const target = o.type === 'rtt' ? o.agent : o.instance;
   if (target === null || (o.type === 'rtt' && o.instance !== null)) return 'instance: a canary has one, a ping has none';
   if (o.id !== observationId({ judge, type: o.type, round: o.round, target })) return 'id: not the one of this judge, round and target';
   if (o.ok !== (REASONS[o.reason] === 'merit')) return 'ok: not what the reason says';

@@ -18,7 +18,6 @@ import { challengeAskSchema } from '../protocol/audit.ts';
 import { sha256Of } from '../protocol/canonical.ts';
 import { CHALLENGE_LIMITS, challengeId, drawingRound, isDue, slotOf, suiteOf, type ChallengeKind } from '../protocol/challenge/index.ts';
 import { storable } from '../miner/challenge-row.ts';
-import { LIMITS } from '../protocol/limits.ts';
 import { challengesPostSchema, JUDGING_LIMITS, type ChallengesPost, type TargetItem } from '../protocol/judging.ts';
 import { minerStub } from '../stubs.ts';
 import { bodyAtMost, readJson, readQuery } from './body.ts';
@@ -55,10 +54,7 @@ challengesApi.get('/audit/targets', async (c) => {
   const { after = '' } = readQuery(c, z.object({ after: z.optional(z.string().check(z.maxLength(64))) }));
   const now = Date.now();
   const base = db.connect(c.env);
-  const [agents, live] = await Promise.all([
-    db.listAgents(base, { after, limit: BOUNDS.agents, seenMs: LIMITS.sessionMs }),
-    liveInstances(c.env, now),
-  ]);
+  const [agents, live] = await Promise.all([db.listAgents(base, { after, limit: BOUNDS.agents }), liveInstances(c.env, now)]);
   const found: { agent: string; items: Omit<TargetItem, 'since'>[] }[] = [];
   let count = 0;
   for (const { id: agent, hotkey, inventory } of agents) {

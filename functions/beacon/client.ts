@@ -101,8 +101,8 @@ async function firstOf<T>([host, ...others]: readonly string[], askHost: (host: 
   if (host === undefined) return null;
   const own = askHost(host);
   if (others.length === 0) return own;
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const waited = new Promise<null>((resolve) => (timer = setTimeout(resolve, HEAD_START_MS, null)));
+  const { promise: waited, resolve } = Promise.withResolvers<null>();
+  const timer = setTimeout(resolve, HEAD_START_MS, null);
   const early = await Promise.race([own, waited]);
   clearTimeout(timer);
   if (early !== null) return early;

@@ -4,12 +4,12 @@
  */
 import * as z from 'zod/mini';
 import * as db from '#db';
-import { inventorySchema, LIMITS } from '#protocol';
+import { inventorySchema } from '#protocol';
 import type { Env } from '../env.ts';
 import { slotOf } from '../protocol/challenge/index.ts';
 import { EPOCH_LIMITS } from '../protocol/epoch.ts';
 import { chuteStub, minerStub } from '../stubs.ts';
-import { sightings, type Seen, type Wanted } from './count.ts';
+import { shared, sightings, type Seen, type Wanted } from './count.ts';
 import { epochAt, networkOf } from './network.ts';
 
 const BOUNDS = {
@@ -32,7 +32,7 @@ export async function census(env: Env, now: number): Promise<number> {
   const agents = await connected(env, base);
   const chutes = [...new Set(agents.flatMap((a) => a.instances.map((i) => i.chute)))].slice(0, BOUNDS.chutes);
   const wanted = await inParts(chutes, (chute) => wantedOf(env, chute));
-  const seen = sightings(agents, new Map(wanted)).slice(0, EPOCH_LIMITS.presence);
+  const seen = shared(sightings(agents, new Map(wanted)), EPOCH_LIMITS.presence);
   await db.countPresence(base, { epoch, slot, seen });
   return seen.length;
 }
@@ -40,7 +40,7 @@ export async function census(env: Env, now: number): Promise<number> {
 async function connected(env: Env, base: db.Database): Promise<Seen[]> {
   const seen: Seen[] = [];
   for (let after = '', asked = 0; asked < BOUNDS.agents;) {
-    const page = await db.listAgents(base, { after, limit: BOUNDS.page, seenMs: LIMITS.sessionMs });
+    const page = await db.listAgents(base, { after, limit: BOUNDS.page });
     seen.push(...(await inParts(page, ({ id }) => seenOf(env, id))));
     asked += page.length;
     after = page.at(-1)?.id ?? '';

@@ -38,6 +38,7 @@ async function close({ base, network, put, secret }: Closing, start: number): Pr
   const previous = await db.evidenceBefore(base, start);
   const { suite, epochSeconds: seconds } = network;
   await db.beginEpoch(base, { start, seconds, suite: suite.name, previous, transcripts: EPOCH_LIMITS.transcripts });
+  await db.trimPresence(base, { epoch: start, most: EPOCH_LIMITS.presence });
   const head = headOf(network, start, previous);
   const bytes = new TextEncoder().encode(`${evidenceText(head, await collect(secret, base, head)).join('\n')}\n`);
   const evidence = sha256Of(bytes);
@@ -58,10 +59,7 @@ async function collect(secret: EdgeSecret, base: db.Database, { epoch, seconds }
     if (line === null) bad += 1;
     else lines.push(line);
   };
-  for await (const row of db.presenceOf(base, epoch)) {
-    if (lines.length >= EPOCH_LIMITS.presence) break;
-    take(presenceLine(row));
-  }
+  for await (const row of db.presenceOf(base, epoch)) take(presenceLine(row));
   const time = { fromMs: epoch * 1000, toMs: (epoch + seconds) * 1000 };
   for (const { account, ...use } of await db.useOf(base, { ...time, limit: EPOCH_LIMITS.uses }))
     take({ t: 'use', ...use, payer: await payerName(secret, epoch, account) });

@@ -55,6 +55,21 @@ export function sightings(agents: readonly Seen[], wanted: ReadonlyMap<string, W
   return [...agents.flatMap((agent) => devicesOf(agent, wanted)), ...agents.flatMap(instancesOf)];
 }
 
+/** At most so many; where there are more, each hotkey has as many as any other: whoever names the most crowds out nobody else. */
+export function shared(seen: readonly Sighting[], most: number): Sighting[] {
+  if (seen.length <= most) return [...seen];
+  const counts = new Map<string, number>();
+  const placed = seen.map((one) => {
+    const turn = counts.get(one.hotkey) ?? 0;
+    counts.set(one.hotkey, turn + 1);
+    return { one, turn };
+  });
+  return placed
+    .sort((a, b) => a.turn - b.turn)
+    .slice(0, most)
+    .map(({ one }) => one);
+}
+
 /** Thousandths of one live instance that its chute wants: all are alike, so that it does not matter whose is whose. */
 export function needOf({ wanted, live }: Wanted): number {
   if (live <= 0) return 0;

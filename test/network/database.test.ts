@@ -125,6 +125,7 @@ test('miners: agents and what they did lately', async () => {
   await db.upsertAgent(d, { agent: 'agt_3', hotkey: '5N', inventory: {} });
   expect((await db.listAgents(d)).map((a) => a.id)).toEqual(['agt_1', 'agt_2', 'agt_3']);
   expect((await db.listAgents(d, { after: 'agt_1', limit: 1 })).map((a) => a.id)).toEqual(['agt_2']);
+  expect((await db.listAgents(d, { perHotkey: 1 })).map((a) => a.id)).toEqual(['agt_1', 'agt_3']);
   expect(await db.listAgentsOf(d, '5M')).toMatchObject([{ id: 'agt_1', inventory: { devices: [1] } }, { id: 'agt_2' }]);
   expect(await db.listMiners(d)).toMatchObject([
     { hotkey: '5M', agents: 2, lastSeenAt: expect.any(Date) as Date },
@@ -338,6 +339,13 @@ test('what was first seen when', async () => {
       ['a/1', 10],
     ]),
   );
+});
+
+test('what nobody has is not noted', async () => {
+  expect(await db.seenSince(d, [])).toEqual(new Map());
+  await db.firstSeen(d, ['b/1'], 10);
+  expect(await db.seenSince(d, ['b/1', 'b/2'])).toEqual(new Map([['b/1', 10]]));
+  expect(await db.firstSeen(d, ['b/2'], 30)).toEqual(new Map([['b/2', 30]]));
 });
 
 test('verdicts: the first word of a judge stands', async () => {

@@ -51,7 +51,8 @@ function missingPart(t: Transcript): VerdictReason | null {
     case 'opened':
       return null;
     case 'declined':
-      return 'unproven';
+      // Files need no prover: whoever was asked for them and says no has not got them.
+      return t.kind.startsWith('pow.') || t.sent_at === 0 ? 'unproven' : 'no_opening';
     case 'no_pulse':
       return 'no_pulse';
     case 'no_commit':

@@ -18,7 +18,7 @@ export const VERDICTS = {
   no_commit: { outcome: 'soft', text: 'No commit came in time.', next: 'See `ripcord-miner logs`; run `ripcord-miner prove`.' },
   no_opening: {
     outcome: 'soft',
-    text: 'The work was committed to and never opened.',
+    text: 'Work that was committed to, or files that were asked for, were never opened.',
     next: 'See `ripcord-miner logs`; look at the uplink.',
   },
   unproven: { outcome: 'soft', text: 'The agent has no prover for this device.', next: 'It earns no capacity until a helper proves it.' },

@@ -45,6 +45,28 @@ test('a slot counts once, however often it is counted, and first sights stay', a
   expect(await books.sql('select target, slot from first_seen')).toEqual([{ target: 'agt_a/gpu0', slot: String(START) }]);
 });
 
+test('who names his devices anew in every slot crowds out his own', async () => {
+  const epoch = START - HOUR;
+  const steady = device('agt_z', 'gpu0', hotkey('Z'));
+  for (const slot of [epoch, epoch + 10, epoch + 20]) {
+    const renamed = Array.from({ length: 4 }, (_, at) => device('agt_b', `gpu${slot}-${at}`, hotkey('B')));
+    await db.countPresence(books.d, { epoch, slot, seen: [...renamed, steady, device('agt_b', 'stays', hotkey('B'))] });
+  }
+  const left = () => books.sql('select device, slots from presence where epoch = $1 order by slots desc, device', [epoch]);
+  expect(await left()).toHaveLength(14);
+  await db.trimPresence(books.d, { epoch, most: 14 });
+  expect(await left()).toHaveLength(14);
+  for (let again = 0; again < 2; again++) {
+    await db.trimPresence(books.d, { epoch, most: 3 });
+    expect(await left()).toEqual([
+      { device: 'gpu0', slots: 3 },
+      { device: 'stays', slots: 3 },
+      { device: `gpu${epoch}-0`, slots: 1 },
+    ]);
+  }
+  await books.sql('delete from presence where epoch = $1', [epoch]);
+});
+
 test('an epoch is closed once its time and its grace are over, whatever cron is first, and each file names the one before', async () => {
   await db.countPresence(books.d, { epoch: START + HOUR, slot: START + HOUR, seen: [device('agt_a', 'gpu0', hotkey('A'))] });
   expect(await close((START + HOUR) * 1000 + 4_000)).toBe(0);

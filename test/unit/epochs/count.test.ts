@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { needOf, sightings, type Seen, type SeenInstance } from '../../../functions/epochs/count.ts';
+import { needOf, shared, sightings, type Seen, type SeenInstance } from '../../../functions/epochs/count.ts';
 import { epochAt, networkOf } from '../../../functions/epochs/network.ts';
 
 const gpu = (id: string) => ({ id, kind: 'gpu' as const, name: 'a gpu', memoryMb: 1024 });
@@ -63,4 +63,15 @@ test.each([
 test('an epoch is named by the second it starts at', () => {
   expect(epochAt(7_199_999, 3600)).toBe(3600);
   expect(epochAt(7_200_000, 3600)).toBe(7200);
+});
+
+test('who names the most crowds out nobody else', () => {
+  const many = Array.from({ length: 40 }, (_, at) => `gpu${at}`);
+  const greedy = Array.from({ length: 5 }, (_, at) => ({ ...agent([], many), agent: `agt_${at}`, hotkey: '5Greedy' }));
+  const honest = { ...agent([instance('z', 'live')]), agent: 'agt_z', hotkey: '5Honest' };
+  const all = sightings([...greedy, honest], new Map());
+  const some = shared(all, 10);
+  expect(some.filter((s) => s.hotkey === '5Honest').map((s) => s.target)).toEqual(['agt_z/gpu0', 'agt_z/gpu1', 'ins_z']);
+  expect(some).toHaveLength(10);
+  expect(shared(all, all.length)).toEqual(all);
 });

@@ -20,3 +20,11 @@ test('who has the files passes every time', () => {
     expect(judge(transcript, bytes)).toMatchObject({ reason: 'proven', elapsed_ms: 260 });
   }
 });
+
+test('who says that there are no files is judged like one who sends none; a version that knows no challenges is not', () => {
+  const [agent, judge] = [makeAgent(1), makeJudge()];
+  const { transcript } = playFiles(agent, 0, HONEST);
+  const declined = { ...transcript, opening: null, end: 'declined' as const, declined: 'none here' };
+  expect(judge(declined, null)).toMatchObject({ reason: 'no_opening' });
+  expect(judge({ ...declined, sent_at: 0 }, null)).toMatchObject({ reason: 'unproven' });
+});
