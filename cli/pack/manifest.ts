@@ -1,6 +1,6 @@
 /** A folder on disk as its manifest, and single leaves out of it again. For code, every file that is there; for weights too. */
 import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
+import { constants, createReadStream } from 'node:fs';
 import { open, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BLOCK_LEAVES, LEAF_BYTES, leafHash, leafOf, leavesOf, ManifestBuilder, pathOf } from '#protocol/challenge/possession.ts';
@@ -143,12 +143,16 @@ function fileOf(files: FolderTree['files'], leaf: number): number {
   return low;
 }
 
+/** A pipe in the place of a file would keep who opens it waiting for ever. */
+const AT_ONCE = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0);
+
 /** Fewer bytes where the file has become shorter. */
 async function readPart(file: string, from: number, to: number): Promise<Uint8Array> {
   const bytes = new Uint8Array(Math.max(0, to - from));
   if (bytes.length === 0) return bytes;
-  const handle = await open(file, 'r').catch(unreadable);
+  const handle = await open(file, AT_ONCE).catch(unreadable);
   try {
+    if (!(await handle.stat()).isFile()) throw new NoManifest('it is no file any more');
     let at = 0;
     while (at < bytes.length) {
       const { bytesRead } = await handle.read(bytes, at, bytes.length - at, from + at);

@@ -12,6 +12,9 @@ import { StartFailed } from '../runtimes/runtime.ts';
 import { unpack } from '../runtimes/unpack.ts';
 import { Trees } from './trees.ts';
 
+/** Archives that are unpacked, or wait for it. */
+const UNPACKING = 8;
+
 /** It cannot be proven; the message is what the edge hears. */
 export class NotHeld extends Error {
   override readonly name = 'NotHeld';
@@ -35,6 +38,8 @@ export class Possession {
   readonly #weightsFolder: string | null;
   readonly #trees = new Trees();
   readonly #held = new Map<string, Held>();
+  #unpacking = 0;
+  #last: Promise<unknown> = Promise.resolve();
 
   /** `weightsFolder`: where the operator keeps models. */
   constructor(weightsFolder: string | null) {
@@ -69,7 +74,22 @@ export class Possession {
     if (held.code === null) throw new NotHeld('its code does not run here');
     const { folder, tree, archive } = held.code;
     // Its program may have changed what it runs from; the packed code is whole.
-    return (await proven(folder, tree, seed)) ?? (await unpacked(`${folder}.proof`, archive, (fresh) => proven(fresh, tree, seed)));
+    return (
+      (await proven(folder, tree, seed)) ?? this.#alone(() => unpacked(`${folder}.proof`, archive, (fresh) => proven(fresh, tree, seed)))
+    );
+  }
+
+  /** One archive is unpacked at a time, so that two challenges do not clear away each other's files. */
+  async #alone(unpack: () => Promise<Uint8Array>): Promise<Uint8Array> {
+    if (this.#unpacking >= UNPACKING) throw new NotHeld('too many challenges at once');
+    this.#unpacking++;
+    const turn = this.#last.then(unpack);
+    this.#last = turn.catch(() => {});
+    try {
+      return await turn;
+    } finally {
+      this.#unpacking--;
+    }
   }
 
   async #fromWeights({ weights }: Held, seed: string): Promise<Uint8Array> {

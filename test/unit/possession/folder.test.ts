@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { mkdir, mkdtemp, rm, symlink, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -96,6 +97,22 @@ describe('an instance', () => {
     expect(checkPossession(ask, await possession.open('i', 'fs', SEED))).toBeNull();
     possession.forget('i');
     await expect(possession.open('i', 'fs', SEED)).rejects.toThrow(NotHeld);
+  });
+
+  test('proves it to many at once where its program put a pipe in the place of a file, up to a bound', async () => {
+    const { codeFolder, manifest, archive } = await staged('pipes');
+    const possession = new Possession(null);
+    await possession.take({ instance: 'i', spec: { code: codeOf(manifest), config: config() }, codeFolder, archive }, signal, () => {});
+    await rm(join(codeFolder, 'a/z.bin'));
+    execFileSync('mkfifo', [join(codeFolder, 'a/z.bin')]);
+    const seeds = Array.from({ length: 12 }, (_, k) => String(k).padStart(64, '0'));
+    const opened = await Promise.allSettled(seeds.map((seed) => possession.open('i', 'fs', seed)));
+    const right = opened.filter(
+      (o, k) => o.status === 'fulfilled' && checkPossession({ ...manifest, seed: seeds[k] ?? '' }, o.value) === null,
+    );
+    const refused = opened.flatMap((o) => (o.status === 'rejected' ? [String(o.reason)] : []));
+    expect([right.length, refused]).toEqual([8, Array(4).fill('NotHeld: too many challenges at once')]);
+    expect(checkPossession({ ...manifest, seed: SEED }, await possession.open('i', 'fs', SEED))).toBeNull();
   });
 
   test('sends nothing where the packed code is another too', async () => {
