@@ -35,12 +35,13 @@ export async function insertObservations(db: Database, items: StoredObservation[
 /** One page by id, after the id `after`. */
 export async function listObservations(
   db: Database,
-  ask: { epoch: number; hotkey?: string; judge?: string; after?: string; limit: number },
+  ask: { epoch: number; hotkey?: string; judge?: string; types?: string[]; after?: string; limit: number },
 ): Promise<StoredObservation[]> {
   const only: (SQL | undefined)[] = [
     eq(observations.epoch, ask.epoch),
     ask.hotkey === undefined ? undefined : eq(observations.hotkey, ask.hotkey),
     ask.judge === undefined ? undefined : eq(observations.judge, ask.judge),
+    ask.types === undefined ? undefined : inArray(observations.type, ask.types),
     ask.after === undefined ? undefined : gt(observations.id, ask.after),
   ];
   const rows = await db

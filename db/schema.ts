@@ -100,7 +100,7 @@ export const observations = pgTable(
     firstByteMs: integer('first_byte_ms'),
     tokens: integer('tokens'),
     callId: text('call_id'),
-    /** `comparisonSchema` of a canary that was compared with others'. */
+    /** What was compared: a canary with others', a load with the device's work. */
     compared: jsonb('compared'),
     at: moment('at').notNull(),
   },

@@ -3,7 +3,7 @@
  *
  *   GET  /audit/agents        who may be tested now                 POST /audit/challenges    ping this agent for me
  *   POST /audit/observations  what I saw                            POST /audit/scores        what I make of it
- *   GET  /audit/observations?epoch=&miner=&judge=&after=            GET  /audit/scores?epoch=
+ *   GET  /audit/observations?epoch=&miner=&judge=&types=&after=     GET  /audit/scores?epoch=
  *
  * POSTs are hotkey-signed. An `epoch` is named by the Unix second it starts at, so a record says which one it means
  * whatever length a judge has configured.
@@ -93,6 +93,16 @@ export const REASONS = {
   cut_short: 'fault',
   /** The edge says that the instance or its miner failed. */
   broken: 'fault',
+  /** Answering slowed the device's work down, and the work the answers: both are done by one device. */
+  interferes: 'merit',
+  /** Neither slowed the other down, two times of three: the answers are made elsewhere. */
+  apart: 'fault',
+  /** A load was put on the instance while its device worked; what it shows is told apart. */
+  loaded: 'void',
+  /** Seen apart once, and not yet two times of three. */
+  unconfirmed: 'void',
+  /** Too few answers, no proof under load, or too few proofs before it. */
+  unmeasured: 'void',
   /** The instance was serving others or had just gone. */
   busy: 'void',
   /** The judge's key, credit or rate. */
@@ -112,10 +122,40 @@ const comparisonSchema = z.strictObject({
 });
 export type Comparison = z.infer<typeof comparisonSchema>;
 
+/** Many answers at once, and when their tokens came. */
+const loadSchema = z.strictObject({
+  /** Unix milliseconds; tokens that came in each `step` milliseconds from then on. */
+  from: count,
+  step: count.check(z.positive()),
+  tokens: z.array(count).check(z.maxLength(96)),
+  /** Challenges that ran meanwhile: `pow.mm` of the agent's devices. */
+  proofs: z.array(id).check(z.maxLength(16)),
+});
+export type Load = z.infer<typeof loadSchema>;
+
+const paceSchema = z.strictObject({ tokens: count, ms: count });
+
+/** What a load and a device's work did to each other; of several devices the one that it slowed most. */
+const interferenceSchema = z.strictObject({
+  end: z.enum(['together', 'apart', 'unmeasured']),
+  /** Target of the challenge; null: nothing was measured. */
+  device: z.nullable(z.string().check(z.maxLength(130))),
+  /** 10⁶ multiply-adds per second: the middle of recent proofs, and under load. */
+  idle: count,
+  loaded: count,
+  /** Of the load, before the device worked and while it did. */
+  before: paceSchema,
+  during: paceSchema,
+});
+export type Interference = z.infer<typeof interferenceSchema>;
+
+/** `load` and `interfere`: the two steps of one trial, told under the round of the load. */
+export const OBSERVATION_TYPES = ['rtt', 'canary', 'load', 'interfere'] as const;
+
 const observationSchema = z.strictObject({
   /** `observationId` of the judge that posts it. */
   id,
-  type: z.enum(['rtt', 'canary']),
+  type: z.enum(OBSERVATION_TYPES),
   agent: id,
   hotkey,
   /** Null for `rtt`, which tests an agent. */
@@ -126,14 +166,14 @@ const observationSchema = z.strictObject({
   round: count,
   ok: z.boolean(),
   reason: z.enum(REASON_NAMES),
-  /** `rtt`: milliseconds of the ping; `canary`: milliseconds to the last byte. Null where nothing was measured. */
+  /** `rtt`: milliseconds of the ping; `canary`: to the last byte; `load`: of all of it. Null where nothing was measured. */
   value_ms: z.nullable(millis),
   first_byte_ms: z.nullable(millis),
   tokens: z.nullable(count.check(z.lte(1_000_000))),
   /** `X-Request-Id` of a canary, so that a miner can look the call up. */
   call: z.nullable(id),
   /** Null for a ping, and for a canary that was asked of nobody else. */
-  compared: z.nullable(comparisonSchema),
+  compared: z.nullable(z.union([comparisonSchema, loadSchema, interferenceSchema])),
   /** Unix milliseconds. */
   at: count,
 });

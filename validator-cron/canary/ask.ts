@@ -23,6 +23,8 @@ export interface CanaryAsk {
 /** Tokens of a plain canary, and of each question of a comparison. */
 const PLAIN_TOKENS = 12;
 const COMPARED_TOKENS = 48;
+/** Of an answer that keeps an instance busy. */
+const LOAD_TOKENS = 512;
 /** Likely tokens that are named beside the one that was said. */
 const TOP = 5;
 
@@ -79,6 +81,12 @@ export function canaryAsk(rank: string): CanaryAsk {
     temperature: null,
     chances: false,
   };
+}
+
+/** Something long, of `rank` too. */
+export function loadAsk(rank: string): CanaryAsk {
+  const ask = canaryAsk(rank);
+  return { ...ask, prompt: `${ask.prompt} Then tell a long story in which it matters.`, maxTokens: LOAD_TOKENS };
 }
 
 /** The JSON body of a probe, or null. */

@@ -1,8 +1,9 @@
-/** The part of a tick that is the judge's own calls: plan, call, judge, tell. */
+/** The part of a tick that is the judge's own calls: plan, call, judge, tell; and trials (`../interfere`). */
 import { drawingRound, type Suite } from '#protocol/challenge/index.ts';
 import type { Bench } from '../bench.ts';
 import type { Moment } from '../clock.ts';
 import { fanOut } from '../fan-out.ts';
+import { interfere, NO_TRIALS, trialsOf } from '../interfere/step.ts';
 import { judge } from './judge.ts';
 import { plan, PLAN_LIMITS } from './plan.ts';
 import { probe } from './probe.ts';
@@ -15,6 +16,8 @@ export interface Called {
   observations: number;
   ok: number;
   swapped: number;
+  /** Steps of trials whether answers and proofs slow each other down; null: that failed. */
+  trials: number | null;
 }
 
 export async function callMiners(bench: Bench, moment: Moment): Promise<Called> {
@@ -24,6 +27,9 @@ export async function callMiners(bench: Bench, moment: Moment): Promise<Called> 
     beacon.pulse(drawingRound(beacon.chain, moment.round)),
     entities(),
   ]);
+  const trials = await trialsOf(bench, moment, agents, randomness).catch(() => null);
+  // A load is measured by the connections of this Worker, so nobody else is called meanwhile.
+  const silent = config.apiKey === null || (trials?.due ?? null) !== null;
   const tasks = plan(
     agents,
     {
@@ -34,8 +40,9 @@ export async function callMiners(bench: Bench, moment: Moment): Promise<Called> 
       compareEvery: entityOf === null ? 0 : COMPARE_EVERY[config.suite.name],
       entityOf: entityOf ?? ((hotkey) => hotkey),
     },
-    config.apiKey === null ? { ...PLAN_LIMITS, canaries: 0, comparisons: 0 } : PLAN_LIMITS,
+    silent ? { ...PLAN_LIMITS, canaries: 0, comparisons: 0 } : PLAN_LIMITS,
   );
+  const tried = interfere(bench, moment, trials ?? NO_TRIALS).catch(() => null);
   const observations = await fanOut(tasks, async (task) => judge(task, await probe(edge, task), moment));
   await edge.postObservations(observations);
   return {
@@ -43,5 +50,6 @@ export async function callMiners(bench: Bench, moment: Moment): Promise<Called> 
     observations: observations.length,
     ok: observations.filter((o) => o.ok).length,
     swapped: observations.filter((o) => o.reason === 'swapped').length,
+    trials: trials === null ? null : ((await tried)?.length ?? null),
   };
 }

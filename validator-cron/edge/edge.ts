@@ -31,8 +31,8 @@ export interface Edge {
     init: { method: string; headers: Record<string, string>; body: string | null; signal: AbortSignal },
   ): Promise<Response>;
   postObservations(items: Observation[]): Promise<void>;
-  /** This judge's observations of an epoch, as the edge has published them. */
-  observations(epoch: number): Promise<StoredObservation[]>;
+  /** This judge's observations of an epoch, as the edge has published them; of these types, or all. */
+  observations(epoch: number, types?: readonly Observation['type'][]): Promise<StoredObservation[]>;
   postScores(items: Score[]): Promise<void>;
 }
 
@@ -56,10 +56,12 @@ export function makeEdge(config: JudgeConfig, { read, write }: Requests, signal:
     postObservations: async (items) => {
       for (const part of parts(items, AUDIT_LIMITS.observations)) await write('POST', '/audit/observations', taken, { items: part });
     },
-    observations: (epoch) =>
-      allPages<StoredObservation, string>(PAGES, (after) =>
-        read(`/audit/observations?epoch=${epoch}&judge=${config.hotkey.ss58}${from(after, '&')}`, observationsReplySchema),
-      ),
+    observations: (epoch, types) => {
+      const only = types === undefined ? '' : `&types=${types.join(',')}`;
+      return allPages<StoredObservation, string>(PAGES, (after) =>
+        read(`/audit/observations?epoch=${epoch}&judge=${config.hotkey.ss58}${only}${from(after, '&')}`, observationsReplySchema),
+      );
+    },
     postScores: async (items) => {
       for (const part of parts(items, AUDIT_LIMITS.scores)) await write('POST', '/audit/scores', taken, { items: part });
     },

@@ -51,8 +51,8 @@ export interface Feed {
   transcripts(slots: Slots): Promise<FeedItem[]>;
   transcript(id: string): Promise<Transcript>;
   opening(id: string): Promise<Uint8Array>;
-  /** This judge's, of these slots. */
-  verdicts(slots: Slots): Promise<Verdict[]>;
+  /** This judge's, of these slots; of one miner, or all. */
+  verdicts(slots: Slots, hotkey?: string): Promise<Verdict[]>;
   postVerdicts(items: readonly Verdict[]): Promise<void>;
   /** Newest first. */
   epochs(): Promise<EpochItem[]>;
@@ -88,9 +88,10 @@ export function makeFeed(judge: string, { read, file, write }: Requests): Feed {
       return transcript;
     },
     opening: (id) => file(`/audit/transcripts/${id}/opening`, CHALLENGE_LIMITS.openingBytes),
-    verdicts: async (slots) => {
+    verdicts: async (slots, hotkey) => {
+      const only = hotkey === undefined ? '' : `&hotkey=${hotkey}`;
       const stored = await allPages(PAGES, (after: string | null) =>
-        read(`/audit/verdicts?${inSlots(slots)}&judge=${judge}${from(after, '&')}`, verdictsReplySchema),
+        read(`/audit/verdicts?${inSlots(slots)}&judge=${judge}${only}${from(after, '&')}`, verdictsReplySchema),
       );
       return stored.map(({ judge: _judge, slot: _slot, at: _at, ...verdict }) => verdict);
     },

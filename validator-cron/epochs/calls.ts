@@ -1,6 +1,7 @@
 /** What a judge's own calls of an epoch came to, miner by miner (pure). What was nobody's doing is not counted. */
 import { REASONS, type Observation } from '#protocol/audit.ts';
 import type { JudgeCalls } from '#protocol/epoch.ts';
+import { median } from '../median.ts';
 
 /** Chutes of one miner that are named. */
 const SWAPPED = 64;
@@ -14,7 +15,7 @@ export function callsOf(observations: readonly Observation[], chuteOf: (instance
 }
 
 function miner(hotkey: string, own: readonly Observation[], chuteOf: (instance: string) => string | null): JudgeCalls {
-  const canaries = own.filter((o) => o.type === 'canary');
+  const canaries = own.filter((o) => o.type === 'canary' || o.type === 'interfere');
   const pings = own.filter((o) => o.type === 'rtt');
   const good = (of: readonly Observation[]) => of.filter((o) => REASONS[o.reason] === 'merit');
   const swapped = canaries.flatMap((o) => (o.reason === 'swapped' && o.instance !== null ? [chuteOf(o.instance) ?? o.instance] : []));
@@ -25,14 +26,12 @@ function miner(hotkey: string, own: readonly Observation[], chuteOf: (instance: 
     canaries_ok: good(canaries).length,
     pings: pings.length,
     pings_ok: good(pings).length,
-    first_byte_ms: median(good(canaries).map((o) => o.first_byte_ms)),
-    rtt_ms: median(good(pings).map((o) => o.value_ms)),
+    first_byte_ms: middle(good(canaries).map((o) => o.first_byte_ms)),
+    rtt_ms: middle(good(pings).map((o) => o.value_ms)),
     swapped: [...new Set(swapped)].toSorted().slice(0, SWAPPED),
   };
 }
 
-/** The lower of the two middle ones where there are two; null: nothing was measured. */
-function median(values: readonly (number | null)[]): number | null {
-  const known = values.flatMap((value) => (value === null ? [] : [value])).toSorted((a, b) => a - b);
-  return known[Math.floor((known.length - 1) / 2)] ?? null;
+function middle(values: readonly (number | null)[]): number | null {
+  return median(values.flatMap((value) => (value === null ? [] : [value])));
 }

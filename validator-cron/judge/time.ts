@@ -12,9 +12,21 @@ export function elapsedMs(t: Transcript, chain: BeaconChain, answeredAt: number)
 
 /** `proven`, unless it is out of the window of the class. */
 export function inTime(t: Transcript, suite: Suite, of: DeviceClass, elapsed: number): VerdictReason {
-  if (elapsed > thousandths(suite.expectedMs, of.window.most) + WINDOW_SLACK_MS) return 'too_slow';
+  if (elapsed > latestMs(suite, of)) return 'too_slow';
   if (t.kind === 'pow.mm' && elapsed < thousandths(suite.expectedMs, of.window.least)) return 'too_fast';
   return 'proven';
+}
+
+/** How many times as late a test out of turn may be: a judge may have loaded the device meanwhile, and it proves no capacity anyway. */
+const OUT_OF_TURN = 3;
+
+/** Whether being too slow is not held against the device. */
+export function isForgiven(t: Transcript, suite: Suite, of: DeviceClass, elapsed: number): boolean {
+  return !t.scheduled && elapsed <= OUT_OF_TURN * latestMs(suite, of);
+}
+
+function latestMs(suite: Suite, of: DeviceClass): number {
+  return thousandths(suite.expectedMs, of.window.most) + WINDOW_SLACK_MS;
 }
 
 /** `pow.mm`: 10⁶ multiply-adds per second; `pow.mem`: reads per second. */

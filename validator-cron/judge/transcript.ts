@@ -14,7 +14,7 @@ import type { Verdict, VerdictReason, Wrong } from '#protocol/challenge/verdict.
 import { checkWork } from '#protocol/challenge/work.ts';
 import type { Logins } from './logins.ts';
 import { wrongOpening, wrongRecord } from './record.ts';
-import { elapsedMs, inTime, rateOf, slowerClass } from './time.ts';
+import { elapsedMs, inTime, isForgiven, rateOf, slowerClass } from './time.ts';
 
 export interface JudgeContext {
   suite: Suite;
@@ -82,7 +82,8 @@ function judgeWork(t: Transcript, opening: Uint8Array | null, { suite, chain, pu
   const rate = rateOf(t, elapsed);
   const reason = inTime(t, suite, tested, elapsed);
   const proven = reason !== 'too_slow' ? tested : kind === 'pow.mm' ? slowerClass(suite, tested, rate) : null;
-  return verdict(t, reason, { ...timed, rate, class: proven?.name ?? null });
+  const told = reason === 'too_slow' && isForgiven(t, suite, tested, elapsed) ? 'proven' : reason;
+  return verdict(t, told, { ...timed, rate, class: proven?.name ?? null });
 }
 
 function judgeFiles(t: Transcript, opening: Uint8Array | null, { chain, pulses }: JudgeContext, hash: Hash): Verdict {
