@@ -3,7 +3,7 @@
  * The files are put under their hashes first, so a tick that is cut off leaves nothing half said, and the next one says the same.
  */
 import { FULL_SCORE, FULL_SHARE, type Score } from '#protocol/audit.ts';
-import type { Summary, Weights } from '#protocol/epoch.ts';
+import type { CommitEpoch, Summary, Weights } from '#protocol/epoch.ts';
 import type { Bench } from '../bench.ts';
 import { EdgeError } from '../edge/request.ts';
 import type { EpochItem } from '../edge/feed.ts';
@@ -26,8 +26,9 @@ export async function closeEpoch(bench: Bench, epochs: readonly EpochItem[], epo
   const assembled = await assembleOf(bench, epochs, evidence);
   await feed.putFile(epoch, 'findings', assembled.findings.text);
   await feed.putFile(epoch, 'summary', assembled.summary.text);
-  const { findings, summary, weights } = assembled;
-  await unlessCommitted(feed.commit({ epoch, evidence: evidence.sha256, findings: findings.sha256, summary: summary.sha256, weights }));
+  const { findings, summary } = assembled;
+  const said = { epoch, evidence: evidence.sha256, findings: findings.sha256, summary: summary.sha256, weights: assembled.weights };
+  const weights = await committed(bench, said);
   await bench.edge.postScores(assembled.scores.map((score) => scoreOf(score, { epoch, round })));
   return { epoch, state: 'committed', weights };
 }
@@ -59,11 +60,26 @@ async function assembleOf(bench: Bench, epochs: readonly EpochItem[], evidence: 
   const [verdicts, observations, previous] = await Promise.all([
     verdictsOf(bench, evidence),
     bench.edge.observations(epoch),
-    fanOut(windowOf(epochs, epoch, scoring.window, seconds), (start) => summaryOf(bench, start)),
+    summariesOf(bench, windowOf(epochs, epoch, scoring.window, seconds)),
   ]);
   const chutes = new Map(evidence.instances.map((line) => [line.instance, line.chute]));
   const calls = callsOf(observations, (instance) => chutes.get(instance) ?? null);
-  return assemble({ evidence, verdicts, calls, previous: previous.filter((summary) => summary !== null), suite, scoring });
+  return assemble({ evidence, verdicts, calls, previous, suite, scoring });
+}
+
+/**
+ * This judge's, oldest first. What devices proved is in each and needed of the newest alone: without it a week of them fits into the memory
+ * of a Worker.
+ */
+async function summariesOf(bench: Bench, epochs: readonly number[]): Promise<Summary[]> {
+  const read = await fanOut(epochs, async (epoch) => {
+    const summary = await summaryOf(bench, epoch);
+    return summary && { ...summary, miners: summary.miners.map((miner) => ({ ...miner, rates: [] })) };
+  });
+  const known = read.filter((summary) => summary !== null).toSorted((a, b) => a.epoch - b.epoch);
+  const last = known.pop();
+  const newest = last === undefined ? null : await summaryOf(bench, last.epoch);
+  return newest === null ? known : [...known, newest];
 }
 
 /** Null: this judge said nothing for that epoch. */
@@ -76,11 +92,13 @@ async function summaryOf({ feed }: Bench, epoch: number): Promise<Summary | null
   }
 }
 
-/** Another tick of this judge was first: its word stands. */
-async function unlessCommitted(commit: Promise<void>): Promise<void> {
+/** The weights that stand: where another tick of this judge was first, its own, since what goes to the chain must be what was signed for. */
+async function committed({ feed }: Bench, commit: CommitEpoch): Promise<Weights> {
   try {
-    await commit;
+    await feed.commit(commit);
+    return commit.weights;
   } catch (error) {
     if (!(error instanceof EdgeError) || error.code !== 'already_committed') throw error;
+    return (await feed.judgement(commit.epoch))?.weights ?? commit.weights;
   }
 }

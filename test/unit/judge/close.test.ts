@@ -83,6 +83,14 @@ class Shelf {
 
 const AT = 1_800_000;
 const step = (shelf: Shelf) => doEpochs(shelf.bench(), AT);
+/** As a tick that began before another one committed. */
+const closing = async (shelf: Shelf) => {
+  const bench = shelf.bench();
+  const { judgement } = bench.feed;
+  let asked = 0;
+  const late = { ...bench.feed, judgement: async (epoch: number) => (asked++ === 0 ? null : judgement(epoch)) };
+  return (await doEpochs({ ...bench, feed: late }, AT)).closed;
+};
 
 test('a closed epoch is committed to with its files, and its weights go to the chain', async () => {
   const shelf = new Shelf();
@@ -127,7 +135,25 @@ test('another tick was first: its word stands, and nothing breaks', async () => 
   const shelf = new Shelf();
   shelf.close(60);
   shelf.failure = new EdgeError('/audit/epochs', 409, 'already_committed');
-  expect((await step(shelf)).closed).toMatchObject([{ epoch: 60, state: 'committed' }]);
+  shelf.commits.set(60, { epoch: 60, evidence: '', findings: '', summary: '', weights: { uids: [7], values: [65_535] } });
+  expect(await closing(shelf)).toMatchObject([{ epoch: 60, state: 'committed', weights: { uids: [7] } }]);
+});
+
+test('of the summaries before, the newest is whole: what devices proved lasts on', async () => {
+  const shelf = new Shelf();
+  const rates = [{ target: 'agt/d', rate: 5, rate_slot: 50, memory_mb: 0, memory_slot: 0, class: 'cpu' }];
+  const whole = ['proven', 'use', 'tests', 'tests_ok', 'calls', 'calls_ok', 'latency', 'timed'];
+  const miner = { hotkey: '5'.repeat(48), entity: '5'.repeat(48), ...Object.fromEntries(whole.map((name) => [name, 0])) };
+  for (const epoch of [60, 120]) {
+    shelf.close(epoch);
+    await step(shelf);
+  }
+  const commit = shelf.commits.get(120) ?? expect.fail();
+  const summary: object = JSON.parse(shelf.files.get(commit.summary) ?? '{}');
+  shelf.files.set(commit.summary, canonicalJson({ ...summary, miners: [{ ...miner, proven: '0', use: '0', clean: true, rates }] }));
+  shelf.close(180);
+  await step(shelf);
+  expect(shelf.files.get(shelf.commits.get(180)?.summary ?? '')).toContain('"target":"agt/d"');
 });
 
 test('what the chain shows is told once; what must wait is asked again, the newest first', async () => {
