@@ -8,7 +8,7 @@ import { event } from '../events.ts';
 import { edgeMac, type EdgeSecret } from '../gate/secrets.ts';
 import { canonicalJson, sha256Of } from '../protocol/canonical.ts';
 import { EPOCH_LIMITS, type EvidenceHead, type EvidenceLine } from '../protocol/epoch.ts';
-import { evidenceText, presenceLine, transcriptLine } from './lines.ts';
+import { EvidenceFile, presenceLine, transcriptLine } from './lines.ts';
 import type { Network } from './network.ts';
 
 /** Epochs that are closed by one cron. */
@@ -40,7 +40,7 @@ async function close({ base, network, put, secret }: Closing, start: number): Pr
   await db.beginEpoch(base, { start, seconds, suite: suite.name, previous, transcripts: EPOCH_LIMITS.transcripts });
   await db.trimPresence(base, { epoch: start, most: EPOCH_LIMITS.presence });
   const head = headOf(network, start, previous);
-  const bytes = new TextEncoder().encode(`${evidenceText(head, await collect(secret, base, head)).join('\n')}\n`);
+  const bytes = (await collect(secret, base, head)).bytes();
   const evidence = sha256Of(bytes);
   await put(evidence, bytes);
   await db.sealEpoch(base, { start, evidence, bytes: bytes.byteLength, forgetBefore: start - KEEP_SECONDS });
@@ -52,14 +52,14 @@ function headOf({ suite, epochSeconds, chain }: Network, epoch: number, previous
   return { t: 'head', v: 1, epoch, seconds: epochSeconds, suite: suite.name, suite_sha256, previous, beacon: chain.hash };
 }
 
-async function collect(secret: EdgeSecret, base: db.Database, { epoch, seconds }: EvidenceHead): Promise<EvidenceLine[]> {
-  const lines: EvidenceLine[] = [];
+/** Who was there comes last: a file that is full is closed all the same, and no epoch keeps those behind it waiting. */
+async function collect(secret: EdgeSecret, base: db.Database, head: EvidenceHead): Promise<EvidenceFile> {
+  const { epoch, seconds } = head;
+  const file = new EvidenceFile(head);
   let bad = 0;
   const take = (line: EvidenceLine | null): void => {
-    if (line === null) bad += 1;
-    else lines.push(line);
+    if (line === null || !file.add(line)) bad += 1;
   };
-  for await (const row of db.presenceOf(base, epoch)) take(presenceLine(row));
   const time = { fromMs: epoch * 1000, toMs: (epoch + seconds) * 1000 };
   for (const { account, ...use } of await db.useOf(base, { ...time, limit: EPOCH_LIMITS.uses }))
     take({ t: 'use', ...use, payer: await payerName(secret, epoch, account) });
@@ -67,8 +67,9 @@ async function collect(secret: EdgeSecret, base: db.Database, { epoch, seconds }
     take({ t: 'served', ...served, first_byte_ms: firstByteMs });
   for (const neuron of await db.neuronsNow(base, NEURONS)) take({ t: 'neuron', ...neuron });
   for await (const body of db.transcriptsOf(base, epoch)) take(transcriptLine(body));
+  for await (const row of db.presenceOf(base, epoch)) take(presenceLine(row));
   if (bad > 0) event('evidence_left_out', { epoch, lines: bad });
-  return lines;
+  return file;
 }
 
 /** Uids that a chain's weights can name. */

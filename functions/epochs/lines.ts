@@ -1,8 +1,9 @@
 /** The file of evidence out of what the record holds (pure): which lines, in which order, in which text. */
+import { utf8ToBytes } from '@noble/hashes/utils.js';
 import * as z from 'zod/mini';
 import { canonicalJson } from '../protocol/canonical.ts';
 import { transcriptSchema } from '../protocol/challenge/index.ts';
-import { evidenceLineSchema, type EvidenceHead, type EvidenceLine } from '../protocol/epoch.ts';
+import { EPOCH_LIMITS, evidenceLineSchema, type EvidenceHead, type EvidenceLine } from '../protocol/epoch.ts';
 
 /** Order of the kinds of lines; within a kind by what names a line. */
 const KINDS = ['head', 'presence', 'instance', 'use', 'served', 'neuron', 'transcript'] as const satisfies EvidenceLine['t'][];
@@ -36,12 +37,43 @@ export function transcriptLine(body: unknown): EvidenceLine | null {
   return parsed.success ? { t: 'transcript', ...parsed.data } : null;
 }
 
-/** The whole file: one canonical text per line. Each line once: of two of one name the first by text stays. */
-export function evidenceText(head: EvidenceHead, lines: readonly EvidenceLine[]): string[] {
-  const keyed = lines.map((line) => ({ kind: KINDS.indexOf(line.t), key: keyOf(line), text: canonicalJson(line) }));
-  keyed.sort((a, b) => a.kind - b.kind || compare(a.key, b.key) || compare(a.text, b.text));
-  const once = keyed.filter((line, k) => line.kind !== keyed[k - 1]?.kind || line.key !== keyed[k - 1]?.key);
-  return [canonicalJson(head), ...once.map((line) => line.text)];
+/**
+ * The file as it grows: one canonical text per line, in the order of the kinds. Only the texts are kept: what they are made of would
+ * not fit into a Worker beside them.
+ */
+export class EvidenceFile {
+  readonly #most: number;
+  readonly #lines: { kind: number; key: string; text: string }[] = [];
+  #bytes = 0;
+
+  /** Of at most so many bytes. */
+  constructor(head: EvidenceHead, most: number = EPOCH_LIMITS.evidenceBytes) {
+    this.#most = most;
+    this.add(head);
+  }
+
+  /** False: it has no room left. */
+  add(line: EvidenceLine): boolean {
+    const text = `${canonicalJson(line)}\n`;
+    const bytes = utf8ToBytes(text).length;
+    if (this.#bytes + bytes > this.#most) return false;
+    this.#bytes += bytes;
+    this.#lines.push({ kind: KINDS.indexOf(line.t), key: keyOf(line), text });
+    return true;
+  }
+
+  /** Each line once: of two of one name the first by text stays. */
+  bytes(): Uint8Array {
+    const lines = this.#lines.sort((a, b) => a.kind - b.kind || compare(a.key, b.key) || compare(a.text, b.text));
+    const file = new Uint8Array(this.#bytes);
+    const encoder = new TextEncoder();
+    let end = 0;
+    for (const [k, { kind, key, text }] of lines.entries()) {
+      const before = lines[k - 1];
+      if (before?.kind !== kind || before.key !== key) end += encoder.encodeInto(text, file.subarray(end)).written;
+    }
+    return file.subarray(0, end);
+  }
 }
 
 function lineOf(line: unknown): EvidenceLine | null {

@@ -9,7 +9,7 @@ import type { AddressInfo } from 'node:net';
 import { makeBeacon, type Beacon } from '../../../dev/beacon/beacon.ts';
 import { serveBeacon } from '../../../dev/beacon/server.ts';
 import { hotkeyOf } from '../../../dev/hotkeys.ts';
-import { evidenceText } from '../../../functions/epochs/lines.ts';
+import { EvidenceFile } from '../../../functions/epochs/lines.ts';
 import { canonicalJson, sha256Of } from '#protocol/canonical.ts';
 import {
   challengeSeed,
@@ -238,7 +238,9 @@ export async function publishEpoch(made: Made, tamper: (files: Published) => voi
 }
 
 function fileOf(head: EvidenceHead, lines: readonly EvidenceLine[]): Uint8Array {
-  return new TextEncoder().encode(`${evidenceText(head, lines).join('\n')}\n`);
+  const file = new EvidenceFile(head);
+  for (const line of lines) file.add(line);
+  return file.bytes();
 }
 
 interface StagedAgent {

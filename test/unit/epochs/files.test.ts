@@ -1,6 +1,6 @@
 /** Files of an epoch: canonical, ordered, bounded, and hostile ones refused with the place. */
 import { describe, expect, test } from 'vitest';
-import { evidenceText, presenceLine, transcriptLine } from '../../../functions/epochs/lines.ts';
+import { EvidenceFile, presenceLine, transcriptLine } from '../../../functions/epochs/lines.ts';
 import { canonicalJson, sha256Of } from '#protocol/canonical.ts';
 import type { EvidenceHead, EvidenceLine } from '#protocol/epoch.ts';
 import { FileError, readEvidence, readFindings } from '../../../validator-cron/epoch.ts';
@@ -26,7 +26,11 @@ const served = (letter: string, completed: number): EvidenceLine => ({
   first_byte_ms: null,
 });
 const bytes = (text: string) => new TextEncoder().encode(text);
-const fileOf = (lines: readonly EvidenceLine[]) => bytes(`${evidenceText(HEAD, lines).join('\n')}\n`);
+const fileOf = (lines: readonly EvidenceLine[]) => {
+  const file = new EvidenceFile(HEAD);
+  for (const line of lines) expect(file.add(line)).toBe(true);
+  return file.bytes();
+};
 
 test('one text for one value, whatever the order of its keys', () => {
   expect(canonicalJson({ b: [1, { d: null, c: 'x' }], a: undefined, A: true })).toBe('{"A":true,"b":[1,{"c":"x","d":null}]}');
@@ -45,6 +49,13 @@ test('any order of the lines is the same file, and a line of one name is in it o
     ['A', 1],
     ['B', 2],
   ]);
+});
+
+test('a file that is full takes no more and is a file', () => {
+  const most = fileOf([neuron(1), neuron(2)]).length;
+  const file = new EvidenceFile(HEAD, most);
+  expect([3, 1, 2].map((uid) => file.add(neuron(uid)))).toEqual([true, true, false]);
+  expect(readEvidence(file.bytes()).neurons.map((n) => n.uid)).toEqual([1, 3]);
 });
 
 test('rows that are no lines are left out', () => {
