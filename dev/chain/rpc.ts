@@ -71,7 +71,7 @@ export const METHODS: Record<string, Method> = {
   },
   state_call: (node, [name, args, hash]) => {
     const block = blockAt(node.chain, hash);
-    const api = APIS[textOf(name)];
+    const api = Object.hasOwn(APIS, textOf(name)) ? APIS[textOf(name)] : undefined;
     if (api === undefined) throw new RpcError(-32_000, `Client error: Execution failed: Exported method ${textOf(name)} is not found`);
     return hex(api(node, block, bytesOf(args)));
   },
@@ -91,7 +91,7 @@ const SUBSCRIPTIONS = [
 
 /** Throws `RpcError`. */
 export function answer(node: Node, method: string, params: Params): unknown {
-  const own = METHODS[method];
+  const own = Object.hasOwn(METHODS, method) ? METHODS[method] : undefined;
   if (own === undefined) throw new RpcError(-32_601, 'Method not found');
   try {
     return own(node, params);

@@ -92,8 +92,12 @@ async function serve(service: Service, request: IncomingMessage, response: Serve
       rpc(body, (method, params) => answer(service, method, params)),
     );
   } catch (error) {
-    if (!(error instanceof z.core.$ZodError)) throw error;
-    refuse(response, 400, error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join('; '));
+    if (error instanceof z.core.$ZodError)
+      return refuse(response, 400, error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join('; '));
+    // Who hung up in the middle of a request takes nobody with it.
+    if (!request.complete) return;
+    console.error(error);
+    refuse(response, 500, 'this stand-in failed; its log says how');
   }
 }
 
@@ -140,8 +144,9 @@ function one(body: unknown, answering: Answer) {
   try {
     return { jsonrpc: '2.0', id, result: answering(method, params) };
   } catch (error) {
-    if (!(error instanceof RpcError)) throw error;
-    return errorOf(id, error);
+    if (error instanceof RpcError) return errorOf(id, error);
+    console.error(error);
+    return errorOf(id, new RpcError(-32_603, 'Internal error'));
   }
 }
 
@@ -195,7 +200,8 @@ function parse(text: string): unknown {
 }
 
 function send(response: ServerResponse, body: unknown): void {
-  response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(body));
+  const text = JSON.stringify(body);
+  response.writeHead(200, { 'content-type': 'application/json' }).end(text);
 }
 
 function refuse(response: ServerResponse, status: number, why: string): void {

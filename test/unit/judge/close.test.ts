@@ -86,9 +86,8 @@ const step = (shelf: Shelf) => doEpochs(shelf.bench(), AT);
 /** As a tick that began before another one committed. */
 const closing = async (shelf: Shelf) => {
   const bench = shelf.bench();
-  const { judgement } = bench.feed;
   let asked = 0;
-  const late = { ...bench.feed, judgement: async (epoch: number) => (asked++ === 0 ? null : judgement(epoch)) };
+  const late = { ...bench.feed, judgement: async (epoch: number) => (asked++ === 0 ? null : bench.feed.judgement(epoch)) };
   return (await doEpochs({ ...bench, feed: late }, AT)).closed;
 };
 

@@ -1,4 +1,6 @@
 /** The stand-in on its port: a client library that knows nothing of it, plain JSON-RPC, the explorer, the faucet, and what breaks it. */
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import { ApiPromise, Keyring, WsProvider } from '@polkadot/api';
 import type { ApiOptions } from '@polkadot/api/types';
 import { afterEach, expect, test } from 'vitest';
@@ -33,6 +35,22 @@ async function ask(s: Served, method: string, ...params: unknown[]) {
   const reply = await post(s, { jsonrpc: '2.0', id: 1, method, params });
   return (await reply.json()) as { result?: unknown; error?: { code: number; message: string; data?: string } };
 }
+
+test('who hangs up in the middle of a request, or asks for what every object has, takes nobody with it', async () => {
+  const s = await served();
+  for (const method of ['constructor', 'toString', '__proto__'])
+    expect(await ask(s, method)).toMatchObject({ error: { code: -32_601, message: 'Method not found' } });
+  expect((await ask(s, 'state_call', 'constructor', '0x')).error?.message).toContain('constructor is not found');
+  const socket = connect(Number(new URL(s.url).port), '127.0.0.1');
+  socket.on('error', () => {});
+  await once(socket, 'connect');
+  socket.write('POST / HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 100\r\nexpect: 100-continue\r\n\r\n');
+  // It says that it reads: now it waits for what does not come.
+  await once(socket, 'data');
+  socket.resetAndDestroy();
+  await once(socket, 'close');
+  expect((await ask(s, 'system_chain')).result).toBe('Ripcord stand-in');
+});
 
 test('@polkadot/api connects, reads, and submits', async () => {
   const alice = new Keyring({ type: 'sr25519', ss58Format: 42 }).addFromUri('//Alice');
