@@ -103,6 +103,7 @@ export function lineOf(report: unknown, paint: Paint): string {
 }
 
 function epochsText(closed: readonly { state: string }[]): string {
-  const committed = closed.filter(({ state }) => state === 'committed').length;
-  return `${committed} committed${committed === closed.length ? '' : ', one waits for verdicts'}`;
+  const count = (of: string): number => closed.filter(({ state }) => state === of).length;
+  const passed = count('passed') === 0 ? '' : `, ${count('passed')} passed over`;
+  return `${count('committed')} committed${passed}${count('unjudged') === 0 ? '' : ', one waits for verdicts'}`;
 }

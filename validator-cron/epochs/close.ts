@@ -15,14 +15,17 @@ import { judgeOpen } from '../challenges/share.ts';
 import { callsOf } from './calls.ts';
 import { windowOf } from './due.ts';
 
-export type Closed = { epoch: number; state: 'committed'; weights: Weights } | { epoch: number; state: 'unjudged'; left: number };
+/** `unjudged`: so many verdicts are still missing, so many were given now. */
+export type Closed =
+  | { epoch: number; state: 'committed'; weights: Weights }
+  | { epoch: number; state: 'unjudged'; left: number; judged: number };
 
 /** Throws `EdgeError`, `BeaconError` or `FileError`. */
 export async function closeEpoch(bench: Bench, epochs: readonly EpochItem[], epoch: number, round: number): Promise<Closed> {
   const { feed } = bench;
   const evidence = readEvidence(await feed.evidence(epoch));
-  const left = await judgeMissing(bench, evidence);
-  if (left > 0) return { epoch, state: 'unjudged', left };
+  const { left, judged } = await judgeMissing(bench, evidence);
+  if (left > 0) return { epoch, state: 'unjudged', left, judged };
   const assembled = await assembleOf(bench, epochs, evidence);
   await feed.putFile(epoch, 'findings', assembled.findings.text);
   await feed.putFile(epoch, 'summary', assembled.summary.text);
@@ -39,12 +42,12 @@ function scoreOf(of: MinerScore, at: { epoch: number; round: number }): Score {
   return { hotkey, ...at, score: Math.floor(share / (FULL_SHARE / FULL_SCORE)), parts };
 }
 
-/** How many are still without a verdict. */
-async function judgeMissing(bench: Bench, evidence: Evidence): Promise<number> {
+/** How many got their verdict now, and how many are still without one. */
+async function judgeMissing(bench: Bench, evidence: Evidence): Promise<{ left: number; judged: number }> {
   const { transcripts } = evidence;
   const judged = new Set((await verdictsOf(bench, evidence)).map((v) => v.id));
-  if (transcripts.every((t) => judged.has(t.id))) return 0;
-  return (await judgeOpen(bench, transcripts, judged)).left;
+  if (transcripts.every((t) => judged.has(t.id))) return { left: 0, judged: 0 };
+  return judgeOpen(bench, transcripts, judged);
 }
 
 async function verdictsOf({ feed }: Bench, { transcripts }: Evidence) {

@@ -5,6 +5,8 @@ import type { EpochItem } from '../edge/feed.ts';
 export const BACK = 24;
 /** Epochs of one tick. */
 export const AT_ONCE = 2;
+/** Newer ones that wait behind an epoch which cannot be judged, before it is passed over. */
+export const PATIENCE = 6;
 
 /** Those whose evidence is closed, newest first, as far back as a judge goes. */
 export function closed(epochs: readonly EpochItem[]): number[] {

@@ -7,6 +7,7 @@ import { makeBench, type Bench } from '../../../validator-cron/bench.ts';
 import type { PostReport } from '../../../validator-cron/chain/post.ts';
 import { readConfig } from '../../../validator-cron/config.ts';
 import { EdgeError } from '../../../validator-cron/edge/request.ts';
+import { PATIENCE } from '../../../validator-cron/epochs/due.ts';
 import { doEpochs } from '../../../validator-cron/epochs/step.ts';
 import { BEACON } from './stand-in-beacon.ts';
 
@@ -118,6 +119,22 @@ test('a judge that was away goes through what it missed, oldest first, a few in 
   const closed = [await step(shelf), await step(shelf), await step(shelf)].map((done) => done.closed.map((of) => of.epoch));
   expect(closed).toEqual([[60, 120], [180, 240], [300]]);
   expect((await step(shelf)).closed).toEqual([]);
+});
+
+test('one whose evidence is lost is waited for, and passed over when others wait behind it; it does not come in between later', async () => {
+  const shelf = new Shelf();
+  for (let epoch = 60; epoch <= 60 * PATIENCE; epoch += 60) shelf.close(epoch);
+  const evidence = shelf.evidence.get(60) ?? expect.fail();
+  shelf.evidence.set(60, new Uint8Array());
+  await expect(step(shelf)).rejects.toThrow('the head is expected');
+  shelf.close(60 * (PATIENCE + 1));
+  expect((await step(shelf)).closed).toMatchObject([
+    { epoch: 60, state: 'passed', why: expect.stringContaining('the head is expected') },
+    { epoch: 120, state: 'committed' },
+    { epoch: 180, state: 'committed' },
+  ]);
+  shelf.evidence.set(60, evidence);
+  expect((await step(shelf)).closed.map(({ epoch }) => epoch)).toEqual([240, 300]);
 });
 
 test('a tick that is cut off says nothing half; the next one says the same', async () => {
