@@ -7,6 +7,7 @@ import { parseArgs } from 'node:util';
 import { measureVerifier, missed } from './bench/proofs/proofs.ts';
 import { canaryFigures } from './cheats/canaries.ts';
 import { countCheats, countHonest } from './cheats/count.ts';
+import { interferenceFigures } from './cheats/interference.ts';
 import { bank } from './network/bank/bank.ts';
 import { outage } from './network/bank/outage.ts';
 import { injustice, judged } from './network/judged/judged.ts';
@@ -36,6 +37,8 @@ const MARKETS = [
 const CHALLENGES = { cheats: 200, honest: 10_000 };
 /** Wald's test alone, and whole comparisons of each kind of suspect. */
 const CANARIES = { decisions: 400_000, sessions: 1_000 };
+/** Instances of each kind that are put under load, up to three times each. */
+const LOADED = 10_000;
 /** Milliseconds in which an hour of 256 miners is judged again on two threads, its download apart. */
 const REPLAY_MS = 60_000;
 /** Paid calls of the bank test. */
@@ -119,6 +122,12 @@ const proofs: Record<string, () => Promise<Outcome>> = {
       decisions.same.other <= CANARIES.decisions / 5_000 && decisions.other.same + decisions.other.undecided <= CANARIES.decisions / 80;
     const right = sessions.honest.swapped === 0 && [sessions.other_model, sessions.coarser_weights].every((s) => s.swapped === s.sessions);
     return { ok: bounded && right, figures: { ...figures } };
+  },
+  /** Trials of answers beside proofs, on a model of devices that nobody has calibrated. */
+  async interfere() {
+    const figures = interferenceFigures(LOADED, seed);
+    const { honest, reseller, busy_reseller: busy } = figures;
+    return { ok: honest.faults <= LOADED / 1_000 && reseller.faults === LOADED && busy.faults === LOADED, figures: { ...figures } };
   },
   async replay() {
     const { code, output } = await run(['test/harness/epoch/replay.ts', '--miners', '256']);

@@ -48,6 +48,15 @@ describe('the window', () => {
     expect(judge(transcript, bytes)).toMatchObject({ reason, elapsed_ms: afterMs, class: of });
   });
 
+  it.each([
+    [5_101, 'proven', null],
+    [15_300, 'proven', null],
+    [15_301, 'too_slow', null],
+  ] as const)('out of turn, under the load of a judge, at %d ms: %s, and of no better class than its rate', (afterMs, reason, of) => {
+    const { transcript, bytes } = after(afterMs);
+    expect(judge({ ...transcript, scheduled: false }, bytes)).toMatchObject({ reason, elapsed_ms: afterMs, class: of });
+  });
+
   it('credits no more than 300 ms of a round trip', () => {
     const { transcript, bytes } = after(5_101, 9_000);
     expect(judge(transcript, bytes)).toMatchObject({ reason: 'too_slow', elapsed_ms: 5_101 });

@@ -15,7 +15,7 @@ import { hotkeyFromSeed, signedHeaders, type Hotkey } from '../../../validator-c
 
 const record = vi.hoisted(() => ({
   agents: [] as { id: string; hotkey: string; inventory: unknown; lastSeenAt: Date }[],
-  observations: new Map<string, unknown>(),
+  observations: new Map<string, StoredObservation>(),
   scores: [] as (Score & { judge: string })[],
 }));
 
@@ -29,7 +29,8 @@ vi.mock('#db', () => ({
   readEmission: async () => ({ last: 1n, total: 2n, epochs: 3 }),
   listAnswering: async () => new Map([[MINER, ['agt_quiet']]]),
   insertObservations: async (_: unknown, items: StoredObservation[]) => items.forEach((o) => record.observations.set(o.id, o)),
-  listObservations: async () => [...record.observations.values()],
+  listObservations: async (_: unknown, { types }: { types?: string[] }) =>
+    [...record.observations.values()].filter((o) => types?.includes(o.type) ?? true),
   insertScores: async (_: unknown, judge: string, items: Score[]) => record.scores.push(...items.map((s) => ({ ...s, judge }))),
   newestEpoch: async () => record.scores.at(-1)?.epoch ?? null,
   readScores: async (_: unknown, ask: { epoch: number }) => record.scores.filter((s) => s.epoch === ask.epoch),
@@ -206,6 +207,21 @@ test('an observation is stored under the judge that signed', async () => {
     items: [{ ...observation(), at: expect.any(Number), judge: judge.ss58 }],
     next: null,
   });
+});
+
+test('both steps of a trial are stored, and found by their type', async () => {
+  const pace = { tokens: 60, ms: 2_000 };
+  const { round } = observation();
+  const step = (type: 'load' | 'interfere', of: Partial<Observation>) =>
+    observation({ type, id: observationId({ judge: judge.ss58, type, round, target: 'ins_1' }), round, ...of });
+  const load = step('load', { ok: false, reason: 'loaded', compared: { from: 1, step: 250, tokens: [1, 2], proofs: ['chl_1'] } });
+  const decided = step('interfere', {
+    reason: 'interferes',
+    compared: { end: 'together', device: 'agt_1/gpu0', idle: 9, loaded: 5, before: pace, during: pace },
+  });
+  expect((await post(signed(judge, '/audit/observations', { items: [observation(), load, decided] }))).status).toBe(200);
+  expect((await get('/audit/observations?epoch=0&types=load,interfere')).json).toMatchObject({ items: [load, decided] });
+  expect((await get('/audit/observations?epoch=0&types=load,nothing')).status).toBe(400);
 });
 
 test.for<[string, Partial<Observation>]>([

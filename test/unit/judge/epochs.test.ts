@@ -71,6 +71,19 @@ test('calls by miner: what went well, the middle times, swapped chutes by name; 
   expect(callsOf(own.toReversed(), chuteOf)).toEqual(due);
 });
 
+test('a trial that is decided counts as one canary more; its load, and one that is open, as none', () => {
+  const trial = { first_byte_ms: null, value_ms: null };
+  const own = [
+    anObservation({ id: '1', first_byte_ms: 100 }),
+    anObservation({ id: '2', type: 'load', reason: 'loaded', ...trial }),
+    anObservation({ id: '3', type: 'interfere', reason: 'interferes', ok: true, ...trial }),
+    anObservation({ id: '4', type: 'interfere', reason: 'apart', ...trial }),
+    anObservation({ id: '5', type: 'interfere', reason: 'unconfirmed', ...trial }),
+    anObservation({ id: '6', type: 'interfere', reason: 'unmeasured', ...trial }),
+  ];
+  expect(callsOf(own, () => null)).toMatchObject([{ canaries: 3, canaries_ok: 2, first_byte_ms: 100, swapped: [] }]);
+});
+
 test('coverage names what is missing, a few of it', () => {
   const due = Array.from({ length: 9 }, (_, i) => ({ id: `chl_${i}`, kind: 'pow.mm' as const, target: 'a/b', slot: 0 }));
   expect(coverageOf(20, due, new Set(['chl_0', 'chl_1', 'chl_x']), new Set(['chl_1', 'chl_x']))).toEqual({
