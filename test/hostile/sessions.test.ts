@@ -4,6 +4,7 @@ import { CLOSE, LIMITS, LOGIN_HEADER, loginText, type ChallengeReply, type Login
 import { edgeMac } from '../../functions/gate/secrets.ts';
 import type { Hotkey } from '../../miner-agent/identity/hotkey.ts';
 import { makeSessionKeys } from '../../miner-agent/identity/session.ts';
+import { until } from '../harness/until.ts';
 import { RawAgent, Refused, data, end, json, newHotkey } from './raw-agent.ts';
 import { Stage, edge, openAiCode, problemCode } from './stage.ts';
 
@@ -167,4 +168,17 @@ describe('one agent, two sessions', () => {
       agent.close();
     }
   });
+});
+
+test('a session is over when its key is: whoever is looked at then has to log in again', async () => {
+  const mine = newHotkey();
+  const agent = await RawAgent.dial(edge.api, encode(await loginOf(mine, { expires: Date.now() + 500 })));
+  let closed = false;
+  void agent.closed.then(() => (closed = true));
+  agent.hello();
+  await until('it is let go', async () => {
+    await (await fetch(`${edge.api}/miners/${mine.ss58}`)).body?.cancel();
+    return closed;
+  });
+  expect(await agent.closed).toBe(CLOSE.goaway);
 });
