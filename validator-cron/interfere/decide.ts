@@ -9,13 +9,13 @@ import { median } from '../median.ts';
 const RATE_LEFT = 750;
 const TOKENS_LEFT = 850;
 /** Proofs without load that a device must have. */
-export const LEAST_PROOFS = 3;
+const LEAST_PROOFS = 3;
 /** Milliseconds of load before the work, and during it; and tokens before it. */
 const LEAST_BEFORE_MS = 2_000;
 const LEAST_DURING_MS = 1_000;
 const LEAST_TOKENS = 40;
 /** Milliseconds until all answers of a load are under way. */
-export const WARM_MS = 2_000;
+const WARM_MS = 2_000;
 
 type Pace = Interference['before'];
 type End = Interference['end'];
