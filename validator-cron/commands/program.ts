@@ -2,6 +2,7 @@
 import { styleText } from 'node:util';
 import { Command, CommanderError } from 'commander';
 import { EXIT, Failure, failureJson, type ExitCode } from '../../cli/failure.ts';
+import { printable } from '../../cli/io.ts';
 import { lineOf, StartFailure } from '../../dev/failure.ts';
 import { makeBench } from '../bench.ts';
 import { readSettings } from './settings.ts';
@@ -96,6 +97,6 @@ function failureOf(error: unknown): Failure {
 
 function fail(failure: Failure, terminal: Terminal, json: boolean): ExitCode {
   const hint = failure.detail.hint === undefined ? '' : `${failure.detail.hint}\n`;
-  terminal.err(json ? `${failureJson(failure)}\n` : `${failure.message}\n${hint}`);
+  terminal.err(json ? `${failureJson(failure)}\n` : printable(`${failure.message}\n${hint}`));
   return failure.exit;
 }

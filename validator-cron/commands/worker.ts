@@ -4,6 +4,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import * as z from 'zod/mini';
 import { EXIT, Failure } from '../../cli/failure.ts';
+import { printable } from '../../cli/io.ts';
 import { startTicker } from '../../dev/cron.ts';
 import { makeLeash } from '../../dev/leash.ts';
 import { JUDGE } from '../../dev/network.ts';
@@ -97,8 +98,8 @@ export function lineOf(report: unknown, paint: Paint): string {
     ...(verdicts === null ? [] : [`verdicts    ${verdicts.judged} given, ${verdicts.left} left`]),
     ...(calls === null ? [] : [`calls       ${calls.ok} of ${calls.observations} good`]),
     ...(epochs === null ? [] : [`epochs      ${epochsText(epochs.closed)}`]),
-    ...(epochs?.weights == null ? [] : [`weights     ${epochs.weights.state}: ${epochs.weights.why}`]),
-    ...failures.map(({ part, reason }) => paint('red', `${part.padEnd(11)} failed: ${reason}`)),
+    ...(epochs?.weights == null ? [] : [`weights     ${epochs.weights.state}: ${printable(epochs.weights.why)}`]),
+    ...failures.map(({ part, reason }) => paint('red', `${part.padEnd(11)} failed: ${printable(reason)}`)),
   ].join('\n');
 }
 

@@ -141,7 +141,7 @@ async function verify(edge: Edge, ask: VerifyAsk, target: Target, pool: Pool): P
     pathOf: (t) => (t.opening === null ? null : files.pathOf(t.opening.sha256)),
     seen: (done) => ask.progress(`judged ${done} of ${part.length}`),
   });
-  const rejudged = ask.window ? await windowAgain(edge, ask, previous) : 0;
+  const rejudged = ask.window ? await windowAgain(edge, { ...ask, judge: judgement.judge }, previous) : 0;
   const difference = differenceOf(target, own, again.verdicts, previous);
   const onChain = difference === null && ask.chain !== null ? await compareWithChain(ask.chain, info.chain, judgement) : null;
   const chainSays = onChain === null || onChain.same ? null : onChain.difference;

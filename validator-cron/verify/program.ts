@@ -4,6 +4,7 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { styleText } from 'node:util';
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
+import { printable } from '../../cli/io.ts';
 import { FileError } from '../epoch.ts';
 import { Edge } from './edge.ts';
 import { verifyEpoch } from './epoch.ts';
@@ -112,7 +113,7 @@ async function epochCommand(epoch: number, options: EpochOptions, terminal: Term
     });
     done();
     if (options.json === true) terminal.out(`${JSON.stringify(report)}\n`);
-    else terminal.out(`${coloured(show(report), report.difference, terminal).join('\n')}\n`);
+    else terminal.out(`${coloured(show(report).map(printable), report.difference, terminal).join('\n')}\n`);
     return report.outcome === 'identical' ? EXIT.identical : EXIT.different;
   } finally {
     done();
@@ -121,7 +122,9 @@ async function epochCommand(epoch: number, options: EpochOptions, terminal: Term
 
 async function transcriptCommand(id: string, options: Options, terminal: Terminal): Promise<void> {
   const { transcript, verdict } = await verifyTranscript(new Edge(originOf(options.api), terminal.signal), id, common(options, terminal));
-  terminal.out(options.json === true ? `${JSON.stringify({ transcript, verdict })}\n` : `${showVerdict(transcript, verdict).join('\n')}\n`);
+  terminal.out(
+    options.json === true ? `${JSON.stringify({ transcript, verdict })}\n` : `${printable(showVerdict(transcript, verdict).join('\n'))}\n`,
+  );
 }
 
 function common(options: Options, { env, signal }: Terminal) {
@@ -175,7 +178,7 @@ function fail(error: unknown, terminal: Terminal, json: boolean): ExitCode {
 
   function tell(code: ExitCode, name: string, message: string, hint: string, difference: Difference | null): ExitCode {
     if (json) terminal.out(`${JSON.stringify({ outcome: name, message, hint, difference })}\n`);
-    else terminal.err(`ripcord-verify: ${message}\n${hint === '' ? '' : `${hint}\n`}`);
+    else terminal.err(printable(`ripcord-verify: ${message}\n${hint === '' ? '' : `${hint}\n`}`));
     return code;
   }
 }

@@ -56,11 +56,11 @@ test('a tick for people: an epoch that waits for verdicts is none that was commi
     verdicts: { judged: 0, left: 22 },
     calls: null,
     epochs: { closed: states.map((state) => ({ state })), weights: null },
-    failures: [{ part: 'calls', reason: 'x answered 403' }],
+    failures: [{ part: 'calls', reason: 'x \u001b[2Janswered 403' }],
   });
   const plain = (_: string, text: string) => text;
   expect(lineOf(report('committed', 'unjudged'), plain)).toContain(
-    'epochs      1 committed, one waits for verdicts\ncalls       failed: x',
+    'epochs      1 committed, one waits for verdicts\ncalls       failed: x [2Janswered',
   );
   expect(lineOf(report(), plain)).toContain('epochs      0 committed\n');
 });

@@ -38,7 +38,11 @@ async function stage(tamper?: (files: Published) => void): Promise<Stage> {
   return published;
 }
 
-async function verify(of: Stage, ...more: string[]): Promise<{ code: number; out: string; err: string }> {
+function verify(of: Stage, ...more: string[]): Promise<{ code: number; out: string; err: string }> {
+  return ran(of, 'epoch', String(of.epoch), '--threads', '1', ...more);
+}
+
+async function ran(of: Stage, ...argv: string[]): Promise<{ code: number; out: string; err: string }> {
   const said = { out: '', err: '' };
   const terminal = {
     out: (text: string) => void (said.out += text),
@@ -48,8 +52,10 @@ async function verify(of: Stage, ...more: string[]): Promise<{ code: number; out
     env: {},
     signal: new AbortController().signal,
   };
-  const argv = ['epoch', String(of.epoch), '--api', of.api, '--cache', join(folder, 'cache'), '--threads', '1', ...more];
-  return { code: await run(argv, terminal), ...said };
+  return {
+    code: await run([...argv, '--api', of.api, ...(argv.includes('--cache') ? [] : ['--cache', join(folder, 'cache')])], terminal),
+    ...said,
+  };
 }
 
 describe('an epoch as it should be', () => {
@@ -76,6 +82,18 @@ describe('an epoch as it should be', () => {
     expect(code).toBe(3);
     expect(err).toContain('No such judge has committed');
   });
+});
+
+test('one challenge judged again; what a miner wrote moves no cursor', async () => {
+  let id = '';
+  const told = await stage(({ lines }) => {
+    for (const line of lines)
+      if (line.t === 'transcript' && line.end === 'declined') ({ id } = Object.assign(line, { declined: 'no \u001b[2J\u009b2Jway' }));
+  });
+  const { code, out, err } = await ran(told, 'transcript', id);
+  expect({ code, err }).toEqual({ code: 0, err: '' });
+  expect(out).toContain('ended      declined: no [2J2Jway\n');
+  expect(out).toContain('verdict    soft: unproven.');
 });
 
 describe('one number that does not follow', () => {
