@@ -51,6 +51,14 @@ export async function listAgents(db: Database, ask: { after?: string; limit?: nu
     .limit(limit);
 }
 
+/** Ids, after the id `after`, of all agents of a hotkey that may be here. */
+export async function agentsHere(db: Database, ask: { hotkey: string; after: string; limit: number }): Promise<string[]> {
+  const result = await db.execute(sql`
+    select id from agents where hotkey = ${ask.hotkey} and id > ${ask.after} and last_seen_at > now() - ${SEEN_MS} * interval '1 millisecond'
+    order by id limit ${ask.limit}`);
+  return rowsOf(result).map((row) => String(row['id']));
+}
+
 export async function listAgentsOf(db: Database, hotkey: string) {
   return db.select().from(agents).where(eq(agents.hotkey, hotkey)).orderBy(agents.id).limit(1000);
 }

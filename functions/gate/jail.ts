@@ -5,8 +5,10 @@ import { event, whyOf } from '../events.ts';
 import type { Verdict } from '../protocol/challenge/verdict.ts';
 import { minerStub } from '../stubs.ts';
 
-/** Objects told at once. */
-const AT_ONCE = 16;
+/** Objects told at once, agents of one page, and of one hotkey at most: names that were never here since are not among them. */
+const AT_ONCE = 32;
+const PAGE = 1_000;
+const AGENTS = 20_000;
 /** Milliseconds for which housekeeping tells it again: whoever was not reached, or logged in meanwhile. */
 const AGAIN_MS = 600_000;
 /** Hotkeys told again by one cron. */
@@ -33,9 +35,13 @@ export async function tellJails(env: Env): Promise<number> {
 async function carryOut(env: Env, base: db.Database, jail: db.Jail): Promise<void> {
   const { hotkey, challengeId, reason } = jail;
   await db.forfeit(base, { hotkey, reason: `challenge ${challengeId}: ${reason}`, ref: challengeId });
-  const agents = await db.listAgentsOf(base, hotkey);
-  for (let at = 0; at < agents.length; at += AT_ONCE) {
-    await Promise.all(agents.slice(at, at + AT_ONCE).map(({ id }) => tell(env, id, jail.until.getTime())));
+  for (let after = '', told = 0; told < AGENTS; told += PAGE) {
+    const agents = await db.agentsHere(base, { hotkey, after, limit: PAGE });
+    for (let at = 0; at < agents.length; at += AT_ONCE) {
+      await Promise.all(agents.slice(at, at + AT_ONCE).map((id) => tell(env, id, jail.until.getTime())));
+    }
+    if (agents.length < PAGE) return;
+    after = agents.at(-1) ?? '';
   }
 }
 

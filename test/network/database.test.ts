@@ -125,6 +125,8 @@ test('miners: agents and what they did lately', async () => {
   await db.upsertAgent(d, { agent: 'agt_3', hotkey: '5N', inventory: {} });
   expect((await db.listAgents(d)).map((a) => a.id)).toEqual(['agt_1', 'agt_2', 'agt_3']);
   expect((await db.listAgents(d, { after: 'agt_1', limit: 1 })).map((a) => a.id)).toEqual(['agt_2']);
+  expect(await db.agentsHere(d, { hotkey: '5M', after: '', limit: 1 })).toEqual(['agt_1']);
+  expect(await db.agentsHere(d, { hotkey: '5M', after: 'agt_1', limit: 9 })).toEqual(['agt_2']);
   expect((await db.listAgents(d, { perHotkey: 1 })).map((a) => a.id)).toEqual(['agt_1', 'agt_3']);
   expect(await db.listAgentsOf(d, '5M')).toMatchObject([{ id: 'agt_1', inventory: { devices: [1] } }, { id: 'agt_2' }]);
   expect(await db.listMiners(d)).toMatchObject([
@@ -159,6 +161,10 @@ test('observations and scores: once, by page, the newer round wins', async () =>
   expect(await db.listObservations(d, { epoch: 3600, limit: 10 })).toEqual([observation, { ...observation, id: 'obs_2', judge: '5K' }]);
   expect((await db.listObservations(d, { epoch: 3600, after: 'obs_1', limit: 10 })).map((o) => o.id)).toEqual(['obs_2']);
   expect(await db.listObservations(d, { epoch: 3600, judge: '5J', hotkey: '5N', limit: 10 })).toEqual([]);
+  const compared = { from: 1, step: 250, tokens: [1, 2], proofs: ['chl_1'] };
+  const load = { ...observation, id: 'obs_3', type: 'load' as const, instance: 'ins_1', ok: false, reason: 'loaded' as const, compared };
+  await db.insertObservations(d, [load]);
+  expect(await db.listObservations(d, { epoch: 3600, types: ['load', 'interfere'], limit: 10 })).toEqual([load]);
   const parts = { share: 9, capacity: 8, use: 0, quality: 4, tests: 5, calls: 6, latency: 7, clean: true };
   const score = { hotkey: '5M', epoch: 3600, round: 61, score: 900_000, parts };
   await db.insertScores(d, '5J', [score]);
