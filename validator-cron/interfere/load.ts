@@ -24,9 +24,9 @@ export const CLOCK: Clock = {
   now: () => Date.now(),
   until: (at, signal) =>
     new Promise((resolve) => {
-      const timer = setTimeout(resolve, Math.max(0, at - Date.now()));
-      signal.addEventListener('abort', () => (clearTimeout(timer), resolve()), { once: true });
-      if (signal.aborted) resolve();
+      const timer = setTimeout(resolve, signal.aborted ? 0 : Math.max(0, at - Date.now()));
+      const end = () => (clearTimeout(timer), resolve());
+      signal.addEventListener('abort', end, { once: true });
     }),
 };
 
