@@ -2,8 +2,6 @@
 import { slotOf } from '#protocol/challenge/index.ts';
 import type { Bench } from '../bench.ts';
 import type { EpochItem, Judgement } from '../edge/feed.ts';
-import { EdgeError } from '../edge/request.ts';
-import { FileError } from '../epoch.ts';
 import { closeEpoch, type Closed } from './close.ts';
 import { AT_ONCE, closed, PATIENCE } from './due.ts';
 
@@ -48,8 +46,8 @@ async function attempt(close: () => Promise<Closed>, epoch: number, mayPass: boo
     if (came.state !== 'unjudged' || came.judged > 0 || !mayPass) return came;
     return { epoch, state: 'passed', why: `${came.left} challenges cannot be judged` };
   } catch (error) {
-    if (!mayPass || !(error instanceof EdgeError || error instanceof FileError)) throw error;
-    return { epoch, state: 'passed', why: error.message };
+    if (!mayPass) throw error;
+    return { epoch, state: 'passed', why: error instanceof Error ? error.message : 'unknown' };
   }
 }
 
