@@ -30,7 +30,8 @@ export async function evidenceBefore(db: Database, start: number): Promise<strin
 
 /**
  * Begins to close an epoch: from here on it is settled which transcripts are in its evidence, namely all that ended before it did and
- * are in none. Whoever begins again finds it begun and makes the same file.
+ * are in none. Where there are too many, each hotkey has its turn, with what was due first: who names a thousand devices and declines
+ * for them pushes nobody's flash into the next file. Whoever begins again finds it begun and makes the same file.
  */
 export async function beginEpoch(
   db: Database,
@@ -43,8 +44,10 @@ export async function beginEpoch(
     )
     update transcripts set epoch = ${of.start}::bigint from begun
     where id in (
-      select id from transcripts where ended and epoch is null and ended_at < ${new Date((of.start + of.seconds) * 1000)}
-      order by ended_at, id limit ${of.transcripts}
+      select id from (
+        select id, ended_at, row_number() over (partition by hotkey order by body ->> 'scheduled' desc nulls last, ended_at, id) as turn
+        from transcripts where ended and epoch is null and ended_at < ${new Date((of.start + of.seconds) * 1000)}
+      ) t order by turn, ended_at, id limit ${of.transcripts}
     )`);
 }
 

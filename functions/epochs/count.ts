@@ -1,5 +1,6 @@
 /** Who counts as there in a slot (pure): devices of connected agents, what runs on them, and how much of it their chutes want. */
 import type { Inventory } from '#protocol';
+import { inTurns } from '../protocol/in-turns.ts';
 
 /** An agent as its Miner object tells it. */
 export interface Seen {
@@ -57,17 +58,7 @@ export function sightings(agents: readonly Seen[], wanted: ReadonlyMap<string, W
 
 /** At most so many; where there are more, each hotkey has as many as any other: whoever names the most crowds out nobody else. */
 export function shared(seen: readonly Sighting[], most: number): Sighting[] {
-  if (seen.length <= most) return [...seen];
-  const counts = new Map<string, number>();
-  const placed = seen.map((one) => {
-    const turn = counts.get(one.hotkey) ?? 0;
-    counts.set(one.hotkey, turn + 1);
-    return { one, turn };
-  });
-  return placed
-    .sort((a, b) => a.turn - b.turn)
-    .slice(0, most)
-    .map(({ one }) => one);
+  return seen.length <= most ? [...seen] : inTurns(seen, (one) => one.hotkey).slice(0, most);
 }
 
 /** Thousandths of one live instance that its chute wants: all are alike, so that it does not matter whose is whose. */

@@ -1,5 +1,6 @@
 /** Asks the edge to run what is due. Whoever asks first starts it, so many judges cost a device no more than one. */
 import { drawingRound, due, slotOf, type Due } from '#protocol/challenge/index.ts';
+import { inTurns } from '#protocol/in-turns.ts';
 import type { TargetItem } from '#protocol/judging.ts';
 import type { Bench } from '../bench.ts';
 
@@ -19,9 +20,14 @@ export async function askDue(bench: Bench, atMs: number): Promise<Asked> {
   return asked;
 }
 
-/** Who was not there yet is not due, nor what is known to have nothing to prove. */
+/**
+ * Who was not there yet is not due, nor what is known to have nothing to prove. Agent by agent, each hotkey's in its turn: in a flash
+ * nobody is asked late because of another's thousand names.
+ */
 export async function dueIn({ beacon, config: { suite } }: Bench, slot: number, targets: readonly TargetItem[]): Promise<Due[]> {
   const { randomness } = await beacon.pulse(drawingRound(beacon.chain, slot));
   const there = new Map(targets.filter((target) => target.since <= slot).map((target) => [target.target, target]));
-  return due(suite, slot, randomness, [...there.values()]).filter(({ kind, target }) => there.get(target)?.kinds?.includes(kind) ?? true);
+  const byAgent = [...Map.groupBy(there.values(), (target) => target.agent).values()];
+  const inOrder = inTurns(byAgent, ([first]) => first?.hotkey ?? '').flat();
+  return due(suite, slot, randomness, inOrder).filter(({ kind, target }) => there.get(target)?.kinds?.includes(kind) ?? true);
 }

@@ -106,6 +106,26 @@ test('a transcript is in the evidence of one epoch, the first that is closed aft
   ]);
 });
 
+test('where there are more than fit, each hotkey has its turn, with what was due first', async () => {
+  const start = START - 10 * HOUR;
+  const rows: [string, string, boolean][] = [
+    ...[1, 2, 3, 4].map((k): [string, string, boolean] => [`chl_b${k}`, 'B', true]),
+    ['chl_z_repeat', 'Z', false],
+    ['chl_z_due', 'Z', true],
+  ];
+  for (const [at, [id, of, scheduled]] of rows.entries())
+    await books.sql(
+      `insert into transcripts (id, kind, target, agent_id, hotkey, slot, body, ended, seq, ended_at)
+       values ($1, 'pow.mm', 't', 'agt', $2, $3, $4, true, 1, to_timestamp($5))`,
+      [id, of, start, { scheduled }, start + at],
+    );
+  await db.beginEpoch(books.d, { start, seconds: HOUR, suite: 'development', previous: db.NO_HASH, transcripts: 3 });
+  const claimed = await books.sql('select id from transcripts where epoch = $1 order by id', [start]);
+  expect(claimed.map((row) => row['id'])).toEqual(['chl_b1', 'chl_b2', 'chl_z_due']);
+  await books.sql('delete from transcripts where slot = $1', [start]);
+  await books.sql('delete from epochs where start = $1', [start]);
+});
+
 test('what payers spent: by other names, linked where payer and miner are one on the chain', async () => {
   const at = START + 4 * HOUR;
   await db.insertAccount(books.d, { id: 'acc_own', hotkey: hotkey('P'), handle: 'own' });

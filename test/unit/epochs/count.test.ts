@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { needOf, shared, sightings, type Seen, type SeenInstance } from '../../../functions/epochs/count.ts';
 import { epochAt, networkOf } from '../../../functions/epochs/network.ts';
+import { inTurns } from '#protocol/in-turns.ts';
 
 const gpu = (id: string) => ({ id, kind: 'gpu' as const, name: 'a gpu', memoryMb: 1024 });
 const instance = (name: string, state: SeenInstance['state'], devices?: string[]): SeenInstance => ({
@@ -74,4 +75,9 @@ test('who names the most crowds out nobody else', () => {
   expect(some.filter((s) => s.hotkey === '5Honest').map((s) => s.target)).toEqual(['agt_z/gpu0', 'agt_z/gpu1', 'ins_z']);
   expect(some).toHaveLength(10);
   expect(shared(all, all.length)).toEqual(all);
+});
+
+test('in turns: everybody’s first before anybody’s second, in the order they have', () => {
+  expect(inTurns(['a1', 'a2', 'a3', 'b1', 'c1', 'b2'], (name) => name.slice(0, 1))).toEqual(['a1', 'b1', 'c1', 'a2', 'b2', 'a3']);
+  expect(inTurns([], String)).toEqual([]);
 });
