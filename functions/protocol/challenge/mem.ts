@@ -52,7 +52,7 @@ export function memSamples(profile: MemProfile, root: string, randomness: string
 /** The work itself. `onStep` hears of the memory that is filled, then of every checkpoint; what it throws ends the work. */
 export function proveMem(ask: MemAsk, onStep: (done: number) => void = () => {}): MemProof {
   const { profile } = ask;
-  const memory = filled(ask);
+  const read = readerOf(filled(ask));
   onStep(0);
   const states = Uint32Array.from({ length: profile.lanes * STATE }, (_, at) => firstWord(ask, Math.floor(at / STATE), at % STATE));
   const checkpoints: { bytes: Uint8Array; tree: Tree }[] = [];
@@ -60,7 +60,7 @@ export function proveMem(ask: MemAsk, onStep: (done: number) => void = () => {})
   for (let checkpoint = 1; checkpoint <= profile.checkpoints; checkpoint++) {
     for (let lane = 0; lane < profile.lanes; lane++) {
       const state = states.subarray(lane * STATE, (lane + 1) * STATE);
-      walk(profile, state, elements, (index) => memory.subarray(index * ELEMENT, (index + 1) * ELEMENT));
+      walk(profile, state, elements, read);
     }
     const bytes = bytesOf(states);
     checkpoints.push({ bytes, tree: treeOf(bytes, BLOCK) });
@@ -148,6 +148,11 @@ function filled(ask: MemAsk): Uint32Array {
     memory.set(element, index * ELEMENT);
   }
   return memory;
+}
+
+/** Apart from the proof, which is held until it is opened: the memory must not be. */
+function readerOf(memory: Uint32Array): (index: number) => Uint32Array {
+  return (index) => memory.subarray(index * ELEMENT, (index + 1) * ELEMENT);
 }
 
 /** One element without the memory: its page from the begin. */
