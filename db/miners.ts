@@ -24,8 +24,8 @@ export interface MinerRecord {
 
 /** Milliseconds; an agent logs in at least once a day, or its object lets it go. */
 const SEEN_MS = 25 * 3_600_000;
-/** Agents of one hotkey that are listed, the first to come: names cost nothing, and lists have an end. */
-const AGENTS_PER_HOTKEY = 100;
+/** Agents of one hotkey that are listed, the first to come: names cost nothing, and a summary has room for 4,096 devices of one. */
+const AGENTS_PER_HOTKEY = 64;
 
 export async function upsertAgent(db: Database, { agent, hotkey, inventory }: AgentRecord): Promise<void> {
   await db

@@ -74,7 +74,9 @@ function ratesOf(input: EpochInput, judged: readonly Judged[], devices: readonly
   const [byRate, byMemory] = [proven('pow.mm'), proven('pow.mem')];
   const keys = new Set([...byRate.keys(), ...byMemory.keys()]);
   return [...keys].toSorted().map((key) => {
-    const [hotkey = '', target = ''] = key.split(' ');
+    // A device's name may have spaces of its own.
+    const [hotkey = ''] = key.split(' ', 1);
+    const target = key.slice(hotkey.length + 1);
     const rate = byRate.get(key) ?? NOTHING;
     const memory = byMemory.get(key) ?? NOTHING;
     const kind = kinds.get(key);

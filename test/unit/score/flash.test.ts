@@ -115,3 +115,10 @@ test('a GPU without a proof of its memory is paid nothing', () => {
   // Half the rate is not half an H100: it is an A100 that is slower than it may be, or nothing.
   expect(of(flash('a/1', FIRST, { rate: 119_500_000 }))).toBe(String(1_600_000 * HOUR));
 });
+
+test('names with spaces are names like others', () => {
+  const devices = ['a/gpu 1', 'a/gpu 2', 'a/gpu'];
+  expect(
+    provenOf([trial('miner', 'a/gpu 1'), trial('miner', 'a/gpu 2'), trial('miner', 'a/gpu', { reason: 'no_commit' })], { devices }),
+  ).toEqual(['a/gpu 1', 'a/gpu 2']);
+});
