@@ -11,8 +11,8 @@ const end = (): void => {
 };
 process.on('SIGINT', end);
 process.on('SIGTERM', end);
-// The reader of a pipe went: nobody is left to tell.
-stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? EXIT.identical : EXIT.missing));
+// The reader of a pipe went: nobody is left to tell, and what was found stands.
+stdout.on('error', () => process.exit(process.exitCode ?? EXIT.failed));
 
 process.exitCode = await run(process.argv.slice(2), {
   out: (text) => void stdout.write(text),

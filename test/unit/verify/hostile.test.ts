@@ -1,4 +1,5 @@
 /** Hosts that lie to an outsider: an edge, a beacon and a node of the chain that answer what suits them. */
+import { spawn } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { once } from 'node:events';
 import { createServer, type Server, type ServerResponse } from 'node:http';
@@ -147,6 +148,15 @@ describe('earlier summaries', () => {
   ])('%s', async (_, previous, since, kept, error) => {
     await expect(walk(previous, since, kept)).rejects.toThrow(error);
   });
+});
+
+test('a reader that goes makes nothing identical', async () => {
+  const program = join(import.meta.dirname, '../../../validator-cron/verify/bin.ts');
+  const child = spawn(process.execPath, [program, 'epoch', '60', '--json', '--api', await says('not an epoch')], {
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
+  child.stdout.destroy();
+  expect(await once(child, 'exit')).toEqual([3, null]);
 });
 
 test('a node that does not have the block of the judge’s word is not asked for its newest', async () => {
