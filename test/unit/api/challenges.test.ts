@@ -31,7 +31,12 @@ vi.mock('../../../functions/beacon/client.ts', async (original) => ({
     },
   }),
 }));
-vi.mock('#db', () => ({ connect: () => ({}), firstSeen: async () => state.since, seenSince: async () => state.since, listAgents: async () => state.agents }));
+vi.mock('#db', () => ({
+  connect: () => ({}),
+  firstSeen: async () => state.since,
+  seenSince: async () => state.since,
+  listAgents: async () => state.agents,
+}));
 
 const asked: { object: string; orders: ChallengeOrder[] }[] = [];
 let down: string[] = [];
