@@ -3,11 +3,12 @@
  * The files are put under their hashes first, so a tick that is cut off leaves nothing half said, and the next one says the same.
  */
 import { FULL_SCORE, FULL_SHARE, type Score } from '#protocol/audit.ts';
+import { canonicalJson, sha256Of } from '#protocol/canonical.ts';
 import type { CommitEpoch, Summary, Weights } from '#protocol/epoch.ts';
 import type { Bench } from '../bench.ts';
 import { EdgeError } from '../edge/request.ts';
 import type { EpochItem } from '../edge/feed.ts';
-import { assemble, readEvidence, type Assembled, type Evidence } from '../epoch.ts';
+import { assemble, FileError, readEvidence, type Assembled, type Evidence } from '../epoch.ts';
 import { fanOut } from '../fan-out.ts';
 import { SCORING } from '../score/parameters.ts';
 import type { MinerScore } from '../score/score.ts';
@@ -24,6 +25,7 @@ export type Closed =
 export async function closeEpoch(bench: Bench, epochs: readonly EpochItem[], epoch: number, round: number): Promise<Closed> {
   const { feed } = bench;
   const evidence = readEvidence(await feed.evidence(epoch));
+  checkHead(evidence, epoch, bench);
   const { left, judged } = await judgeMissing(bench, evidence);
   if (left > 0) return { epoch, state: 'unjudged', left, judged };
   const assembled = await assembleOf(bench, epochs, evidence);
@@ -34,6 +36,16 @@ export async function closeEpoch(bench: Bench, epochs: readonly EpochItem[], epo
   const weights = await committed(bench, said);
   await bench.edge.postScores(assembled.scores.map((score) => scoreOf(score, { epoch, round })));
   return { epoch, state: 'committed', weights };
+}
+
+/** What is signed must follow for outsiders too: they take the suite and the beacon from the evidence. Throws `FileError`. */
+function checkHead({ head }: Evidence, epoch: number, { beacon, config: { suite } }: Bench): void {
+  const due = { epoch, suite: suite.name, suite_sha256: sha256Of(canonicalJson(suite)), beacon: beacon.chain.hash };
+  const wrong = (['epoch', 'suite', 'suite_sha256', 'beacon'] as const).find((name) => head[name] !== due[name]);
+  if (wrong !== undefined)
+    throw new FileError(
+      `the evidence has ${wrong} ${head[wrong]}, this judge goes by ${due[wrong]}: check NETWORK and BEACON_CHAIN, or update`,
+    );
 }
 
 function scoreOf(of: MinerScore, at: { epoch: number; round: number }): Score {

@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 import { canonicalJson, sha256Of } from '#protocol/canonical.ts';
 import { DEVELOPMENT } from '#protocol/challenge/index.ts';
-import { summarySchema, type CommitEpoch, type Posted } from '#protocol/epoch.ts';
+import { summarySchema, type CommitEpoch, type EvidenceHead, type Posted } from '#protocol/epoch.ts';
 import { makeBench, type Bench } from '../../../validator-cron/bench.ts';
 import type { PostReport } from '../../../validator-cron/chain/post.ts';
 import { readConfig } from '../../../validator-cron/config.ts';
@@ -23,8 +23,8 @@ class Shelf {
   failure: Error | null = null;
   report: PostReport = { state: 'submitted', why: 'sent' };
 
-  close(epoch: number): void {
-    const sha = sha256Of('suite');
+  close(epoch: number, of: Partial<EvidenceHead> = {}): void {
+    const sha = sha256Of(canonicalJson(DEVELOPMENT));
     const head = {
       t: 'head',
       v: 1,
@@ -34,6 +34,7 @@ class Shelf {
       suite_sha256: sha,
       previous: '0'.repeat(64),
       beacon: BEACON.chain.hash,
+      ...of,
     };
     const neuron = { t: 'neuron', uid: 0, hotkey: '5'.repeat(48), coldkey: '5'.repeat(48), permit: true };
     this.evidence.set(epoch, new TextEncoder().encode(`${canonicalJson(head)}\n${canonicalJson(neuron)}\n`));
@@ -102,6 +103,16 @@ test('a closed epoch is committed to with its files, and its weights go to the c
   expect(commit.evidence).toBe(sha256Of(shelf.evidence.get(60) ?? new Uint8Array()));
   expect(commit.weights).toEqual({ uids: [0], values: [65_535] });
 });
+
+test.each<Partial<EvidenceHead>>([{ epoch: 120 }, { suite: 'mainnet' }, { suite_sha256: '0'.repeat(64) }, { beacon: '0'.repeat(64) }])(
+  'evidence with %j is not signed for',
+  async (wrong) => {
+    const shelf = new Shelf();
+    shelf.close(60, wrong);
+    await expect(step(shelf)).rejects.toThrow(`the evidence has ${Object.keys(wrong)[0]} `);
+    expect(shelf.commits.size).toBe(0);
+  },
+);
 
 test('each summary names the one before', async () => {
   const shelf = new Shelf();
