@@ -34,6 +34,8 @@ export interface Judging {
 export const STALE_MS = 3_000;
 /** Milliseconds that an announced challenge waits for its turn and its pulse. */
 const WAIT_MS = 2 * CHALLENGE_LIMITS.commitMs + CHALLENGE_LIMITS.openMs;
+/** Milliseconds that it waits for an agent that is away: who leaves when a test is drawn finds it when he is back. */
+export const AWAY_MS = 1_800_000;
 /** Milliseconds until the record is told again. */
 const RETRY_MS = 2_000;
 /** Rows of what is due that are kept at once, with those that have ended and are remembered until nobody can ask for them again. */
@@ -54,11 +56,13 @@ export class Challenges {
   private readonly judging: Judging;
   private readonly repeats: Repeats;
   private readonly rtt: Rtt;
+  private readonly serves: (instance: string) => boolean;
 
-  constructor(judging: Judging, repeats: Repeats, rtt: Rtt) {
+  constructor(judging: Judging, repeats: Repeats, rtt: Rtt, serves: (instance: string) => boolean) {
     this.judging = judging;
     this.repeats = repeats;
     this.rtt = rtt;
+    this.serves = serves;
   }
 
   restore(row: ChallengeRow): void {
@@ -98,8 +102,7 @@ export class Challenges {
       uploads: 0,
     };
     this.put(turn, row);
-    if (!turn.connected) this.end(turn, row, 'disconnected');
-    else if (turn.version < 2) this.end(turn, row, 'declined', { declined: 'protocol 1' });
+    if (turn.connected && turn.version < 2) this.end(turn, row, 'declined', { declined: 'protocol 1' });
     this.rtt.ping(turn);
     this.tick(turn, agent);
     return { id, state: this.rows.get(id)?.step === 'ended' ? 'ended' : 'started', why: '' };
@@ -142,9 +145,15 @@ export class Challenges {
 
   // ── the session ──
 
-  /** It said hello: what it may have missed is said again. */
+  /** It said hello: what it may have missed is said again, and what waited for it has its time from now. */
   greeted(turn: Turn, agent: AgentRow): void {
-    for (const row of this.rows.values()) if (row.step === 'sent' || row.step === 'sampled') this.unsaid.add(row.draft.id);
+    for (const row of this.rows.values()) {
+      const { step, draft } = row;
+      if (step === 'sent' || step === 'sampled') this.unsaid.add(draft.id);
+      if (step !== 'announced') continue;
+      if (turn.version < 2) this.end(turn, row, 'declined', { declined: 'protocol 1' });
+      else this.put(turn, { ...row, due: Math.min(turn.now, draft.slot * 1000 + AWAY_MS) + WAIT_MS });
+    }
     this.tick(turn, agent);
   }
 
@@ -194,11 +203,18 @@ export class Challenges {
   }
 
   private giveUp(turn: Turn, row: ChallengeRow): void {
-    if (row.step === 'announced') return this.end(turn, row, turn.connected ? 'no_pulse' : 'disconnected');
+    if (row.step === 'announced') return this.giveUpWaiting(turn, row);
     if (row.step === 'committed') return this.end(turn, row, 'no_pulse');
     if (row.step === 'sampled') return this.end(turn, row, 'no_opening');
     const missing = row.draft.device === null ? 'no_opening' : 'no_commit';
     return this.end(turn, row, turn.connected ? missing : 'disconnected');
+  }
+
+  private giveUpWaiting(turn: Turn, row: ChallengeRow): void {
+    const until = row.draft.slot * 1000 + AWAY_MS;
+    if (turn.connected || turn.now >= until) return this.end(turn, row, turn.connected ? 'no_pulse' : 'disconnected');
+    this.put(turn, { ...row, due: until });
+    turn.wake(until);
   }
 
   private stepAnnounced(turn: Turn, row: ChallengeRow, agent: AgentRow | null): void {
@@ -208,6 +224,8 @@ export class Challenges {
       if (row.waited !== true) this.put(turn, { ...row, waited: true });
       return;
     }
+    // It went while its test waited: nobody can be asked for it.
+    if (row.draft.instance !== null && !this.serves(row.draft.target)) return this.end(turn, row, 'disconnected');
     // Who knows what is due could have begun with a seed that is out, while it kept us waiting.
     if (row.waited === true || turn.now - publishedAt(chain, row.draft.round) > STALE_MS) {
       const { waited: _, ...rest } = row;

@@ -96,7 +96,8 @@ export class MinerCore {
 
   /** `firstStream`: random, so that a new object never meets the stream ids of the one before it. */
   constructor(rows: readonly Row[], firstStream: number, mac: Mac, now: number, judging: Judging = UNJUDGED) {
-    this.challenges = new Challenges(judging, this.repeats, this.rtt);
+    const serves = (instance: string): boolean => this.instances.slots.get(instance)?.state === 'live';
+    this.challenges = new Challenges(judging, this.repeats, this.rtt, serves);
     this.attempts = new Attempts(firstStream, mac, now, this.instances, this.outbox, this.tombstones);
     for (const row of rows) this.restore(row);
     this.attempts.holdSlots();

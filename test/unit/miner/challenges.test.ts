@@ -5,7 +5,7 @@ import { CHALLENGE_LIMITS } from '#protocol/challenge/suite.ts';
 import { chuteConfigSchema, type Down, type Inventory, type Login, type Up } from '#protocol';
 import type { ChallengeOrder, ChallengeTold } from '../../../functions/calls/ports.ts';
 import type { Draft } from '../../../functions/miner/challenge-row.ts';
-import { REPEATS, ROWS, STALE_MS, UPLOADS } from '../../../functions/miner/challenges.ts';
+import { AWAY_MS, REPEATS, ROWS, STALE_MS, UPLOADS } from '../../../functions/miner/challenges.ts';
 import { MinerCore } from '../../../functions/miner/core.ts';
 import type { Effect } from '../../../functions/miner/effects.ts';
 import type { Row } from '../../../functions/miner/rows.ts';
@@ -378,14 +378,29 @@ describe('who is asked', () => {
     expect(shell.heard('challenge')).toEqual([]);
   });
 
-  test('one that left within the slot is on record as gone; one that left before it is not asked', () => {
+  test('one that left within the slot finds its test when it is back, under a seed that nobody knew before', () => {
     const shell = new Shell();
     shell.connect();
     shell.until(START + 10);
     shell.disconnect();
-    expect(shell.ask()).toEqual({ id: ID, state: 'ended', why: '' });
+    expect(shell.ask()).toEqual({ id: ID, state: 'started', why: '' });
+    const back = START + AWAY_MS - 100;
+    shell.until(back);
+    expect(shell.end(ID)).toBeUndefined();
+    shell.connect();
+    shell.until(back + 1_000);
+    expect(shell.heard('challenge')).toMatchObject([{ id: ID, round: roundAt(chain, back) + 1 }]);
+  });
+
+  test('one that left within the slot and stays away is on record as gone; one that left before it is not asked', () => {
+    const shell = new Shell();
+    shell.connect();
+    shell.until(START + 10);
+    shell.disconnect();
+    expect(shell.ask()).toEqual({ id: ID, state: 'started', why: '' });
+    shell.until(START + AWAY_MS);
     expect(shell.end(ID)).toBe('disconnected');
-    const slot = SLOT + suite.cadence.slotSeconds;
+    const slot = SLOT + AWAY_MS / 1000;
     expect(shell.ask({ slot, id: challengeId('pow.mm', `${AGENT}/d0`, slot) })).toMatchObject({ state: 'refused', why: 'offline' });
   });
 
@@ -404,7 +419,7 @@ describe('who is asked', () => {
     expect(new Shell().ask()).toMatchObject({ state: 'refused', why: 'offline' });
   });
 
-  test('one whose object was cut off with its socket is on record as gone, whenever it left before', () => {
+  test('one whose object was cut off with its socket was there, whenever it left before', () => {
     const shell = new Shell();
     shell.connect();
     shell.disconnect();
@@ -413,8 +428,7 @@ describe('who is asked', () => {
     shell.restart();
     const slot = SLOT + 2 * suite.cadence.slotSeconds;
     const id = challengeId('pow.mm', `${AGENT}/d0`, slot);
-    expect(shell.ask({ slot, id })).toMatchObject({ state: 'ended' });
-    expect(shell.end(id)).toBe('disconnected');
+    expect(shell.ask({ slot, id })).toMatchObject({ state: 'started' });
   });
 });
 
@@ -605,6 +619,18 @@ describe('a gate that is shut', () => {
     expect(shell.heard('challenge')).toMatchObject([{ kind: 'fs', instance: 'ins_1', device: null, token: expect.any(String) as string }]);
     expect(shell.mayOpen(id) && shell.open(id)).toBe(true);
     expect(shell.record.get(id)).toMatchObject({ end: 'opened', commit: null, instance: { manifest: hash, leaves: 9, chute: 'cht_1' } });
+  });
+
+  test('files are not asked of an instance that is gone when the agent is back', () => {
+    const shell = serving();
+    const id = challengeId('fs', 'ins_1', SLOT);
+    shell.ask({ kind: 'fs', target: 'ins_1', id });
+    shell.disconnect();
+    shell.until(SEEDED + 1_000);
+    shell.connect();
+    shell.until(SEEDED + 5_000);
+    expect(shell.heard('challenge')).toEqual([]);
+    expect(shell.record.get(id)).toMatchObject({ end: 'disconnected', sent_at: 0 });
   });
 
   test('stops what serves, takes no calls and no claims, and opens by itself', () => {
