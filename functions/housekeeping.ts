@@ -27,7 +27,10 @@ export type Housekeeping = Record<string, number | string>;
 /** Never throws; an errand that fails says so in its place. */
 export async function housekeeping(env: Env, now: number): Promise<{ ok: boolean; errands: Housekeeping }> {
   const base = db.connect(env);
+  // Who is there is counted first: what comes after may wait long for others.
   const errands: Record<string, () => Promise<number>> = {
+    census: () => census(env, now),
+    jails: () => tellJails(env),
     fold: () => repeat(FOLD, FOLDS, () => db.foldEntries(base, FOLD)),
     mature: () => db.matureEarnings(base, new Date(now), MATURE),
     neurons: () => syncNeurons(env),
@@ -35,8 +38,6 @@ export async function housekeeping(env: Env, now: number): Promise<{ ok: boolean
     rates: () => feedRates(env),
     credit: () => creditDeposits(env),
     payouts: () => runPayouts(env),
-    jails: () => tellJails(env),
-    census: () => census(env, now),
     epochs: () => closeEpochs(env, now),
     check: () => checkBooks(base),
   };

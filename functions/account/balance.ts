@@ -22,14 +22,16 @@ export function balanceOf(money: Money, funds: Funds): Balance {
   let cash = funds.cash.posted;
   let promo = funds.promo.posted;
   let available = cash - funds.cash.held + promo - funds.promo.held;
-  const newest = money.leases.at(-1)?.epoch;
+  const newest = money.leases.at(-1);
   for (const lease of funds.leases) {
     const own = money.leases.find((one) => one.epoch === lease.epoch);
     if (own === undefined) continue;
     cash -= own.cashSpent - lease.cashSpent;
     promo -= own.promoSpent - lease.promoSpent;
-    if (lease.epoch === newest) available += lease.cash + lease.promo - own.cashSpent - own.promoSpent - own.held;
+    if (lease.epoch === newest?.epoch) available += lease.cash + lease.promo - own.cashSpent - own.promoSpent - own.held;
   }
+  // Taken since Postgres was asked: its purses have it still, but what is held of it is not there to spend.
+  if (newest !== undefined && !funds.leases.some(({ epoch }) => epoch === newest.epoch)) available -= newest.held;
   return { cash, promo, held: money.held, unbilled: money.unbilled, available: available > 0n ? available : 0n };
 }
 

@@ -238,8 +238,8 @@ export const EPOCH_LIMITS = {
   served: 20_000,
   /** Judges of one epoch that are listed. */
   judges: 64,
-  /** Milliseconds after an epoch's end before its evidence is closed. */
-  graceMs: 5_000,
+  /** Milliseconds after an epoch's end before its evidence is closed: longer than a statement may take that writes use of it. */
+  graceMs: 16_000,
   /** Epochs on one page of `GET /epochs`: as long as the longest window of a score. */
   page: 1_000,
 } as const;

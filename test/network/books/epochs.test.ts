@@ -1,6 +1,7 @@
 /** The edge's half of an epoch on a real Postgres: who was there is counted, the evidence is closed once, judges commit once. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import * as db from '../../../db/index.ts';
+import { EPOCH_LIMITS } from '#protocol/epoch.ts';
 import { closeDue } from '../../../functions/epochs/closing.ts';
 import { epochAt, networkOf } from '../../../functions/epochs/network.ts';
 import { readEvidence } from '../../../validator-cron/epoch.ts';
@@ -69,10 +70,13 @@ test('who names his devices anew in every slot crowds out his own', async () => 
 
 test('an epoch is closed once its time and its grace are over, whatever cron is first, and each file names the one before', async () => {
   await db.countPresence(books.d, { epoch: START + HOUR, slot: START + HOUR, seen: [device('agt_a', 'gpu0', hotkey('A'))] });
-  expect(await close((START + HOUR) * 1000 + 4_000)).toBe(0);
-  await Promise.all([close((START + HOUR) * 1000 + 6_000), close((START + HOUR) * 1000 + 6_000)]);
-  expect(await close((START + HOUR) * 1000 + 7_000)).toBe(0);
-  expect(await close((START + 2 * HOUR) * 1000 + 6_000)).toBe(1);
+  expect(await close((START + HOUR) * 1000 + EPOCH_LIMITS.graceMs - 1_000)).toBe(0);
+  await Promise.all([
+    close((START + HOUR) * 1000 + EPOCH_LIMITS.graceMs + 1_000),
+    close((START + HOUR) * 1000 + EPOCH_LIMITS.graceMs + 1_000),
+  ]);
+  expect(await close((START + HOUR) * 1000 + EPOCH_LIMITS.graceMs + 2_000)).toBe(0);
+  expect(await close((START + 2 * HOUR) * 1000 + EPOCH_LIMITS.graceMs + 1_000)).toBe(1);
   const [first, second] = await Promise.all([db.readEpoch(books.d, START), db.readEpoch(books.d, START + HOUR)]);
   const evidence = readEvidence(files.get(first?.evidence ?? '') ?? new Uint8Array());
   expect(evidence.sha256).toBe(first?.evidence);
@@ -96,7 +100,7 @@ test('a transcript is in the evidence of one epoch, the first that is closed aft
   await ended('chl_in_time', at + HOUR - 1);
   await ended('chl_after', at + HOUR + 1);
   await ended('chl_running', at + 1, false);
-  await close((at + HOUR) * 1000 + 6_000);
+  await close((at + HOUR) * 1000 + EPOCH_LIMITS.graceMs + 1_000);
   const claimed = await books.sql('select id, epoch from transcripts order by id');
   expect(claimed).toEqual([
     { id: 'chl_after', epoch: null },
@@ -151,7 +155,7 @@ test('what payers spent: by other names, linked where payer and miner are one on
   await spend('acc_other', 0, 900, 'failed');
   await spend('acc_other', 9, 0, 'completed', '');
   await db.countPresence(books.d, { epoch: at, slot: at, seen: [device('agt_a', 'gpu0', hotkey('A'))] });
-  await close((at + HOUR) * 1000 + 6_000);
+  await close((at + HOUR) * 1000 + EPOCH_LIMITS.graceMs + 1_000);
   const closed = await db.readEpoch(books.d, at);
   const bytes = files.get(closed?.evidence ?? '') ?? new Uint8Array();
   const { uses, served, neurons } = readEvidence(bytes);

@@ -58,10 +58,15 @@ export async function judged(wish: JudgedWish): Promise<Judged> {
     const deadlineMs = (wish.epochs + 3) * epochSeconds * 1000 + 60_000;
     await until('the first epoch is on the chain', async () => (await posted(network)).length > 0, { deadlineMs });
     const before = await served(network);
-    const paying = await until(`${wish.epochs} epochs that pay a miner are on the chain`, () => payingEpochs(network, wish.epochs), {
-      deadlineMs,
-    });
-    await until('the chain has shared out by them', async () => (await incentives(network)).size > 0, { deadlineMs: 60_000 });
+    const honest = characters.flatMap((character, k) => (character === 'honest' || character === 'slow' ? [network.agent(k).hotkey] : []));
+    const paying = await until(
+      `${wish.epochs} epochs that pay the honest are on the chain`,
+      () => payingEpochs(network, wish.epochs, honest),
+      {
+        deadlineMs,
+      },
+    );
+    await until('the chain has shared out by them', async () => hotkeysPaid(await incentives(network), honest), { deadlineMs: 60_000 });
     const after = await served(network);
     ending.abort();
     await calling;
@@ -92,12 +97,12 @@ async function posted(network: TestNetwork): Promise<EpochItem[]> {
   return items.filter((item) => item.state === 'posted');
 }
 
-/** Those whose weights name a miner; null: there are not so many yet. The first epochs of a network name none. */
-async function payingEpochs(network: TestNetwork, least: number): Promise<number[] | null> {
+/** Those whose weights name all of these; null: there are not so many yet. Who has had no flash yet is in none. */
+async function payingEpochs(network: TestNetwork, least: number, hotkeys: readonly string[]): Promise<number[] | null> {
   const paying = [];
   for (const { epoch } of await posted(network)) {
     const weights = await weightsOf(network, epoch);
-    if ([...weights.values()].some((weight) => weight > 0)) paying.push(epoch);
+    if (hotkeys.every((hotkey) => (weights.get(hotkey) ?? 0) > 0)) paying.push(epoch);
   }
   return paying.length >= least ? paying : null;
 }
@@ -133,6 +138,10 @@ async function weightsOf(network: TestNetwork, epoch: number): Promise<Map<strin
   const given = judges[0]?.weights ?? { uids: [], values: [] };
   const byUid = new Map(given.uids.map((uid, k) => [uid, given.values[k] ?? 0]));
   return new Map(items.map(({ hotkey, uid }) => [hotkey, byUid.get(uid ?? -1) ?? 0]));
+}
+
+function hotkeysPaid(given: ReadonlyMap<string, number>, hotkeys: readonly string[]): boolean {
+  return hotkeys.every((hotkey) => given.has(hotkey));
 }
 
 async function incentives(network: TestNetwork): Promise<Map<string, number>> {

@@ -30,11 +30,12 @@ const ROUTES: Record<string, Route> = {
     for await (const chunk of request) await write(response, chunk as Buffer, left);
     response.end();
   },
-  /** `n` known bytes, `chunk` at a time with `ms` between; `break`: the connection breaks after so many. */
+  /** `n` known bytes, `chunk` at a time with `ms` between, the first after `first` ms; `break`: the connection breaks after so many. */
   '/bytes': async (request, response, query, left) => {
     request.resume();
     const total = query('n', 1000);
     const limit = query('break', total);
+    await sleep(query('first', 0), undefined, { signal: left });
     response.writeHead(200, { 'content-type': 'application/octet-stream', etag: '"known"' });
     for (let at = 0; at < limit;) {
       const to = Math.min(limit, at + query('chunk', CHUNK));
