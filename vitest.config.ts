@@ -1,5 +1,6 @@
 import { cloudflareTest } from '@cloudflare/vitest-plugin';
 import { defineConfig } from 'vitest/config';
+import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 /** Real processes, one file at a time. */
 const processes = { testTimeout: 120_000, hookTimeout: 120_000, fileParallelism: false };
@@ -13,10 +14,33 @@ const SILENCE = 'test/hostile/silence.test.ts';
 const HOSTILE_SETUP = ['test/hostile/setup.ts'];
 const together = { fileParallelism: true, maxWorkers: 3, sequence: { groupOrder: 2 } };
 
+/** What takes longest, most of it waiting: begun first, so that nothing is left to run alone at the end. */
+const LONG = [
+  'judged/judged',
+  'sim/sim',
+  'bank/outage',
+  'bank/bank',
+  'sim/planted',
+  'books/command',
+  'network/doctor',
+  'network/idempotency',
+];
+
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const rank = ({ moduleId }: TestSpecification) => {
+      const place = LONG.findIndex((name) => moduleId.endsWith(`${name}.test.ts`));
+      return place < 0 ? LONG.length : place;
+    };
+    return (await super.sort(files)).toSorted((a, b) => rank(a) - rank(b));
+  }
+}
+
 /** Projects by folder: a test runs where its folder says. Groups run one after another, so that load never looks like a fault. */
 export default defineConfig({
   test: {
     reporters: ['default'],
+    sequence: { sequencer: LongestFirst },
     // What a test prints is told where it failed.
     silent: 'passed-only',
     projects: [
