@@ -24,6 +24,7 @@ import type { Scoring } from './score/parameters.ts';
 import { scoreWindow, type MinerScore } from './score/score.ts';
 import { summarise } from './score/summarise.ts';
 import { weigh } from './score/weigh.ts';
+import { jsonOrNull } from './json.ts';
 
 /** A file is not what it must be. */
 export class FileError extends Error {
@@ -166,14 +167,6 @@ function linesOf(bytes: Uint8Array): number {
 function withoutKind<T extends { t: string }>(line: T): Omit<T, 't'> {
   const { t: _, ...rest } = line;
   return rest;
-}
-
-function jsonOrNull(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
 }
 
 function compare(a: string, b: string): number {

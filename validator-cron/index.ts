@@ -9,6 +9,7 @@ import { partSchema } from './challenges/share.ts';
 import { postWeights, type SignerEnv } from './chain/signer.ts';
 import { readConfig, type JudgeEnv } from './config.ts';
 import { tick } from './tick.ts';
+import { jsonOrNull } from './json.ts';
 
 export { SignerObject } from './chain/signer.ts';
 
@@ -93,14 +94,6 @@ async function mayEnter(request: Request, token: string): Promise<boolean> {
   const digest = (text: string) => crypto.subtle.digest('SHA-256', new TextEncoder().encode(text));
   const [given, due] = await Promise.all([digest(request.headers.get('authorization') ?? ''), digest(`Bearer ${token}`)]);
   return crypto.subtle.timingSafeEqual(given, due);
-}
-
-function jsonOrNull(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
 }
 
 function reasonOf(error: unknown): string {

@@ -5,26 +5,16 @@ import { NOTHING_ATTACHED, type Attached } from '../secrets/attached.ts';
 import { attach } from './attached.ts';
 import type { BOUNDS } from './bounds.ts';
 import { learn } from './prices.ts';
+import { sortedJson } from '../protocol/canonical.ts';
 import { tryNow } from './rent.ts';
 import { dropRow, putRow, scalingNow } from './state.ts';
 import type { Turn } from './state.ts';
 import { pardon } from './strikes.ts';
 
-/** JSON with sorted keys and without absent fields: equal values give equal text. */
-export function canonicalJson(value: unknown): string {
-  if (Array.isArray(value)) return `[${value.map(canonicalJson).join(',')}]`;
-  if (typeof value === 'object' && value !== null) {
-    const fields = Object.entries(value).filter(([, v]) => v !== undefined);
-    fields.sort(([a], [b]) => (a < b ? -1 : 1));
-    return `{${fields.map(([k, v]) => `${JSON.stringify(k)}:${canonicalJson(v)}`).join(',')}}`;
-  }
-  return JSON.stringify(value);
-}
-
 /** The text whose SHA-256 is the version. Price and scaling are none of it: a change of them replaces no instance. */
 export function versionText(config: ChuteConfig, code: CodeRef | null): string {
   const none = Object.fromEntries(['price', ...SCALING].map((field) => [field, undefined]));
-  return canonicalJson({ form: 'ripcord-version/2', config: { ...config, ...none }, code: code?.sha256 ?? null });
+  return sortedJson({ form: 'ripcord-version/2', config: { ...config, ...none }, code: code?.sha256 ?? null });
 }
 
 export interface DeployAsk {

@@ -2,11 +2,11 @@ import { expect, test } from 'vitest';
 import { NO_PRICE } from '#protocol';
 import { BOUNDS } from '../../../functions/chute/bounds.ts';
 import { versionOf } from '../../../functions/chute/version-hash.ts';
-import { canonicalJson } from '../../../functions/chute/versions.ts';
+import { sortedJson } from '#protocol/canonical.ts';
 import { CHUTE, World, config } from './world.ts';
 
 test('a version is what it holds: order and absence of fields do not matter, values and code do', async () => {
-  expect(canonicalJson({ b: [1, { d: 1, c: undefined }], a: null })).toBe('{"a":null,"b":[1,{"d":1}]}');
+  expect(sortedJson({ b: [1, { d: 1, c: undefined }], a: null })).toBe('{"a":null,"b":[1,{"d":1}]}');
   const code = { sha256: 'c'.repeat(64), bytes: 1 };
   const one = await versionOf(config({ env: { A: '1', B: '2' } }), null);
   expect(one).toMatch(/^[0-9a-f]{64}$/);
